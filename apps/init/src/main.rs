@@ -1,0 +1,3 @@
+//! init
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,3 @@
+//! virtio
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]

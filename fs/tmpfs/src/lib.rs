@@ -1,0 +1,3 @@
+//! tmpfs
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! host
+#![forbid(unsafe_code)]
+fn main() {}

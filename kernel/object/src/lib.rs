@@ -1,0 +1,3 @@
+//! object
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! machine
+#![cfg_attr(target_os = "none", no_std)]
