@@ -1,2 +1,31 @@
-//! machine
+//! The machine under Helve, and the only crate with `unsafe`.
+//!
+//! Two back ends offer the same modules: *bare* drives an x86-64 computer (chosen by
+//! `target_os = "none"`), *host* simulates one with std, so that everything above this crate runs
+//! under `cargo test`. Whatever both need word for word stands beside them.
+//!
+//! The one idea: the kernel runs with interrupts off and user mode is a function that returns.
 #![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod bare;
+#[cfg(not(target_os = "none"))]
+mod host;
+
+mod memory;
+pub mod sync;
+mod trap;
+
+#[cfg(target_os = "none")]
+pub use bare::{
+    boot, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial, start,
+    time, user,
+};
+#[cfg(not(target_os = "none"))]
+pub use host::{
+    boot, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial, start,
+    time, user,
+};
+pub use memory::{PAGE, USER_END};

@@ -1,0 +1,1 @@
+//! The bare x86-64 back end.
