@@ -1,0 +1,2 @@
+//! The `helve` command on the developer's machine.
+#![forbid(unsafe_code)]
