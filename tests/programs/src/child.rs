@@ -1,0 +1,167 @@
+//! Forked children of a test. One idea: a child runs a closure and leaves by its result, and a panic in it fails the whole
+//! test with its own words, through the page that harness and children share.
+
+use crate::memory::Shared;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The exit status of a child whose closure panicked.
+pub const PANICKED: i32 = 101;
+
+/// How a process changed state, as `wait4` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Exited(i32),
+    Killed(i32),
+    Stopped(i32),
+    Continued,
+}
+
+impl Status {
+    /// Reads a status word. The core-dumped bit is ignored: whether a core is written is the system's choice.
+    pub fn from_word(word: i32) -> Status {
+        if word == 0xffff {
+            Status::Continued
+        } else if word & 0xff == 0x7f {
+            Status::Stopped(word >> 8 & 0xff)
+        } else if word & 0x7f == 0 {
+            Status::Exited(word >> 8 & 0xff)
+        } else {
+            Status::Killed(word & 0x7f)
+        }
+    }
+}
+
+/// A child process that has not been waited for.
+#[must_use]
+#[derive(Debug)]
+pub struct Child {
+    pub pid: i32,
+}
+
+impl Child {
+    /// Waits for its end (or stop, if `options` say so) and takes the status.
+    pub fn wait_with(&self, options: i32) -> Status {
+        let mut word = 0i32;
+        loop {
+            match sys!(SYS_wait4, self.pid, &mut word, options, 0) {
+                Err(libc::EINTR) => {}
+                result => {
+                    assert!(
+                        result == Ok(self.pid as usize),
+                        "wait4({}, options {options}) {}",
+                        self.pid,
+                        crate::raw::outcome(result)
+                    );
+                    return Status::from_word(word);
+                }
+            }
+        }
+    }
+
+    pub fn wait(self) -> Status {
+        self.wait_with(0)
+    }
+
+    /// Waits, and fails the test unless the child ended well.
+    pub fn passes(self) {
+        let status = self.wait();
+        assert!(
+            status == Status::Exited(0),
+            "the child ended with {status:?}"
+        );
+    }
+
+    pub fn signal(&self, signal: i32) {
+        ok!(SYS_kill, self.pid, signal);
+    }
+}
+
+/// Leaves at once, without the C library's or Rust's farewells.
+pub fn exit(status: i32) -> ! {
+    loop {
+        let _ = sys!(SYS_exit_group, status);
+    }
+}
+
+/// Runs a closure as the whole life of a process: its result is the exit status.
+pub fn live(life: impl FnOnce() -> i32) -> ! {
+    exit(catch_unwind(AssertUnwindSafe(life)).unwrap_or(PANICKED))
+}
+
+/// `fork(2)` by the C library (whose own locks must survive it), the child running the closure.
+pub fn fork(life: impl FnOnce() -> i32) -> Child {
+    // SAFETY: the child only runs the closure and leaves by `exit_group`.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork failed: {}", std::io::Error::last_os_error()),
+        0 => live(life),
+        pid => Child { pid },
+    }
+}
+
+/// A child that must end well; the closure's checks are the test.
+pub fn spawn(life: impl FnOnce()) -> Child {
+    fork(|| {
+        life();
+        0
+    })
+}
+
+/// Runs the closure in a child and expects that it ends well.
+pub fn passes(life: impl FnOnce()) {
+    spawn(life).passes();
+}
+
+/// Runs the closure in a child and expects that this signal ends it.
+pub fn dies_of(signal: i32, life: impl FnOnce()) {
+    let status = spawn(life).wait();
+    assert!(
+        status == Status::Killed(signal),
+        "the child ended with {status:?}, not by signal {signal}"
+    );
+}
+
+/// A one-shot gate between processes: whoever waits blocks until somebody opens it. It is a futex on a shared page.
+#[derive(Debug)]
+pub struct Gate(Shared<AtomicU32>);
+
+impl Gate {
+    /// Made before the fork that separates its two sides.
+    #[expect(clippy::new_without_default, reason = "a gate maps a page")]
+    pub fn new() -> Gate {
+        Gate(Shared::new())
+    }
+    pub fn open(&self) {
+        self.0.store(1, Ordering::SeqCst);
+        ok!(SYS_futex, &*self.0, libc::FUTEX_WAKE, i32::MAX);
+    }
+    pub fn is_open(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 1
+    }
+    pub fn wait(&self) {
+        while !self.is_open() {
+            let _ = sys!(SYS_futex, &*self.0, libc::FUTEX_WAIT, 0, 0);
+        }
+    }
+}
+
+/// Gives the processor away until the condition holds. For what has no event to wait for; the time limit is the harness's.
+pub fn until(mut condition: impl FnMut() -> bool) {
+    let mut turns = 0u32;
+    while !condition() {
+        turns += 1;
+        if turns.is_multiple_of(64) {
+            let pause = crate::raw::short::timespec(200_000);
+            let _ = sys!(SYS_nanosleep, &pause, 0);
+        } else {
+            let _ = sys!(SYS_sched_yield);
+        }
+    }
+}
+
+/// Becomes user and group 65534, who own nothing.
+pub fn become_nobody() {
+    ok!(SYS_setgroups, 0, 0);
+    ok!(SYS_setresgid, 65534, 65534, 65534);
+    ok!(SYS_setresuid, 65534, 65534, 65534);
+}
