@@ -118,14 +118,15 @@ errors! {
     Stale = 36, "no longer there";
     /// A number too large for the field it must fit in.
     Overflow = 37, "value too large for its field";
-    /// Waiting would never end.
-    Deadlock = 38, "would deadlock";
+    /// A call number that does not exist. (The one code that is Linux's own, so that a native call made on a Linux
+    /// kernel is answered in the same way.)
+    NoCall = 38, "no such call";
     /// A file with as many names as it may have.
     TooManyLinks = 39, "too many links";
     /// Arguments and environment beyond the space for them.
     ArgumentsTooLong = 40, "argument list too long";
-    /// A call number that does not exist.
-    NoCall = 41, "no such call";
+    /// Waiting would never end.
+    Deadlock = 41, "would deadlock";
     /// Bytes that are not a well-formed value.
     BadValue = 42, "not a well-formed value";
 }
