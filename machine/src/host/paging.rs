@@ -241,21 +241,29 @@ impl PageTable {
         Ok(())
     }
 
-    /// Moves the pages of `from` to the empty range of the same length at `to`. On an error the rest stay where they were.
+    /// Moves the pages of `from` to the empty range of the same length at `to`. On an error nothing has moved.
     pub fn move_pages(&mut self, from: Range<usize>, to: usize) -> Result<(), OutOfFrames> {
         check_range(&from);
         check_range(&(to..to + from.len()));
         let mut pages = lock(&self.pages);
-        for page in pages.pages_in(&from) {
-            let target = page - from.start + to;
+        let moving = pages.pages_in(&from);
+        let target = |page: usize| page - from.start + to;
+        // All new tables first, so that an error finds every page where it was.
+        for (made, &page) in moving.iter().enumerate() {
             assert!(
-                !pages.present.contains_key(&target),
+                !pages.present.contains_key(&target(page)),
                 "pages move to an empty range"
             );
-            // The new tables first: on an error the page has not moved.
-            pages.add_tables(target)?;
+            if let Err(error) = pages.add_tables(target(page)) {
+                for &page in &moving[..made] {
+                    pages.drop_tables(target(page));
+                }
+                return Err(error);
+            }
+        }
+        for page in moving {
             if let Some(entry) = pages.remove(page) {
-                pages.present.insert(target, entry);
+                pages.present.insert(target(page), entry);
             }
         }
         Ok(())
