@@ -1,0 +1,78 @@
+//! The drivers that device nodes lead to.
+//!
+//! The one idea: a node is only a number. Opening it asks the [`Devices`] that the mount was given; a mount that was
+//! given none has nodes that lead nowhere, whoever made them.
+
+use crate::file::{File, OpenRequest};
+use crate::metadata::DeviceNumber;
+use abi::Error;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use machine::sync::Spin;
+
+/// Blocks or bytes: two separate ranges of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeviceKind {
+    /// A device of bytes.
+    Character,
+    /// A device of blocks.
+    Block,
+}
+
+/// A driver's side of a device node.
+pub trait Device: Send + Sync {
+    /// Opens it. Permissions on the node have been checked.
+    fn open(
+        &self,
+        number: DeviceNumber,
+        request: &OpenRequest<'_>,
+    ) -> Result<Arc<dyn File>, Error>;
+}
+
+/// The devices that can be reached through the nodes of a mount.
+pub struct Devices {
+    drivers: Spin<BTreeMap<(DeviceKind, DeviceNumber), Arc<dyn Device>>>,
+}
+
+impl Devices {
+    /// None yet.
+    pub fn new() -> Arc<Devices> {
+        Arc::new(Devices {
+            drivers: Spin::new(BTreeMap::new()),
+        })
+    }
+
+    /// Adds a device. `Exists` if the number is taken.
+    pub fn add(
+        &self,
+        kind: DeviceKind,
+        number: DeviceNumber,
+        device: Arc<dyn Device>,
+    ) -> Result<(), Error> {
+        let mut drivers = self.drivers.lock();
+        if drivers.contains_key(&(kind, number)) {
+            return Err(Error::Exists);
+        }
+        drivers.insert((kind, number), device);
+        Ok(())
+    }
+
+    /// Takes a device away; what is open stays open. `NoDevice` if it is not there.
+    pub fn remove(&self, kind: DeviceKind, number: DeviceNumber) -> Result<(), Error> {
+        match self.drivers.lock().remove(&(kind, number)) {
+            Some(_) => Ok(()),
+            None => Err(Error::NoDevice),
+        }
+    }
+
+    /// Opens the device with that number. `NoDevice` if there is none.
+    pub fn open(
+        &self,
+        kind: DeviceKind,
+        number: DeviceNumber,
+        request: &OpenRequest<'_>,
+    ) -> Result<Arc<dyn File>, Error> {
+        let device = self.drivers.lock().get(&(kind, number)).cloned();
+        device.ok_or(Error::NoDevice)?.open(number, request)
+    }
+}
