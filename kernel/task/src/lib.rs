@@ -1,3 +1,58 @@
-//! task
+//! Tasks: what runs when, and how it waits.
+//!
+//! A task is a future with a state machine around it. User threads and kernel work alike are tasks; every wait is an
+//! await; nothing here has a stack of its own.
+//!
+//! - [`state`]: the life of a task as a state machine, drawn and checked exhaustively
+//! - [`task`](Task): a future with its state, flags and accounts
+//! - [`policy`]: who runs next (pure: earliest eligible virtual deadline first)
+//! - `cpu`: one CPU's run queue, timers and alarm
+//! - `executor`: [`spawn`], [`run`], the current task, yielding
+//! - `waiters`: the list of wakers that the wait primitives share
+//! - [`wait`](WaitQueue): the wait primitive
+//! - [`ready`](Readiness): cached readiness bits, with waiters and observers
+//! - `timer`: wake-ups at a point in time
+//! - [`clock`]: what time it is
+//! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
+//! - `budget`: long loops that stay polite
+//! - `host`: running futures in tests on the developer's machine
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(all(not(target_os = "none"), not(test)))]
+extern crate std;
+
+mod atomic;
+mod budget;
+pub mod clock;
+mod cpu;
+mod error;
+mod executor;
+#[cfg(not(target_os = "none"))]
+mod host;
+mod lock;
+pub mod policy;
+mod ready;
+pub mod state;
+mod task;
+mod timer;
+mod timer_heap;
+mod wait;
+mod waiters;
+
+pub use budget::{Budget, budget};
+pub use cpu::{Stats, stats};
+pub use error::{Interrupted, WaitError};
+#[cfg(not(target_os = "none"))]
+pub use executor::poll_once;
+pub use executor::{
+    YieldNow, charge_user, current, run, should_yield, spawn, with_current, yield_now,
+};
+#[cfg(not(target_os = "none"))]
+pub use host::{block_on, run_until_idle};
+pub use lock::{Mutex, MutexGuard, Permit, Semaphore};
+pub use ready::{Observer, ObserverGuard, Readiness, Ready, Wait, WaitAny, wait_any};
+pub use task::Task;
+pub use timer::{Sleep, TimerGuard, at, sleep_until};
+pub use wait::{Interruptible, Patient, Timed, WaitQueue};

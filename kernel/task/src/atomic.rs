@@ -1,0 +1,3 @@
+//! Where the state machine gets its atomics from, so that a concurrency checker can put its own in their place (`tests/interleavings.rs`).
+
+pub(crate) use core::sync::atomic::{AtomicU8, Ordering};

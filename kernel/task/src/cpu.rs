@@ -1,0 +1,417 @@
+//! One CPU's run queue, timers and alarm.
+//!
+//! The one idea: others only push (a task to the queue, under its lock) and kick; everything else, the alarm and the
+//! decision to switch, is this CPU's own. The alarm follows one rule: it is never set later than the next thing that
+//! must happen, a timer or the end of the running task's slice if somebody waits; an early ring only asks again. So
+//! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
+
+use crate::clock;
+use crate::policy::Queue;
+use crate::task::{Task, add};
+use crate::timer_heap::{Heap, Key};
+use crate::waiters::Batch;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::cell::{Cell, RefCell};
+use core::ptr;
+use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::task::Waker;
+use machine::cpu::PerCpu;
+use machine::sync::Spin;
+
+/// No deadline.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What other CPUs may touch.
+pub(crate) struct Cpu {
+    index: usize,
+    run: Spin<Run>,
+    timers: Spin<Heap<Waker>>,
+    /// [`SWITCH`] and [`LOOK`], or 0.
+    attention: AtomicU8,
+    /// For what time the alarm is set; [`NEVER`]: it is not. Own CPU only.
+    armed: AtomicU64,
+    /// The earliest deadline in `timers`.
+    next_timer: AtomicU64,
+    /// Tasks that live here.
+    tasks: AtomicUsize,
+    counters: Counters,
+}
+
+/// What the lock of a run queue guards.
+struct Run {
+    queue: Queue<Arc<Task>>,
+    /// Until when the running task has been charged.
+    charged: u64,
+    /// The CPU halts, or is about to.
+    idle: bool,
+    /// When it was decided that the running task should give way.
+    asked: u64,
+}
+
+/// What only this CPU's own code touches.
+pub(crate) struct Local {
+    pub cpu: &'static Cpu,
+    pub current: RefCell<Option<Arc<Task>>>,
+    /// When the current poll began.
+    pub since: Cell<u64>,
+    /// User time reported during the current poll.
+    pub user: Cell<u64>,
+    /// The current task gives up the rest of its slice.
+    pub yields: Cell<bool>,
+}
+
+pub(crate) static LOCAL: PerCpu<Local> = PerCpu::new(|| Local {
+    cpu: Box::leak(Box::new(Cpu::new(machine::cpu::index()))),
+    current: RefCell::new(None),
+    since: Cell::new(0),
+    user: Cell::new(0),
+    yields: Cell::new(false),
+});
+
+/// The CPU that runs this code.
+#[inline]
+pub(crate) fn this() -> &'static Cpu {
+    LOCAL.with(|local| local.cpu)
+}
+
+/// How long the current poll of `task` has lasted; 0 if it is not this CPU's current task.
+pub(crate) fn running_for(task: &Task) -> u64 {
+    LOCAL.with(|local| {
+        let current = local.current.borrow();
+        match &*current {
+            Some(current) if ptr::eq(&**current, task) => {
+                clock::now().saturating_sub(local.since.get())
+            }
+            _ => 0,
+        }
+    })
+}
+
+/// What a poll came to.
+pub(crate) struct Polled {
+    pub task: Arc<Task>,
+    pub finished: bool,
+    /// It gave up the rest of its slice.
+    pub yields: bool,
+}
+
+/// In `attention`: the running task should give way at its next checkpoint.
+const SWITCH: u8 = 1;
+/// In `attention`: somebody new waits, and this CPU has to see about its alarm.
+const LOOK: u8 = 2;
+
+impl Cpu {
+    fn new(index: usize) -> Self {
+        Cpu {
+            index,
+            run: Spin::new(Run {
+                queue: Queue::new(),
+                charged: 0,
+                idle: false,
+                asked: 0,
+            }),
+            timers: Spin::new(Heap::new()),
+            attention: AtomicU8::new(0),
+            armed: AtomicU64::new(NEVER),
+            next_timer: AtomicU64::new(NEVER),
+            tasks: AtomicUsize::new(0),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Makes room for one more task that lives here.
+    pub fn admit(&self) -> Result<(), abi::Error> {
+        let mut run = self.run.lock();
+        let tasks = self.tasks.load(Ordering::Relaxed) + 1;
+        run.queue.reserve(tasks).map_err(|_| abi::Error::NoMemory)?;
+        self.tasks.store(tasks, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A task became runnable: queues it, and makes this CPU react if it must.
+    pub fn enqueue(&'static self, task: Arc<Task>) {
+        let own = ptr::eq(self, this());
+        let mut run = self.run.lock();
+        let mut now = 0;
+        if run.queue.is_running() {
+            now = clock::now();
+            run.charge(now);
+        }
+        let first = run.queue.waiting() == 0;
+        let preempts = run.queue.join(task.entity(), task);
+        if preempts {
+            self.ask(&mut run, now);
+        }
+        let idle = run.idle;
+        let slice_end = run.slice_end(now);
+        drop(run);
+        if own {
+            self.arm(slice_end);
+        } else if preempts || idle || first {
+            // For the first one that waits an alarm is needed, and only that CPU can set it.
+            self.attention.fetch_or(LOOK, Ordering::Release);
+            machine::cpu::kick(self.index);
+        }
+    }
+
+    /// Asks the running task to give way.
+    fn ask(&self, run: &mut Run, now: u64) {
+        if self.attention.fetch_or(SWITCH, Ordering::Relaxed) & SWITCH == 0 {
+            run.asked = now;
+        }
+    }
+
+    /// After a poll: charges and settles the task, and picks the next one, in one visit.
+    pub fn switch(&self, polled: Option<Polled>, now: u64) -> Option<Arc<Task>> {
+        let mut run = self.run.lock();
+        let over = polled.and_then(|polled| self.settle_in(&mut run, polled, now));
+        let next = run.queue.pick();
+        run.charged = now;
+        run.idle = next.is_none();
+        let slice_end = run.slice_end(now);
+        drop(run);
+        drop(over);
+        self.arm(slice_end);
+        next
+    }
+
+    /// After a poll: charges and settles the task.
+    #[cfg(not(target_os = "none"))]
+    pub fn settle(&self, polled: Polled, now: u64) {
+        let mut run = self.run.lock();
+        let over = self.settle_in(&mut run, polled, now);
+        drop(run);
+        drop(over);
+    }
+
+    /// The task comes back if it is not queued again: to be dropped without the lock.
+    fn settle_in(&self, run: &mut Run, polled: Polled, now: u64) -> Option<Arc<Task>> {
+        run.charge(now);
+        let asked = self.attention.swap(0, Ordering::Acquire) & SWITCH != 0;
+        if asked {
+            let delay = now.saturating_sub(run.asked);
+            raise(&self.counters.longest_delay, delay);
+        }
+        let Polled {
+            task,
+            finished,
+            yields,
+        } = polled;
+        if finished {
+            run.queue.leave();
+            let tasks = self.tasks.load(Ordering::Relaxed).saturating_sub(1);
+            self.tasks.store(tasks, Ordering::Relaxed);
+            run.queue.release(tasks);
+        } else if task.settle() {
+            // Who is made to give way keeps its deadline.
+            run.queue.put_back(task, yields && !asked);
+            return None;
+        } else if let Some(entity) = run.queue.leave() {
+            task.remember(entity);
+        }
+        Some(task)
+    }
+
+    /// Whether the current task should give way. Two loads when nothing happened.
+    #[inline]
+    pub fn should_yield(&self) -> bool {
+        let attention = self.attention.load(Ordering::Relaxed);
+        if attention == 0 && self.armed.load(Ordering::Relaxed) == NEVER {
+            return false;
+        }
+        attention & SWITCH != 0 || self.look(attention)
+    }
+
+    #[inline(never)]
+    fn look(&self, attention: u8) -> bool {
+        let now = clock::now();
+        if attention & LOOK != 0 {
+            self.attention.fetch_and(!LOOK, Ordering::Acquire);
+            self.reconsider(now);
+        } else {
+            self.ring(now);
+        }
+        self.attention.load(Ordering::Relaxed) & SWITCH != 0
+    }
+
+    /// If the alarm's time has come, does what it was set for.
+    pub fn ring(&self, now: u64) {
+        if now >= self.armed.load(Ordering::Relaxed) {
+            self.reconsider(now);
+        }
+    }
+
+    /// Wakes what is due, asks the running task to give way if its slice is over, and sets the alarm again.
+    fn reconsider(&self, now: u64) {
+        self.armed.store(NEVER, Ordering::Relaxed);
+        self.expire(now);
+        let mut run = self.run.lock();
+        run.charge(now);
+        if run.queue.should_switch() {
+            self.ask(&mut run, now);
+        }
+        let slice_end = run.slice_end(now);
+        drop(run);
+        self.arm(slice_end.min(self.next_timer.load(Ordering::Relaxed)));
+    }
+
+    fn expire(&self, now: u64) {
+        while self.next_timer.load(Ordering::Relaxed) <= now {
+            let mut batch = Batch::new();
+            let mut timers = self.timers.lock();
+            while !batch.is_full()
+                && let Some(waker) = timers.pop_due(now)
+            {
+                batch.push(waker);
+            }
+            self.note_next_timer(&timers);
+            drop(timers);
+            batch.wake();
+        }
+    }
+
+    /// Sets the alarm if it is not set for `deadline` or earlier.
+    fn arm(&self, deadline: u64) {
+        if deadline < self.armed.load(Ordering::Relaxed) {
+            self.armed.store(deadline, Ordering::Relaxed);
+            machine::time::set_alarm(Some(deadline));
+        }
+    }
+
+    /// Halts until an interrupt, with the alarm exactly at the next timer. Returns the time.
+    pub fn idle(&self, now: u64) -> u64 {
+        let next = self.next_timer.load(Ordering::Relaxed);
+        if next != self.armed.load(Ordering::Relaxed) {
+            self.armed.store(next, Ordering::Relaxed);
+            machine::time::set_alarm((next != NEVER).then_some(next));
+        }
+        machine::cpu::idle();
+        let after = clock::now();
+        add(&self.counters.idle, after.saturating_sub(now));
+        after
+    }
+
+    /// Whether a timer is set here.
+    #[cfg(not(target_os = "none"))]
+    pub fn has_alarm(&self) -> bool {
+        self.next_timer.load(Ordering::Relaxed) != NEVER
+    }
+
+    /// Adds a timer. Only on the own CPU, which sets its alarm.
+    pub fn add_timer(&self, deadline: u64, waker: Waker) -> Result<Key, Waker> {
+        let mut timers = self.timers.lock();
+        let key = timers.insert(deadline, waker)?;
+        self.note_next_timer(&timers);
+        drop(timers);
+        self.arm(deadline);
+        Ok(key)
+    }
+
+    /// Cancels a timer, from any CPU. The alarm may ring for nothing once.
+    pub fn cancel_timer(&self, key: Key) {
+        let mut timers = self.timers.lock();
+        let waker = timers.cancel(key);
+        self.note_next_timer(&timers);
+        drop(timers);
+        drop(waker);
+    }
+
+    /// Whether a timer has yet to ring.
+    pub fn has_timer(&self, key: Key) -> bool {
+        self.timers.lock().get_mut(key).is_some()
+    }
+
+    /// Makes a timer wake `waker`; `false` if it has rung.
+    pub fn renew_timer(&self, key: Key, waker: &Waker) -> bool {
+        match self.timers.lock().get_mut(key) {
+            Some(old) => {
+                old.clone_from(waker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn note_next_timer(&self, timers: &Heap<Waker>) {
+        let next = timers.next().unwrap_or(NEVER);
+        self.next_timer.store(next, Ordering::Relaxed);
+    }
+
+    /// Counts one poll.
+    pub fn count_poll(&self, nanoseconds: u64, user: u64) {
+        add(&self.counters.polls, 1);
+        raise(
+            &self.counters.longest_poll,
+            nanoseconds.saturating_sub(user),
+        );
+    }
+
+    fn stats(&self) -> Stats {
+        let counters = &self.counters;
+        Stats {
+            tasks: self.tasks.load(Ordering::Relaxed),
+            waiting: self.run.lock().queue.waiting(),
+            polls: counters.polls.load(Ordering::Relaxed),
+            idle: counters.idle.load(Ordering::Relaxed),
+            longest_poll: counters.longest_poll.load(Ordering::Relaxed),
+            longest_delay: counters.longest_delay.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Run {
+    fn charge(&mut self, now: u64) {
+        if self.queue.is_running() {
+            self.queue.charge(now.saturating_sub(self.charged));
+            self.charged = now;
+        }
+    }
+
+    /// When the running task's slice ends, if somebody waits for that.
+    fn slice_end(&self, now: u64) -> u64 {
+        if self.queue.is_running() && self.queue.waiting() > 0 {
+            now.saturating_add(self.queue.slice_left())
+        } else {
+            NEVER
+        }
+    }
+}
+
+/// Keeps the largest value; for a counter that has only one writer.
+fn raise(counter: &AtomicU64, value: u64) {
+    if value > counter.load(Ordering::Relaxed) {
+        counter.store(value, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+struct Counters {
+    polls: AtomicU64,
+    idle: AtomicU64,
+    longest_poll: AtomicU64,
+    longest_delay: AtomicU64,
+}
+
+/// What a CPU has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Tasks that live on it and are not done.
+    pub tasks: usize,
+    /// Tasks that wait for it now; the running one is not among them.
+    pub waiting: usize,
+    /// How many polls.
+    pub polls: u64,
+    /// Nanoseconds it halted.
+    pub idle: u64,
+    /// The longest poll in nanoseconds, less the user time that was reported for it by [`crate::charge_user`].
+    pub longest_poll: u64,
+    /// The longest time in nanoseconds between the decision that the running task should give way and the switch: the
+    /// worst scheduling latency that the kernel has caused.
+    pub longest_delay: u64,
+}
+
+/// What this CPU has done so far.
+pub fn stats() -> Stats {
+    this().stats()
+}

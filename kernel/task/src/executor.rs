@@ -1,0 +1,173 @@
+//! Spawning, running, yielding.
+//!
+//! The one idea: a turn is pick, poll, charge, settle; one reading of the clock and one visit of the run queue a turn.
+//! The kernel runs with interrupts off, so a turn is never interrupted: interrupts come in while a task is in user
+//! mode, while the CPU halts, and in a short window now and then when there is neither.
+
+use crate::cpu::{LOCAL, Polled, this};
+use crate::{Task, clock};
+use abi::Error;
+use alloc::sync::Arc;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+/// Starts a task on this CPU. It runs when the executor gets to it.
+///
+/// Costs two allocations: the task and its boxed future.
+///
+/// # Errors
+/// [`Error::NoMemory`]; the future is dropped.
+pub fn spawn(
+    name: &str,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> Result<Arc<Task>, Error> {
+    if !machine::frame::heap_room() {
+        return Err(Error::NoMemory);
+    }
+    let home = this();
+    home.admit()?;
+    let task = Task::new(name, home, future);
+    home.enqueue(task.clone());
+    Ok(task)
+}
+
+/// This CPU's executor: runs tasks, and halts when there are none.
+pub fn run() -> ! {
+    let cpu = this();
+    let mut now = clock::now();
+    let mut window = now;
+    let mut next = cpu.switch(None, now);
+    loop {
+        next = match next {
+            Some(task) => {
+                let polled;
+                (polled, now) = poll(task, now);
+                cpu.ring(now);
+                if now >= window {
+                    // Tasks that never go to user mode must not keep interrupts out.
+                    machine::irq::window();
+                    window = now.saturating_add(WINDOW);
+                }
+                cpu.switch(polled, now)
+            }
+            None => {
+                now = cpu.idle(now);
+                cpu.ring(now);
+                cpu.switch(None, now)
+            }
+        };
+    }
+}
+
+/// How long interrupts may be kept out by tasks that stay in the kernel, in nanoseconds.
+const WINDOW: u64 = 50_000;
+
+/// Polls one task, if one is ready; whether there was one. For tests on the host.
+#[cfg(not(target_os = "none"))]
+pub fn poll_once() -> bool {
+    let cpu = this();
+    let now = clock::now();
+    cpu.ring(now);
+    match cpu.switch(None, now) {
+        Some(task) => {
+            let (polled, now) = poll(task, now);
+            if let Some(polled) = polled {
+                cpu.settle(polled, now);
+            }
+            true
+        }
+        None => false,
+    }
+}
+
+/// Polls `task` as the current one, from `now`; gives what it came to and the time after it.
+fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
+    LOCAL.with(|local| {
+        local.since.set(now);
+        local.user.set(0);
+        local.yields.set(false);
+        *local.current.borrow_mut() = Some(task);
+        let finished = match &*local.current.borrow() {
+            Some(task) => {
+                let finished = task.poll();
+                if finished {
+                    task.finish();
+                }
+                finished
+            }
+            None => true,
+        };
+        let task = local.current.borrow_mut().take();
+        let after = clock::now();
+        let spent = after.saturating_sub(now);
+        local.cpu.count_poll(spent, local.user.get());
+        let polled = task.map(|task| {
+            task.charge(spent);
+            let yields = local.yields.get();
+            Polled {
+                task,
+                finished,
+                yields,
+            }
+        });
+        (polled, after)
+    })
+}
+
+/// The task that this CPU polls now.
+pub fn current() -> Option<Arc<Task>> {
+    LOCAL.with(|local| local.current.borrow().clone())
+}
+
+/// Calls `f` with the task that this CPU polls now, without counting a reference. `None`: there is none.
+#[inline]
+pub fn with_current<R>(f: impl FnOnce(&Task) -> R) -> Option<R> {
+    LOCAL.with(|local| local.current.borrow().as_deref().map(f))
+}
+
+/// Whether the current task should give way: its slice is over and somebody waits, or somebody with an earlier deadline
+/// came. Cheap enough for every return to user mode: two loads when nothing happened.
+///
+/// This is also where timers ring while a task stays in user mode, so whoever goes to user mode in a loop must ask.
+#[inline]
+pub fn should_yield() -> bool {
+    this().should_yield()
+}
+
+/// Lets others run that are ready. After [`should_yield`] said so, the task keeps its deadline; otherwise it gives up
+/// the rest of its slice.
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        LOCAL.with(|local| local.yields.set(true));
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Reports that `nanoseconds` of the current poll were spent in user mode. The rest of it counts as kernel time.
+pub fn charge_user(nanoseconds: u64) {
+    LOCAL.with(|local| {
+        local.user.set(local.user.get().saturating_add(nanoseconds));
+        if let Some(task) = &*local.current.borrow() {
+            task.charge_user(nanoseconds);
+        }
+    });
+}

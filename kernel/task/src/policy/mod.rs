@@ -1,0 +1,328 @@
+//! Who runs next: earliest eligible virtual deadline first.
+//!
+//! Every runnable entity owns a share of the CPU, its weight over the sum of weights. *Virtual time* is real time
+//! divided by weight: an entity that ran `t` ns has moved `t · 1024 / weight` virtual ns. The average of all virtual
+//! times, weighted, is where everybody should be. The distance to it is the *lag*: positive for who got less than its
+//! share. Who has no negative lag is *eligible*; among those, the one whose current request (one slice) must be done
+//! first, the earliest virtual deadline, runs.
+//!
+//! The one idea: lag is kept over sleep. Who yields early comes back with the lag it left with, and so with an earlier
+//! deadline; who overdrew waits until time has caught up with it.
+//!
+//! Pure: no clock, no locks, no tasks. Cost: O(log n) for `join`, `pick` and `put_back`, O(1) for the rest; with one
+//! entity in the queue there is no search and no division. After I. Stoica and H. Abdel-Wahab, "Earliest Eligible
+//! Virtual Deadline First" (1995).
+
+mod tree;
+mod weight;
+
+#[cfg(test)]
+mod simulation;
+
+pub use weight::{NORMAL_WEIGHT, weight_of_nice};
+
+use tree::{Key, Tree};
+
+/// What a slice is for an entity of normal weight, in nanoseconds: how long it may run before somebody else's deadline
+/// is earlier.
+pub const SLICE: u64 = 3_000_000;
+
+/// A single charge is at most this (ten seconds): no clock error can throw an entity out of the competition.
+const LONGEST_CHARGE: u64 = 10_000_000_000;
+/// A poll costs at least this much, so that a clock that stands still (in a test) starves nobody.
+const SHORTEST_CHARGE: u64 = 250;
+
+/// What is remembered of an entity while it is not runnable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entity {
+    weight: u32,
+    /// Virtual nanoseconds that it was behind (positive) or ahead (negative) when it left.
+    lag: i64,
+    /// The queue's virtual time when it left: debts are forgiven as that time passes.
+    left: i64,
+}
+
+impl Entity {
+    /// A newcomer, with neither credit nor debt. Weights are at least 1; see [`weight_of_nice`].
+    pub const fn new(weight: u32) -> Self {
+        Entity {
+            weight: if weight == 0 { 1 } else { weight },
+            lag: 0,
+            left: 0,
+        }
+    }
+
+    /// The same entity with another weight.
+    pub const fn with_weight(self, weight: u32) -> Self {
+        Entity {
+            weight: if weight == 0 { 1 } else { weight },
+            ..self
+        }
+    }
+
+    /// Its weight.
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// Virtual nanoseconds that it was behind (positive) or ahead (negative) when it last left.
+    pub const fn lag(&self) -> i64 {
+        self.lag
+    }
+
+    /// As three plain numbers, for whoever keeps it in atomics: weight, lag, leaving time.
+    pub const fn into_parts(self) -> (u32, i64, i64) {
+        (self.weight, self.lag, self.left)
+    }
+
+    /// The reverse of [`into_parts`](Self::into_parts).
+    pub const fn from_parts(weight: u32, lag: i64, left: i64) -> Self {
+        Entity {
+            weight: if weight == 0 { 1 } else { weight },
+            lag,
+            left,
+        }
+    }
+}
+
+/// An entity that competes: a place in virtual time, and the end of its current request.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    weight: u32,
+    /// How far it got.
+    time: i64,
+    /// When its current request must be done.
+    deadline: i64,
+}
+
+/// The runnable entities of one CPU: at most one runs, the others wait.
+#[derive(Debug)]
+pub struct Queue<T> {
+    waiting: Tree<T>,
+    running: Option<Place>,
+    /// Virtual time near the average; exactly its floor after [`settle`](Self::settle).
+    reference: i64,
+    /// Σ weight · (time − reference), over waiting and running.
+    sum: i128,
+    /// Σ weight, over waiting and running.
+    weight: i64,
+    /// Breaks ties between equal deadlines: first come, first served.
+    arrivals: u64,
+}
+
+impl<T> Queue<T> {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Queue {
+            waiting: Tree::new(),
+            running: None,
+            reference: 0,
+            sum: 0,
+            weight: 0,
+            arrivals: 0,
+        }
+    }
+
+    /// How many wait for the CPU; the running one is not among them.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether one runs.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Makes room for `entities` in total, so that `join` and `put_back` cannot fail.
+    ///
+    /// # Errors
+    /// The heap is exhausted; nothing has changed.
+    pub fn reserve(&mut self, entities: usize) -> Result<(), alloc::collections::TryReserveError> {
+        self.waiting.reserve(entities)
+    }
+
+    /// Gives memory back if it could hold many more than `entities`.
+    pub fn release(&mut self, entities: usize) {
+        self.waiting.release(entities);
+    }
+
+    /// An entity becomes runnable. `true`: it should run instead of the running one, at once.
+    pub fn join(&mut self, entity: Entity, item: T) -> bool {
+        let weight = i64::from(entity.weight);
+        self.settle();
+        let mut lag = entity.lag;
+        if lag < 0 {
+            let passed = self.reference.wrapping_sub(entity.left).max(0);
+            lag = lag.saturating_add(passed).min(0);
+        }
+        if self.weight == 0 {
+            lag = 0;
+        } else if lag != 0 {
+            // Joining moves the average towards the newcomer; this is what leaves it with `lag` afterwards.
+            let scaled = i128::from(lag) * i128::from(self.weight + weight);
+            lag = divide(scaled, self.weight);
+        }
+        let time = self.reference.wrapping_sub(lag);
+        let place = Place {
+            weight: entity.weight,
+            time,
+            deadline: time.wrapping_add(to_virtual(SLICE, entity.weight)),
+        };
+        self.weight += weight;
+        self.sum -= i128::from(weight) * i128::from(lag);
+        let preempts = match &self.running {
+            Some(running) => {
+                before(place.deadline, running.deadline) && {
+                    self.settle();
+                    self.is_eligible(place.time)
+                }
+            }
+            None => false,
+        };
+        self.insert(place, item);
+        preempts
+    }
+
+    /// The entity that should run next becomes the running one. There must be no running one.
+    pub fn pick(&mut self) -> Option<T> {
+        debug_assert!(self.running.is_none(), "two entities would run");
+        if self.waiting.len() > 1 {
+            self.settle();
+        }
+        let (key, time, weight, item) = self.waiting.take_first_not_after(self.reference)?;
+        self.running = Some(Place {
+            weight,
+            time,
+            deadline: key.deadline,
+        });
+        Some(item)
+    }
+
+    /// The running entity ran for `nanoseconds` since it was picked or last charged.
+    pub fn charge(&mut self, nanoseconds: u64) {
+        if let Some(running) = &mut self.running {
+            let charged = nanoseconds.clamp(SHORTEST_CHARGE, LONGEST_CHARGE);
+            let step = to_virtual(charged, running.weight);
+            running.time = running.time.wrapping_add(step);
+            self.sum += i128::from(running.weight) * i128::from(step);
+        }
+    }
+
+    /// Real nanoseconds that the running entity has left of its slice.
+    pub fn slice_left(&self) -> u64 {
+        match &self.running {
+            Some(running) => {
+                let left = running.deadline.wrapping_sub(running.time).max(0);
+                (left as u64 * u64::from(running.weight)) / u64::from(NORMAL_WEIGHT)
+            }
+            None => 0,
+        }
+    }
+
+    /// Whether the running entity should give way: somebody waits, and its slice is over.
+    pub fn should_switch(&self) -> bool {
+        self.waiting.len() > 0
+            && self
+                .running
+                .as_ref()
+                .is_some_and(|running| !before(running.time, running.deadline))
+    }
+
+    /// The running entity waits again. `yields`: it gave up the rest of its slice, so its next request comes later.
+    pub fn put_back(&mut self, item: T, yields: bool) {
+        if let Some(mut place) = self.running.take() {
+            if yields || !before(place.time, place.deadline) {
+                let from = if before(place.time, place.deadline) {
+                    place.deadline
+                } else {
+                    place.time
+                };
+                place.deadline = from.wrapping_add(to_virtual(SLICE, place.weight));
+            }
+            self.insert(place, item);
+        }
+    }
+
+    /// The running entity is not runnable any more. `None`: there was none.
+    pub fn leave(&mut self) -> Option<Entity> {
+        self.settle();
+        let place = self.running.take()?;
+        let weight = i64::from(place.weight);
+        let ahead = place.time.wrapping_sub(self.reference);
+        self.weight -= weight;
+        self.sum -= i128::from(weight) * i128::from(ahead);
+        if self.weight == 0 {
+            // Alone, it is the average: time goes on from where it stands.
+            self.reference = place.time;
+            self.sum = 0;
+        }
+        let limit = 2 * to_virtual(SLICE, place.weight);
+        Some(Entity {
+            weight: place.weight,
+            lag: if self.weight == 0 {
+                0
+            } else {
+                (-ahead).clamp(-limit, limit)
+            },
+            left: self.reference,
+        })
+    }
+
+    fn insert(&mut self, place: Place, item: T) {
+        self.arrivals += 1;
+        let key = Key {
+            deadline: place.deadline,
+            arrival: self.arrivals,
+        };
+        self.waiting.insert(key, place.time, place.weight, item);
+    }
+
+    /// Moves the reference to the floor of the average.
+    fn settle(&mut self) {
+        if self.sum >= 0 && self.sum < i128::from(self.weight) || self.weight == 0 {
+            return;
+        }
+        let step = divide(self.sum, self.weight);
+        self.reference = self.reference.wrapping_add(step);
+        self.sum -= i128::from(step) * i128::from(self.weight);
+    }
+
+    /// Whether an entity at `time` has no negative lag. Exact right after `settle`.
+    fn is_eligible(&self, time: i64) -> bool {
+        !before(self.reference, time)
+    }
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// `a` is before `b` on the circle of virtual time.
+#[inline]
+fn before(a: i64, b: i64) -> bool {
+    a.wrapping_sub(b) < 0
+}
+
+/// Real to virtual nanoseconds.
+#[inline]
+fn to_virtual(nanoseconds: u64, weight: u32) -> i64 {
+    if weight == NORMAL_WEIGHT {
+        nanoseconds as i64
+    } else {
+        (nanoseconds * u64::from(NORMAL_WEIGHT) / u64::from(weight)) as i64
+    }
+}
+
+/// Rounds down. Sums of normal weights are often powers of two, and a shift is many times cheaper than a division.
+#[inline]
+fn divide(value: i128, by: i64) -> i64 {
+    if by.count_ones() == 1 {
+        return (value >> by.trailing_zeros()) as i64;
+    }
+    match i64::try_from(value) {
+        Ok(value) => value.div_euclid(by),
+        Err(_) => value.div_euclid(i128::from(by)) as i64,
+    }
+}

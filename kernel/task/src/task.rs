@@ -1,0 +1,255 @@
+//! A task: a future with its state, its flags and its accounts.
+//!
+//! The one idea: everything about a task is in one `Arc`, and that `Arc` is the waker. The future is boxed once, when
+//! it is spawned; polling, waking and queueing allocate nothing and move only this pointer.
+
+use crate::cpu::{self, Cpu};
+use crate::policy::{Entity, NORMAL_WEIGHT, weight_of_nice};
+use crate::state::{AtomicState, State};
+use alloc::boxed::Box;
+use alloc::sync::{Arc, Weak};
+use alloc::task::Wake;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::task::{Context, Waker};
+use machine::sync::Spin;
+
+/// A future on its way through the executor. See [`crate::state`] for its life.
+pub struct Task {
+    state: AtomicState,
+    flags: AtomicU32,
+    /// The CPU whose run queue it goes to.
+    pub(crate) home: &'static Cpu,
+    /// Gone when the task is done.
+    body: Spin<Option<Body>>,
+    /// Written under the run queue's lock of `home`; see [`Entity`].
+    weight: AtomicU32,
+    lag: AtomicI64,
+    left: AtomicI64,
+    /// Nanoseconds; written by the CPU that polls it.
+    polled: AtomicU64,
+    user: AtomicU64,
+    me: Weak<Task>,
+    name: Name,
+}
+
+/// The future and the one waker that all its polls share. The waker is a reference to the task itself: a task lives
+/// until its future is finished, whoever else forgets it.
+struct Body {
+    future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    waker: Waker,
+}
+
+const INTERRUPTED: u32 = 1;
+const KILLED: u32 = 2;
+
+impl Task {
+    pub(crate) fn new(
+        name: &str,
+        home: &'static Cpu,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> Arc<Task> {
+        let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
+        let task = Arc::new_cyclic(|me| Task {
+            state: AtomicState::queued(),
+            flags: AtomicU32::new(0),
+            home,
+            body: Spin::new(None),
+            weight: AtomicU32::new(NORMAL_WEIGHT),
+            lag: AtomicI64::new(0),
+            left: AtomicI64::new(0),
+            polled: AtomicU64::new(0),
+            user: AtomicU64::new(0),
+            me: me.clone(),
+            name: Name::new(name),
+        });
+        let waker = Waker::from(task.clone());
+        *task.body.lock() = Some(Body { future, waker });
+        task
+    }
+
+    /// The name it was spawned with, cut to 31 bytes.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Where it is in its life.
+    pub fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Whether its future is finished.
+    pub fn is_done(&self) -> bool {
+        self.state.get() == State::Done
+    }
+
+    /// Interrupts it: every interruptible wait ends with [`crate::Interrupted`], and new ones do too, until
+    /// [`clear_interrupt`](Self::clear_interrupt).
+    pub fn interrupt(&self) {
+        self.raise(INTERRUPTED);
+    }
+
+    /// Takes the interruption back, once whoever caused it has been served. A kill stays.
+    pub fn clear_interrupt(&self) {
+        self.flags.fetch_and(!INTERRUPTED, Ordering::AcqRel);
+    }
+
+    /// Whether waits end at once: it was interrupted or killed.
+    #[inline]
+    pub fn interrupted(&self) -> bool {
+        self.flags.load(Ordering::Acquire) != 0
+    }
+
+    /// Interrupts it for good: it should finish as soon as it can.
+    pub fn kill(&self) {
+        self.raise(KILLED);
+    }
+
+    /// Whether it was killed.
+    #[inline]
+    pub fn killed(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & KILLED != 0
+    }
+
+    /// Wakes it, whatever it waits for. Its future checks its condition and waits again.
+    pub fn wake(&self) {
+        if self.state.wake() {
+            // The body keeps the task alive while it is not done, so there is a strong reference.
+            if let Some(task) = self.me.upgrade() {
+                self.home.enqueue(task);
+            }
+        }
+    }
+
+    fn raise(&self, flag: u32) {
+        self.flags.fetch_or(flag, Ordering::AcqRel);
+        self.wake();
+    }
+
+    /// Sets its share of the CPU relative to others; 1024 is normal, 0 counts as 1. Takes effect the next time it waits.
+    pub fn set_weight(&self, weight: u32) {
+        self.weight.store(weight.max(1), Ordering::Relaxed);
+    }
+
+    /// Its weight.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Sets the weight that belongs to a niceness of −20 (much) to 19 (little).
+    pub fn set_nice(&self, nice: i8) {
+        self.set_weight(weight_of_nice(nice));
+    }
+
+    /// Nanoseconds of CPU time: how long it was polled, user mode included. If it is the current task, up to now.
+    pub fn cpu_time(&self) -> u64 {
+        self.polled.load(Ordering::Relaxed) + cpu::running_for(self)
+    }
+
+    /// Nanoseconds of it that were reported as user mode by [`crate::charge_user`].
+    pub fn user_time(&self) -> u64 {
+        self.user.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn charge(&self, nanoseconds: u64) {
+        add(&self.polled, nanoseconds);
+    }
+
+    pub(crate) fn charge_user(&self, nanoseconds: u64) {
+        add(&self.user, nanoseconds);
+    }
+
+    /// What the policy remembers of it; under the lock of its run queue.
+    pub(crate) fn entity(&self) -> Entity {
+        Entity::from_parts(
+            self.weight.load(Ordering::Relaxed),
+            self.lag.load(Ordering::Relaxed),
+            self.left.load(Ordering::Relaxed),
+        )
+    }
+
+    /// The reverse; the weight stays what it was set to.
+    pub(crate) fn remember(&self, entity: Entity) {
+        let (_, lag, left) = entity.into_parts();
+        self.lag.store(lag, Ordering::Relaxed);
+        self.left.store(left, Ordering::Relaxed);
+    }
+
+    /// Polls the future once; whether it is finished. Only for the executor that popped the task.
+    pub(crate) fn poll(&self) -> bool {
+        self.state.start();
+        let mut body = self.body.lock();
+        match &mut *body {
+            Some(Body { future, waker }) => {
+                let mut context = Context::from_waker(waker);
+                future.as_mut().poll(&mut context).is_ready()
+            }
+            None => true,
+        }
+    }
+
+    /// After a pending poll, under the lock of its run queue: whether it must be put back.
+    pub(crate) fn settle(&self) -> bool {
+        self.state.settle()
+    }
+
+    /// After the last poll: drops the future, then is done.
+    pub(crate) fn finish(&self) {
+        let body = self.body.lock().take();
+        drop(body);
+        self.state.finish();
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        if self.state.wake() {
+            self.home.enqueue(self);
+        }
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.wake() {
+            self.home.enqueue(self.clone());
+        }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish()
+    }
+}
+
+/// Adds to a counter that has only one writer.
+pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(amount);
+    counter.store(sum, Ordering::Relaxed);
+}
+
+/// A short name, kept in place.
+struct Name {
+    bytes: [u8; 31],
+    len: u8,
+}
+
+impl Name {
+    fn new(name: &str) -> Name {
+        let mut bytes = [0; 31];
+        let len = name.floor_char_boundary(bytes.len());
+        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        Name {
+            bytes,
+            len: len as u8,
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}

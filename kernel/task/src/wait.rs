@@ -1,0 +1,282 @@
+//! The wait primitive: wait until a condition gives something.
+//!
+//! ```text
+//! let byte = queue.wait_until(|| fifo.lock().pop()).await?;      // the waiter
+//! fifo.lock().push(byte); queue.wake_one();                      // the waker: first the condition, then the wake
+//! ```
+//!
+//! The one idea: the condition is checked again *after* registering. A waker that changed the condition before that
+//! check is seen by it; one that changed it later finds the registration. A wake whose condition turns out false
+//! registers again, at the end of the line. A waiter that was chosen by `wake_one` and goes without having used the
+//! wake (dropped, interrupted, timed out) hands it on.
+//!
+//! Cost: a condition that holds at once touches nothing of the queue. A wake with nobody waiting is a fence and a load.
+//! The first waiter of a queue needs no memory; more share a vector that is reused.
+
+use crate::waiters::{Batch, Phase, Ticket, Waiters};
+use crate::{Interrupted, TimerGuard, WaitError, clock, timer, with_current};
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::task::{Context, Poll};
+use machine::sync::Spin;
+
+/// Tasks that wait for a condition to become true.
+pub struct WaitQueue {
+    /// How many wait; written under the lock, read without it.
+    waiting: AtomicU32,
+    waiters: Spin<Waiters>,
+}
+
+impl WaitQueue {
+    /// A queue in which nobody waits.
+    pub const fn new() -> Self {
+        WaitQueue {
+            waiting: AtomicU32::new(0),
+            waiters: Spin::new(Waiters::new()),
+        }
+    }
+
+    /// Wakes the task that has waited longest; `true` if there was one. Call it after making the condition true.
+    pub fn wake_one(&self) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let mut waiters = self.waiters.lock();
+        let waker = waiters.choose();
+        self.waiting.store(waiters.waiting(), Ordering::Relaxed);
+        drop(waiters);
+        match waker {
+            Some(waker) => {
+                waker.wake();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Wakes all tasks that wait now; how many there were. Call it after making the condition true.
+    pub fn wake_all(&self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
+        let round = self.waiters.lock().begin();
+        let mut batch = Batch::new();
+        let mut count = 0;
+        loop {
+            let mut waiters = self.waiters.lock();
+            let before = waiters.waiting();
+            let more = waiters.woken(&round, u32::MAX, &mut batch);
+            count += (before - waiters.waiting()) as usize;
+            self.waiting.store(waiters.waiting(), Ordering::Relaxed);
+            drop(waiters);
+            batch.wake();
+            if !more {
+                return count;
+            }
+        }
+    }
+
+    /// Whether nobody waits at this moment.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // Orders the caller's change of the condition before the look for waiters; the other half is in `poll`.
+        fence(Ordering::SeqCst);
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits until `condition` gives something. Ends early when the current task is interrupted.
+    ///
+    /// The condition is asked at every wake, so it must be cheap; it may take locks, but not across its return.
+    pub fn wait_until<T, F: FnMut() -> Option<T>>(&self, condition: F) -> Interruptible<'_, F> {
+        Interruptible(Wait::new(self, condition, None))
+    }
+
+    /// As [`wait_until`](Self::wait_until), and ends at `deadline` (ns since boot, `None`: never). A condition that
+    /// holds wins over a deadline that has passed.
+    pub fn wait_until_by<T, F: FnMut() -> Option<T>>(
+        &self,
+        deadline: Option<u64>,
+        condition: F,
+    ) -> Timed<'_, F> {
+        Timed(Wait::new(self, condition, deadline))
+    }
+
+    /// Waits until `condition` gives something, whatever happens to the task meanwhile.
+    ///
+    /// `reason` says why this wait cannot be interrupted; it must be certain to end soon.
+    pub fn wait_until_uninterruptible<T, F: FnMut() -> Option<T>>(
+        &self,
+        reason: &'static str,
+        condition: F,
+    ) -> Patient<'_, F> {
+        Patient {
+            wait: Wait::new(self, condition, None),
+            reason,
+        }
+    }
+}
+
+impl Default for WaitQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitQueue")
+            .field("waiting", &self.waiting.load(Ordering::Relaxed))
+            .finish()
+    }
+}
+
+struct Wait<'a, F> {
+    queue: &'a WaitQueue,
+    condition: F,
+    ticket: Option<Ticket>,
+    deadline: Option<u64>,
+    timer: Option<TimerGuard>,
+}
+
+impl<'a, F> Wait<'a, F> {
+    fn new(queue: &'a WaitQueue, condition: F, deadline: Option<u64>) -> Self {
+        Wait {
+            queue,
+            condition,
+            ticket: None,
+            deadline,
+            timer: None,
+        }
+    }
+
+    fn poll<T>(&mut self, context: &Context<'_>, killable: bool) -> Poll<Result<T, WaitError>>
+    where
+        F: FnMut() -> Option<T>,
+    {
+        if let Some(value) = (self.condition)() {
+            self.leave();
+            return Poll::Ready(Ok(value));
+        }
+        if killable && with_current(|task| task.interrupted()).unwrap_or(false) {
+            self.give_up();
+            return Poll::Ready(Err(WaitError::Interrupted));
+        }
+        if self.deadline.is_some_and(|at| clock::now() >= at) {
+            self.give_up();
+            return Poll::Ready(Err(WaitError::TimedOut));
+        }
+        let registered = self.register(context);
+        // Orders the registration before the second look; the other half is in `is_empty`.
+        fence(Ordering::SeqCst);
+        if let Some(value) = (self.condition)() {
+            self.leave();
+            return Poll::Ready(Ok(value));
+        }
+        if !registered {
+            // No memory for a place in the line: ask again on the next turn.
+            context.waker().wake_by_ref();
+        }
+        timer::keep(&mut self.timer, self.deadline, context.waker());
+        Poll::Pending
+    }
+
+    fn register(&mut self, context: &Context<'_>) -> bool {
+        let mut waiters = self.queue.waiters.lock();
+        match &self.ticket {
+            Some(ticket) => waiters.renew(ticket, context.waker()),
+            None => self.ticket = waiters.add(context.waker(), 1),
+        }
+        self.queue
+            .waiting
+            .store(waiters.waiting(), Ordering::Relaxed);
+        self.ticket.is_some()
+    }
+
+    /// Takes the entry out of the line; a wake that came for it counts as used.
+    fn leave(&mut self) -> Option<Phase> {
+        self.timer = None;
+        let ticket = self.ticket.take()?;
+        let mut waiters = self.queue.waiters.lock();
+        let phase = waiters.remove(ticket);
+        self.queue
+            .waiting
+            .store(waiters.waiting(), Ordering::Relaxed);
+        Some(phase)
+    }
+
+    /// Takes the entry out of the line; a wake that came for it alone goes to the next.
+    fn give_up(&mut self) {
+        if self.leave() == Some(Phase::Chosen) {
+            self.queue.wake_one();
+        }
+    }
+}
+
+impl<F> Drop for Wait<'_, F> {
+    fn drop(&mut self) {
+        if self.ticket.is_some() {
+            self.give_up();
+        }
+    }
+}
+
+/// The future of [`WaitQueue::wait_until`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Interruptible<'a, F>(Wait<'a, F>);
+
+/// The future of [`WaitQueue::wait_until_by`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Timed<'a, F>(Wait<'a, F>);
+
+/// The future of [`WaitQueue::wait_until_uninterruptible`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Patient<'a, F> {
+    wait: Wait<'a, F>,
+    reason: &'static str,
+}
+
+// The condition is never pinned: it is only called.
+impl<F> Unpin for Interruptible<'_, F> {}
+impl<F> Unpin for Timed<'_, F> {}
+impl<F> Unpin for Patient<'_, F> {}
+
+impl<T, F: FnMut() -> Option<T>> Future for Interruptible<'_, F> {
+    type Output = Result<T, Interrupted>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Without a deadline the only error is an interruption.
+        self.0
+            .poll(context, true)
+            .map(|result| result.map_err(|_| Interrupted))
+    }
+}
+
+impl<T, F: FnMut() -> Option<T>> Future for Timed<'_, F> {
+    type Output = Result<T, WaitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll(context, true)
+    }
+}
+
+impl<T, F: FnMut() -> Option<T>> Future for Patient<'_, F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.wait.poll(context, false) {
+            Poll::Ready(Ok(value)) => Poll::Ready(value),
+            // Neither killable nor timed: only the condition ends it.
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<F> fmt::Debug for Patient<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Patient")
+            .field("reason", &self.reason)
+            .finish()
+    }
+}
