@@ -103,6 +103,10 @@ fn run_one(test: fn(), directory: &str, limit: u32) -> Result<(), String> {
     let _ = std::io::stdout().flush();
     let child = child::fork(|| {
         let _ = sys!(SYS_setpgid, 0, 0);
+        // Rust's start-up ignores one of these and catches the others.
+        for signal in [libc::SIGPIPE, libc::SIGSEGV, libc::SIGBUS] {
+            crate::signal::dispose(signal, libc::SIG_DFL);
+        }
         panic::set_hook(Box::new(|info| {
             let message = info.payload_as_str().unwrap_or("panic");
             let place = info.location().map(|l| {
