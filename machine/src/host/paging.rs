@@ -92,6 +92,20 @@ impl Pages {
         Some(entry)
     }
 
+    /// The frame behind `address`, if the access is allowed there.
+    fn frame(&self, address: usize, write: bool) -> Option<&Frame> {
+        if address >= USER_END {
+            return None;
+        }
+        let entry = self.present.get(&(address & !(PAGE - 1)))?;
+        let allowed = if write {
+            entry.access.contains(Access::WRITE)
+        } else {
+            !entry.access.is_empty()
+        };
+        allowed.then_some(&entry.frame)
+    }
+
     fn pages_in(&self, range: &Range<usize>) -> Vec<usize> {
         if range.is_empty() {
             return Vec::new();
@@ -291,22 +305,8 @@ impl Drop for PageTable {
 pub struct Root(Arc<Mutex<Pages>>);
 
 impl Root {
-    /// The frame behind `address`, if the access is allowed there.
-    fn frame(&self, address: usize, write: bool) -> Option<Frame> {
-        if address >= USER_END {
-            return None;
-        }
-        let pages = lock(&self.0);
-        let entry = pages.present.get(&(address & !(PAGE - 1)))?;
-        let allowed = if write {
-            entry.access.contains(Access::WRITE)
-        } else {
-            !entry.access.is_empty()
-        };
-        allowed.then(|| entry.frame.clone())
-    }
-
-    /// Calls `step(frame, offset in it, bytes done, bytes to do)` page by page.
+    /// Calls `step(frame, offset in it, bytes done, bytes to do)` page by page. The table stays locked during each step:
+    /// as on a real machine, no access goes to a frame that has already been taken away.
     fn walk(
         &self,
         address: usize,
@@ -316,17 +316,17 @@ impl Root {
     ) -> Result<(), CopyFault> {
         let mut done = 0;
         while done < len {
+            // A sum that wraps has met USER_END before.
             let at = address.wrapping_add(done);
-            let fault = CopyFault {
+            let pages = lock(&self.0);
+            let frame = pages.frame(at, write).ok_or(CopyFault {
                 done,
                 address: at,
                 write,
-            };
-            // A sum that wrapped is below `address`: such a range has passed USER_END before.
-            let frame = self.frame(at, write).ok_or(fault)?;
+            })?;
             let offset = at % PAGE;
             let count = (PAGE - offset).min(len - done);
-            step(&frame, offset, done, count);
+            step(frame, offset, done, count);
             done += count;
         }
         Ok(())
@@ -397,7 +397,8 @@ impl Root {
         if !address.is_multiple_of(N) {
             return Err(fault);
         }
-        let frame = self.frame(address, write).ok_or(fault)?;
+        let pages = lock(&self.0);
+        let frame = pages.frame(address, write).ok_or(fault)?;
         Ok(frame.atomic(address % PAGE, change))
     }
 
