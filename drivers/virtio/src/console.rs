@@ -65,7 +65,8 @@ impl Console {
             return Err(Error::WrongKind);
         }
         let device = Device::negotiate(transport, F_SIZE | F_MULTIPORT)?;
-        let (control, ports) = Self::queues(&device).inspect_err(|_| device.fail())?;
+        let ports = Self::ports(&device).inspect_err(|_| device.fail())?;
+        let control = Self::control(&device).inspect_err(|_| device.fail())?;
         let console = Arc::new(Console {
             device,
             control,
@@ -78,31 +79,31 @@ impl Console {
         Ok(console)
     }
 
-    fn queues(device: &Device) -> Result<(Option<Spin<Control>>, Vec<Arc<Port>>), Error> {
-        let multiport = device.has(F_MULTIPORT);
-        let count = if multiport {
-            let mut bytes = [0; 4];
+    fn ports(device: &Device) -> Result<Vec<Arc<Port>>, Error> {
+        let mut bytes = 1u32.to_le_bytes();
+        if device.has(F_MULTIPORT) {
             device.transport().read_config(CONFIG_MAX_PORTS, &mut bytes);
-            u32::from_le_bytes(bytes).clamp(1, MOST_PORTS)
-        } else {
-            1
-        };
+        }
+        let count = u32::from_le_bytes(bytes).clamp(1, MOST_PORTS) as u16;
         let vectors = device.transport().vectors();
-        let mut ports = Vec::new();
-        for id in 0..count as u16 {
+        let port = |id: u16| {
             let first = if id == 0 { 0 } else { 2 * id + 2 };
-            let vector = port_vector(id, count as u16, vectors);
+            let vector = port_vector(id, count, vectors);
             let receive = device.queue(first, port::MOST_DESCRIPTORS, vector)?;
             let transmit = device.queue(first + 1, port::MOST_DESCRIPTORS, vector)?;
-            ports.push(Port::new(id.into(), receive, transmit)?);
+            Ok(Port::new(id.into(), receive, transmit))
+        };
+        (0..count).map(port).collect()
+    }
+
+    fn control(device: &Device) -> Result<Option<Spin<Control>>, Error> {
+        if !device.has(F_MULTIPORT) {
+            return Ok(None);
         }
-        if !multiport {
-            return Ok((None, ports));
-        }
-        let vector = (vectors > 0).then_some(CONTROL_VECTOR);
+        let vector = (device.transport().vectors() > 0).then_some(CONTROL_VECTOR);
         let receive = device.queue(CONTROL_RECEIVE, control::MOST_DESCRIPTORS, vector)?;
         let transmit = device.queue(CONTROL_TRANSMIT, control::MOST_DESCRIPTORS, vector)?;
-        Ok((Some(Spin::new(Control::new(receive, transmit)?)), ports))
+        Ok(Some(Spin::new(Control::new(receive, transmit)?)))
     }
 
     /// Connects the interrupts: one for control and one for each port, or one for everything.
@@ -172,7 +173,11 @@ impl Console {
     /// Looks at everything that the device may have done. Interrupts do this by themselves; a caller that cannot have
     /// them (early boot, a panic) calls it instead. Skips what somebody else is just doing.
     pub fn poll(&self) {
-        if self.control.as_ref().is_none_or(|it| it.try_lock().is_some()) {
+        if self
+            .control
+            .as_ref()
+            .is_none_or(|it| it.try_lock().is_some())
+        {
             self.interrupt_control();
         }
         for port in &self.ports {

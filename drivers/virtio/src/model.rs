@@ -60,7 +60,10 @@ pub struct Popped {
 
 impl Popped {
     pub fn room(&self) -> usize {
-        self.writable.iter().map(|(_, length)| *length as usize).sum()
+        self.writable
+            .iter()
+            .map(|(_, length)| *length as usize)
+            .sum()
     }
 
     /// Writes as much of `bytes` as fits; returns how much.
@@ -78,7 +81,10 @@ impl Popped {
 
 fn read_u16(address: u64) -> u16 {
     let mut bytes = [0; 2];
-    assert!(dma::peek(address, &mut bytes), "a queue outside every region");
+    assert!(
+        dma::peek(address, &mut bytes),
+        "a queue outside every region"
+    );
     u16::from_le_bytes(bytes)
 }
 
@@ -218,7 +224,10 @@ impl Model {
         let mut queue = self.queue(number);
         let slot = u64::from(queue.used % queue.size);
         let entry = u64::from(id) | u64::from(written) << 32;
-        assert!(dma::poke(queue.places[2] + 4 + 8 * slot, &entry.to_le_bytes()));
+        assert!(dma::poke(
+            queue.places[2] + 4 + 8 * slot,
+            &entry.to_le_bytes()
+        ));
         queue.used = queue.used.wrapping_add(1);
         assert!(dma::poke(queue.places[2] + 2, &queue.used.to_le_bytes()));
         self.store(number, queue);
@@ -302,7 +311,10 @@ impl Transport for Model {
 
     fn queue_limit(&self, queue: u16) -> u16 {
         let state = self.state();
-        state.queues.get(usize::from(queue)).map_or(0, |it| it.limit)
+        state
+            .queues
+            .get(usize::from(queue))
+            .map_or(0, |it| it.limit)
     }
 
     fn start_queue(

@@ -180,7 +180,10 @@ impl<C: Chain> Queue<C> {
             return Err(Error::Invalid);
         }
         // A chain of more than 4 GiB is not allowed (section 2.7.4.2).
-        let total: u64 = segments.iter().map(|segment| u64::from(segment.length)).sum();
+        let total: u64 = segments
+            .iter()
+            .map(|segment| u64::from(segment.length))
+            .sum();
         if total > u64::from(u32::MAX) {
             return Err(Error::Invalid);
         }
@@ -247,7 +250,11 @@ impl<C: Chain> Queue<C> {
 
     /// Whether the device has given something back (or broken the queue) that [`Queue::take`] would tell.
     pub fn has_used(&self) -> bool {
-        self.broken || self.ring.as_ref().is_some_and(|ring| ring.used_index() != self.used)
+        self.broken
+            || self
+                .ring
+                .as_ref()
+                .is_some_and(|ring| ring.used_index() != self.used)
     }
 
     /// Takes back the next chain that the device is done with.

@@ -95,8 +95,7 @@ impl Ring {
         }
         let next = descriptor.next.unwrap_or(0);
         self.region.write_u64(at, descriptor.address);
-        let rest =
-            u64::from(descriptor.length) | u64::from(flags) << 32 | u64::from(next) << 48;
+        let rest = u64::from(descriptor.length) | u64::from(flags) << 32 | u64::from(next) << 48;
         self.region.write_u64(at + 8, rest);
     }
 

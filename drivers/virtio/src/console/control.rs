@@ -117,7 +117,11 @@ pub struct Control {
 impl Control {
     pub(super) fn new(receive: Queue<Piece>, transmit: Queue<Piece>) -> Result<Control, Error> {
         let receives = usize::from(receive.size().min(MOST_DESCRIPTORS));
-        let sends = usize::from((receive.size() / 4).clamp(1, MOST_SENT).min(transmit.size()));
+        let sends = usize::from(
+            (receive.size() / 4)
+                .clamp(1, MOST_SENT)
+                .min(transmit.size()),
+        );
         let region = Arc::new(Region::new(PAGE).map_err(|_| Error::NoMemory)?);
         let first_send = receives * RECEIVE_SIZE;
         let unposted = (0..receives)
@@ -241,10 +245,7 @@ mod tests {
             value: 1,
         };
         assert_eq!(message.to_bytes(), [5, 0, 0, 0, 6, 0, 1, 0]);
-        assert_eq!(
-            parse(&message.to_bytes()),
-            Some((5, Received::Open(true)))
-        );
+        assert_eq!(parse(&message.to_bytes()), Some((5, Received::Open(true))));
     }
 
     proptest! {

@@ -59,12 +59,8 @@ pub struct Port {
 }
 
 impl Port {
-    pub(super) fn new(
-        id: u32,
-        receive: Queue<Piece>,
-        transmit: Queue<Part>,
-    ) -> Result<Arc<Port>, Error> {
-        Ok(Arc::new(Port {
+    pub(super) fn new(id: u32, receive: Queue<Piece>, transmit: Queue<Part>) -> Arc<Port> {
+        Arc::new(Port {
             id,
             name: Once::new(),
             console: AtomicBool::new(false),
@@ -76,7 +72,7 @@ impl Port {
             transmit: Spin::new(Transmit::new(transmit)),
             readiness: Readiness::new(Ready::empty()),
             drained: WaitQueue::new(),
-        }))
+        })
     }
 
     /// The device's number for it.

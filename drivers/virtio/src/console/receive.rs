@@ -166,7 +166,8 @@ impl Receive {
         more
     }
 
-    /// The host has closed the port: what it sent before comes first, then the end.
+    /// The host has closed the port: what it sent before comes first, then the end. (The device keeps no order between
+    /// this message and bytes that the next one on the host sends, should they arrive before it is handled.)
     pub(super) fn end(&mut self) {
         while let Ok(Some(used)) = self.queue.take() {
             let bytes = Arrived::Bytes(used.chain, used.written as usize);
