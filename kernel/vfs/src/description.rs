@@ -14,7 +14,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU16, Ordering};
 use machine::sync::Spin;
 use object::{Sink, Source};
-use task::{Readiness, Ready};
+use task::{Readiness, WaitQueue};
 
 /// Where a description came from.
 enum Origin {
@@ -333,20 +333,20 @@ impl Description {
         self.file.readiness()
     }
 
-    /// While opening is not complete (a named pipe without its other side): where to wait for `READ`, then ask again.
-    pub fn opening(&self) -> Option<&Readiness> {
+    /// While opening is not complete (a named pipe without its other side): where to wait until this is `None`.
+    pub fn opening(&self) -> Option<&WaitQueue> {
         self.file.opening()
     }
 
     /// Waits until opening is complete; at once for everything but named pipes. To give up, drop the description.
     pub async fn opened(&self) -> Result<(), Error> {
-        while let Some(readiness) = self.opening() {
-            if self.is_non_blocking() {
-                return Ok(());
-            }
-            readiness.wait(Ready::READ, None).await.map_err(|_| Error::Interrupted)?;
-        }
-        Ok(())
+        let Some(arrivals) = self.opening() else {
+            return Ok(());
+        };
+        arrivals
+            .wait_until(|| self.opening().is_none().then_some(()))
+            .await
+            .map_err(|_| Error::Interrupted)
     }
 
     /// The pages, if it can be mapped.

@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use object::{Sink, Source};
-use task::Readiness;
+use task::{Readiness, WaitQueue};
 
 bitflags::bitflags! {
     /// How a path is opened.
@@ -78,8 +78,8 @@ pub trait File: Any + Send + Sync {
         None
     }
 
-    /// While opening is not complete (a named pipe without its other side): where to wait for `READ`, then ask again.
-    fn opening(&self) -> Option<&Readiness> {
+    /// While opening is not complete (a named pipe without its other side): where to wait until this is `None`.
+    fn opening(&self) -> Option<&WaitQueue> {
         None
     }
 

@@ -17,12 +17,17 @@
 //! - [`view`], [`walk`]: looking up;
 //! - [`open`], [`make`], [`remove`], [`rename`], [`attributes`]: changing;
 //! - [`description`]: an open file, shared by handles and descriptors.
+//!
+//! What needs no file system:
+//! - [`pipe`]: bytes from one program to another;
+//! - [`cpio`]: the archive that the first files come in.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod attributes;
+pub mod cpio;
 pub mod credentials;
 pub mod dentry;
 pub mod description;
@@ -36,6 +41,7 @@ mod nameless;
 mod names;
 pub mod open;
 pub mod path;
+pub mod pipe;
 pub mod remove;
 pub mod rename;
 pub mod view;

@@ -130,9 +130,6 @@ impl Mount {
         Arc::ptr_eq(&self.root, dentry)
     }
 
-    pub(crate) fn root_dentry(&self) -> &Arc<Dentry> {
-        &self.root
-    }
 
     /// The mount that covers `dentry` here.
     pub(crate) fn child_on(&self, dentry: &Arc<Dentry>) -> Option<Arc<Mount>> {

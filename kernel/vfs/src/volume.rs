@@ -100,11 +100,11 @@ impl Drop for Volume {
 }
 
 /// Makes a file system of some type from a source (a device path, or anything) and its options.
-pub type Constructor = fn(source: &[u8], options: &[u8]) -> Result<Arc<Volume>, Error>;
+pub type Constructor = dyn Fn(&[u8], &[u8]) -> Result<Arc<Volume>, Error> + Send + Sync;
 
 /// The types of file systems that `mount` knows, by name.
 pub struct FileSystems {
-    types: Spin<BTreeMap<String, Constructor>>,
+    types: Spin<BTreeMap<String, Arc<Constructor>>>,
 }
 
 impl FileSystems {
@@ -116,7 +116,7 @@ impl FileSystems {
     }
 
     /// Adds a type. `Exists` if the name is taken.
-    pub fn register(&self, name: &str, constructor: Constructor) -> Result<(), Error> {
+    pub fn register(&self, name: &str, constructor: Arc<Constructor>) -> Result<(), Error> {
         let mut types = self.types.lock();
         if types.contains_key(name) {
             return Err(Error::Exists);
@@ -129,7 +129,7 @@ impl FileSystems {
     pub fn make(&self, name: &[u8], source: &[u8], options: &[u8]) -> Result<Arc<Volume>, Error> {
         let constructor = core::str::from_utf8(name)
             .ok()
-            .and_then(|name| self.types.lock().get(name).copied())
+            .and_then(|name| self.types.lock().get(name).cloned())
             .ok_or(Error::NoDevice)?;
         constructor(source, options)
     }
