@@ -14,14 +14,16 @@ mod bare;
 #[cfg(not(target_os = "none"))]
 mod host;
 
+#[cfg(any(target_os = "none", test))]
+mod buddy;
 mod memory;
 pub mod sync;
 mod trap;
 
 #[cfg(target_os = "none")]
 pub use bare::{
-    boot, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial, start,
-    time, user,
+    boot, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, selftest, serial,
+    start, time, user,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{

@@ -178,25 +178,26 @@ impl<T> Once<T> {
     /// The value, made by `make` the first time. Others wait while it is being made; `make` must
     /// not call back into the same cell. If `make` unwinds, the cell is empty again.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        loop {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        while self
+            .state
+            .compare_exchange(EMPTY, FILLING, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             if let Some(value) = self.get() {
                 return value;
             }
-            if self
-                .state
-                .compare_exchange(EMPTY, FILLING, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-            {
-                let undo = Undo(&self.state);
-                let value = make();
-                core::mem::forget(undo);
-                // SAFETY: as in `set`.
-                unsafe { (*self.value.get()).write(value) };
-                self.state.store(FULL, Ordering::Release);
-            } else {
-                spin_loop();
-            }
+            spin_loop();
         }
+        let undo = Undo(&self.state);
+        let value = make();
+        core::mem::forget(undo);
+        // SAFETY: as in `set`; the value stays where it is written.
+        let value = unsafe { (*self.value.get()).write(value) };
+        self.state.store(FULL, Ordering::Release);
+        value
     }
 }
 

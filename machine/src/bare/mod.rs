@@ -1,1 +1,74 @@
-//! The bare x86-64 back end.
+//! The bare back end: an x86-64 computer.
+//!
+//! Read it in the order of [`start`]: entry (entry.s), what the loader said, CPU tables, memory,
+//! interrupts, time. Then user mode: `user` and `traps.s`, `copy` and `copy.s`.
+
+mod acpi;
+mod apic;
+pub mod boot;
+mod copy;
+pub mod cpu;
+pub mod dma;
+mod exception;
+mod features;
+pub mod frame;
+mod gdt;
+pub mod heap;
+mod idt;
+mod instructions;
+mod ioapic;
+pub mod irq;
+mod kernel_map;
+mod layout;
+mod loader;
+pub mod mmio;
+pub mod paging;
+pub mod panic;
+mod pic;
+pub mod port;
+pub mod power;
+pub mod random;
+mod rtc;
+pub mod selftest;
+pub mod serial;
+mod table;
+pub mod time;
+mod tlb;
+pub mod user;
+mod vector;
+
+core::arch::global_asm!(include_str!("entry.s"), options(att_syntax));
+
+/// Brings the machine up on the boot CPU and runs the kernel. Called once, by the kernel binary's
+/// entry, on the boot stack in the higher half.
+pub fn start(main: fn() -> !) -> ! {
+    // SAFETY: the first thing that runs on this CPU.
+    unsafe { cpu::init(0) };
+    serial::init();
+    gdt::init();
+    idt::init();
+    idt::load();
+    time::begin();
+    features::protect();
+    copy::init();
+    table::init();
+
+    // What loader and firmware say, then memory. From here on the heap works.
+    boot::read();
+    acpi::read();
+    frame::init();
+    kernel_map::init();
+
+    // Interrupts. They stay off until user mode or idling lets them in.
+    pic::init();
+    let io_apic = ioapic::init();
+    apic::init(!io_apic);
+    let counting = apic::is_there().then(|| {
+        apic::start_counting();
+        instructions::rdtsc()
+    });
+    vector::init();
+    user::init();
+    time::finish(counting);
+    main()
+}

@@ -1,0 +1,172 @@
+//! The local APIC of each CPU: its timer, interrupts between CPUs, the end of an interrupt.
+//!
+//! The one idea: registers are the same in both modes (Intel SDM volume 3, chapter 11); x2APIC
+//! reaches them as model-specific registers, xAPIC in memory.
+
+use super::acpi::acpi;
+use super::features::features;
+use super::instructions::{rdmsr, wrmsr};
+use super::kernel_map;
+use super::{cpu, irq};
+use crate::PAGE;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+const APIC_BASE: u32 = 0x1b;
+const ENABLED: u64 = 1 << 11;
+const X2: u64 = 1 << 10;
+const TSC_DEADLINE: u32 = 0x6e0;
+
+// Register offsets.
+const ID: u32 = 0x20;
+const TASK_PRIORITY: u32 = 0x80;
+const END: u32 = 0xb0;
+const SPURIOUS_VECTOR: u32 = 0xf0;
+const ERROR_STATUS: u32 = 0x280;
+const COMMAND: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
+const TIMER_ENTRY: u32 = 0x320;
+const LINT0: u32 = 0x350;
+const LINT1: u32 = 0x360;
+const ERROR_ENTRY: u32 = 0x370;
+const INITIAL_COUNT: u32 = 0x380;
+const CURRENT_COUNT: u32 = 0x390;
+const DIVIDE: u32 = 0x3e0;
+
+const MASKED: u32 = 1 << 16;
+const DEADLINE_MODE: u32 = 2 << 17;
+const DELIVER_NMI: u32 = 4 << 8;
+const DELIVER_EXTERNAL: u32 = 7 << 8;
+const DIVIDE_BY_1: u32 = 0xb;
+
+const NOT_THERE: usize = 0;
+const BY_MSR: usize = 1;
+/// [`NOT_THERE`], [`BY_MSR`], or the address of the register page.
+static REGISTERS: AtomicUsize = AtomicUsize::new(NOT_THERE);
+/// Each CPU's APIC number.
+static IDS: [AtomicU32; cpu::MAX] = [const { AtomicU32::new(0) }; cpu::MAX];
+
+#[inline(always)]
+fn read(register: u32) -> u32 {
+    match REGISTERS.load(Ordering::Relaxed) {
+        NOT_THERE => 0,
+        // SAFETY: the APIC is in x2 mode, so its registers are there.
+        BY_MSR => (unsafe { rdmsr(0x800 + (register >> 4)) }) as u32,
+        // SAFETY: the mapped register page.
+        page => unsafe { ((page + register as usize) as *const u32).read_volatile() },
+    }
+}
+
+#[inline(always)]
+fn write(register: u32, value: u32) {
+    match REGISTERS.load(Ordering::Relaxed) {
+        NOT_THERE => {}
+        // SAFETY: as in `read`; this file writes only what the registers take.
+        BY_MSR => unsafe { wrmsr(0x800 + (register >> 4), u64::from(value)) },
+        // SAFETY: the mapped register page.
+        page => unsafe { ((page + register as usize) as *mut u32).write_volatile(value) },
+    }
+}
+
+/// Whether there is one.
+pub fn is_there() -> bool {
+    REGISTERS.load(Ordering::Relaxed) != NOT_THERE
+}
+
+/// Finds and enables this CPU's APIC. `external` lets the 8259s through it, where there is no I/O
+/// APIC.
+pub fn init(external: bool) {
+    if !features().apic {
+        return;
+    }
+    // SAFETY: processors with an APIC have this register; the address stays as it is.
+    unsafe {
+        let base = rdmsr(APIC_BASE) | ENABLED;
+        let x2 = features().x2apic;
+        wrmsr(APIC_BASE, if x2 { base | X2 } else { base });
+        if x2 {
+            REGISTERS.store(BY_MSR, Ordering::Relaxed);
+        } else {
+            let physical = acpi().map_or(base & 0x000f_ffff_ffff_f000, |acpi| acpi.local_apic);
+            let page = physical as usize & !(PAGE - 1);
+            match kernel_map::map_window(page, PAGE) {
+                Ok(address) => REGISTERS.store(address, Ordering::Relaxed),
+                Err(_) => return,
+            }
+        }
+    }
+    let id = read(ID);
+    let id = if features().x2apic { id } else { id >> 24 };
+    IDS[cpu::index()].store(id, Ordering::Relaxed);
+    write(TASK_PRIORITY, 0);
+    write(LINT0, if external { DELIVER_EXTERNAL } else { MASKED });
+    write(LINT1, DELIVER_NMI);
+    write(ERROR_ENTRY, MASKED);
+    write(ERROR_STATUS, 0);
+    write(DIVIDE, DIVIDE_BY_1);
+    write(TIMER_ENTRY, MASKED);
+    write(SPURIOUS_VECTOR, 0x100 | u32::from(irq::SPURIOUS));
+}
+
+/// Ends the interrupt that is in service.
+#[inline]
+pub fn end() {
+    write(END, 0);
+}
+
+/// The boot CPU's number, if messages can reach it (8 bits in a message's address).
+pub fn message_destination() -> Option<u8> {
+    if !is_there() {
+        return None;
+    }
+    u8::try_from(IDS[0].load(Ordering::Relaxed)).ok()
+}
+
+/// Interrupts another CPU.
+pub fn kick(cpu: usize) {
+    let Some(id) = IDS.get(cpu).filter(|_| cpu < cpu::count() && is_there()) else {
+        return;
+    };
+    let id = id.load(Ordering::Relaxed);
+    let command = u32::from(irq::KICK) | 1 << 14;
+    if REGISTERS.load(Ordering::Relaxed) == BY_MSR {
+        // SAFETY: the interrupt command register in x2 mode; the vector only ends idling.
+        unsafe { wrmsr(0x800 + (COMMAND >> 4), u64::from(id) << 32 | u64::from(command)) };
+    } else {
+        write(COMMAND_HIGH, id << 24);
+        write(COMMAND, command);
+    }
+}
+
+/// The timer counts down from here; read it with [`timer_count`]. For calibration.
+pub fn start_counting() {
+    write(INITIAL_COUNT, u32::MAX);
+}
+
+/// What is left of the count.
+pub fn timer_count() -> u32 {
+    read(CURRENT_COUNT)
+}
+
+/// Makes this CPU's timer interrupt at a time stamp (`deadline` mode) or after a count.
+pub fn init_timer(deadline: bool) {
+    let mode = if deadline { DEADLINE_MODE } else { 0 };
+    write(INITIAL_COUNT, 0);
+    write(TIMER_ENTRY, u32::from(irq::TIMER) | mode);
+    if deadline {
+        // In xAPIC mode the register write must be done before the deadline is set.
+        core::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
+/// Interrupts after `count` ticks of the APIC's clock; 0 stops it.
+#[inline]
+pub fn set_count(count: u32) {
+    write(INITIAL_COUNT, count);
+}
+
+/// Interrupts when the time stamp counter reaches `stamp`; 0 stops it.
+#[inline]
+pub fn set_deadline(stamp: u64) {
+    // SAFETY: the processor has the deadline timer when this is used.
+    unsafe { wrmsr(TSC_DEADLINE, stamp) };
+}

@@ -1,0 +1,142 @@
+//! The kernel's own half of every address space: its image, the direct map, device windows.
+//!
+//! The one idea: the top-level entries of this half are made once, at boot, and copied into each
+//! new address space, so that the kernel never has to look for what user space it is in.
+
+use super::boot;
+use super::features::features;
+use super::frame::{self, Purpose};
+use super::instructions::{invlpg, write_cr3};
+use super::layout::{self, DEVICES, DEVICES_END};
+use super::table::{Entry, LARGE, NO_CACHE, Table, WRITABLE, WRITE_THROUGH, no_execute};
+use crate::memory::{OutOfFrames, PAGE};
+use crate::sync::Spin;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+static TOP: AtomicU32 = AtomicU32::new(0);
+/// The next free address for a device window.
+static NEXT_DEVICE: Spin<usize> = Spin::new(DEVICES);
+
+/// The kernel's own top-level table, whose user half is empty.
+pub fn top() -> Table {
+    Table(TOP.load(Ordering::Relaxed))
+}
+
+/// Builds the kernel's tables and leaves the bootstrap ones. Panics without memory.
+pub fn init() {
+    build().unwrap_or_else(|OutOfFrames| panic!("no memory for the kernel's page tables"));
+    // SAFETY: the new tables map all that runs and is in use now: image, stack, direct map.
+    unsafe { write_cr3(u64::from(top().0) << 12) };
+    super::cpu::block().root.set(top().0);
+    let tables = layout::start_of_boot_tables()..layout::end_of_boot_tables();
+    // SAFETY: the processor uses the new tables, and nothing else was in there.
+    unsafe {
+        frame::release_boot_memory(
+            layout::physical(tables.start)..layout::physical(tables.end),
+        );
+    }
+}
+
+fn build() -> Result<(), OutOfFrames> {
+    let top = Table::new(Purpose::Kernel)?;
+    // One count for the boot CPU and one for ever.
+    frame::count(top.0).store(2, Ordering::Relaxed);
+    TOP.store(top.0, Ordering::Relaxed);
+    // The device range's second level is there from the start: all spaces share it.
+    top.next_or_new(super::table::index(DEVICES, 4), 0, Purpose::Kernel, true)?;
+    map_image()?;
+    let image = layout::physical(layout::start_of_image())
+        ..layout::physical(layout::start_of_boot_tables());
+    for region in boot::info().memory.iter().filter(|region| region.usable) {
+        let start = (region.start as usize).next_multiple_of(PAGE);
+        let end = region.end() as usize & !(PAGE - 1);
+        // The image is reached through its own addresses only, so that its text stays read-only.
+        map_direct(start, end.min(image.start))?;
+        map_direct(start.max(image.end), end)?;
+    }
+    Ok(())
+}
+
+/// The image, page by page: text executable, read-only data neither, data writable, guards absent.
+fn map_image() -> Result<(), OutOfFrames> {
+    let guards = layout::guards();
+    for page in (layout::start_of_image()..layout::start_of_boot_tables()).step_by(PAGE) {
+        if guards.contains(&page) {
+            continue;
+        }
+        let flags = match page {
+            _ if page < layout::end_of_text() => 0,
+            _ if page < layout::end_of_rodata() => no_execute(),
+            _ => no_execute() | WRITABLE,
+        };
+        map(page, layout::physical(page), 1, flags)?;
+    }
+    Ok(())
+}
+
+fn map_direct(mut start: usize, end: usize) -> Result<(), OutOfFrames> {
+    while start < end {
+        let fits = |size: usize| start.is_multiple_of(size) && end - start >= size;
+        let level = match () {
+            () if features().gigabyte_pages && fits(1 << 30) => 3,
+            () if fits(1 << 21) => 2,
+            () => 1,
+        };
+        map(layout::DIRECT + start, start, level, no_execute() | WRITABLE)?;
+        start += 1 << super::table::shift(level);
+    }
+    Ok(())
+}
+
+/// Maps one page of a level's size: 4 KiB, 2 MiB, 1 GiB.
+fn map(address: usize, physical: usize, level: u32, flags: u64) -> Result<(), OutOfFrames> {
+    let mut table = top();
+    for above in (level + 1..=4).rev() {
+        let index = super::table::index(address, above);
+        table = table.next_or_new(index, 0, Purpose::Kernel, above == 4)?;
+    }
+    let large = if level > 1 { LARGE } else { 0 };
+    table.fill(super::table::index(address, level), Entry::kernel(physical, flags | large));
+    Ok(())
+}
+
+/// Maps registers of devices at a fresh address, uncached. `start` and `len` are whole pages.
+pub fn map_window(start: usize, len: usize) -> Result<usize, OutOfFrames> {
+    let mut next = NEXT_DEVICE.lock();
+    // A page between two windows stays empty.
+    if DEVICES_END - *next < len + PAGE {
+        return Err(OutOfFrames);
+    }
+    let flags = NO_CACHE | WRITE_THROUGH | no_execute() | WRITABLE;
+    let address = *next;
+    *next += len + PAGE;
+    for offset in (0..len).step_by(PAGE) {
+        map(address + offset, start + offset, 1, flags)?;
+    }
+    Ok(address)
+}
+
+/// Takes a window's pages away. Its addresses are not used again.
+pub fn unmap_window(address: usize, len: usize) {
+    let _guard = NEXT_DEVICE.lock();
+    for page in (address..address + len).step_by(PAGE) {
+        let mut table = Some(top());
+        for level in [4, 3, 2] {
+            table = table.and_then(|table| table.next(super::table::index(page, level)));
+        }
+        if let Some(table) = table
+            && table.get(super::table::index(page, 1)).is_present()
+        {
+            // The tables themselves stay: they are few, and shared by all address spaces.
+            let _last = table.clear(super::table::index(page, 1));
+            invlpg(page);
+        }
+    }
+}
+
+/// Fills the kernel half of a new address space's top-level table.
+pub fn copy_kernel_half(into: Table) {
+    for index in [256, super::table::index(DEVICES, 4), 511] {
+        into.set(index, top().get(index));
+    }
+}

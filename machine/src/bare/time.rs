@@ -1,0 +1,271 @@
+//! Time: the clock is the time stamp counter, the alarm is the best timer that the machine has.
+//!
+//! The one idea: reading the clock is a multiplication. Its factor is measured against the
+//! programmable interval timer while the rest of the boot goes on, and once more, over a second,
+//! when there has been a second.
+
+use super::apic;
+use super::cpu::PerCpu;
+use super::features::features;
+use super::instructions::{in_u8, out_u8, rdtsc};
+use super::{pic, rtc};
+use crate::sync::{Once, Spin};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+
+/// The interval timer's clock, in hertz.
+const PIT_HERTZ: u64 = 1_193_182;
+/// The least stretch for the first measurement: 5 ms.
+const SHORT: u64 = PIT_HERTZ / 200;
+/// The second measurement comes after this time.
+const SECOND_LOOK: u64 = 1_000_000_000;
+
+const CHANNEL_0: u16 = 0x40;
+const CHANNEL_2: u16 = 0x42;
+const PIT_COMMAND: u16 = 0x43;
+const SPEAKER: u16 = 0x61;
+
+/// The scale: `nanoseconds = base + (stamp - base_stamp) * factor >> 32`, under a sequence lock.
+struct Scale {
+    sequence: AtomicU32,
+    base_stamp: AtomicU64,
+    base: AtomicU64,
+    factor: AtomicU64,
+}
+
+static SCALE: Scale = Scale {
+    sequence: AtomicU32::new(0),
+    base_stamp: AtomicU64::new(0),
+    base: AtomicU64::new(0),
+    // One tick a nanosecond until measured.
+    factor: AtomicU64::new(1 << 32),
+};
+
+/// A moment on both clocks.
+#[derive(Clone, Copy)]
+struct Moment {
+    stamp: u64,
+    pit: u16,
+}
+
+/// The first moment, and when the second look is due (0: done, or not needed).
+static FIRST: Spin<Option<Moment>> = Spin::new(None);
+static LOOK_AT: AtomicU64 = AtomicU64::new(u64::MAX);
+static WALL: Once<u64> = Once::new();
+
+const BY_PIT: u8 = 0;
+const BY_COUNT: u8 = 1;
+const BY_DEADLINE: u8 = 2;
+static ALARM_KIND: AtomicU8 = AtomicU8::new(BY_PIT);
+/// Ticks of the APIC's clock in a nanosecond, times 2^32.
+static APIC_FACTOR: AtomicU64 = AtomicU64::new(0);
+
+/// Nanoseconds since boot; never goes back.
+#[inline]
+pub fn now() -> u64 {
+    loop {
+        let sequence = SCALE.sequence.load(Ordering::Acquire);
+        let stamp = rdtsc().wrapping_sub(SCALE.base_stamp.load(Ordering::Relaxed));
+        let factor = SCALE.factor.load(Ordering::Relaxed);
+        let base = SCALE.base.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        if sequence & 1 == 0 && sequence == SCALE.sequence.load(Ordering::Relaxed) {
+            return base + scaled(stamp, factor);
+        }
+        core::hint::spin_loop();
+    }
+}
+
+#[inline(always)]
+fn scaled(value: u64, factor: u64) -> u64 {
+    ((u128::from(value) * u128::from(factor)) >> 32) as u64
+}
+
+/// Nanoseconds since 1970 (UTC) at boot, from the real-time clock: whole seconds.
+pub fn wall_at_boot() -> u64 {
+    *WALL.get_or_init(|| rtc::seconds() * 1_000_000_000 - now().min(1_000_000_000))
+}
+
+/// Waits.
+pub(super) fn spin(nanoseconds: u64) {
+    let end = now().saturating_add(nanoseconds);
+    while now() < end {
+        core::hint::spin_loop();
+    }
+}
+
+/// Starts the measurement: the interval timer's channel 2 counts from here on.
+pub(super) fn begin() {
+    SCALE.base_stamp.store(rdtsc(), Ordering::Relaxed);
+    // SAFETY: channel 2 drives the speaker alone, whose output is off (mode 0: it counts down once
+    // and then goes on from 65535).
+    unsafe {
+        out_u8(SPEAKER, in_u8(SPEAKER) & !2 | 1);
+        out_u8(PIT_COMMAND, 0xb0);
+        out_u8(CHANNEL_2, 0xff);
+        out_u8(CHANNEL_2, 0xff);
+    }
+    *FIRST.lock() = Some(look());
+}
+
+/// Both clocks at one moment: the time stamp in the middle of the command that latches the count.
+fn look() -> Moment {
+    // SAFETY: channel 2 again.
+    unsafe {
+        let before = rdtsc();
+        out_u8(PIT_COMMAND, 0x80);
+        let after = rdtsc();
+        let low = in_u8(CHANNEL_2);
+        let high = in_u8(CHANNEL_2);
+        Moment {
+            stamp: before + (after - before) / 2,
+            pit: u16::from_le_bytes([low, high]),
+        }
+    }
+}
+
+/// Ends the measurement, after 5 ms from [`begin`] at the earliest, and starts the alarm.
+/// `apic_start` is when the APIC's timer began to count.
+pub(super) fn finish(apic_start: Option<u64>) {
+    let Some(first) = *FIRST.lock() else {
+        return;
+    };
+    let known = features().tsc_hertz;
+    let mut last = look();
+    let least = if known.is_some() { SHORT / 10 } else { SHORT };
+    // A machine without the timer gives the same count for ever: do not wait for it.
+    let patience = 20_000;
+    for _ in 0..patience {
+        if u64::from(first.pit.wrapping_sub(last.pit)) >= least {
+            break;
+        }
+        last = look();
+    }
+    let ticks = u64::from(first.pit.wrapping_sub(last.pit));
+    let measured = (last.stamp - first.stamp) * PIT_HERTZ / ticks.max(1);
+    let hertz = known.unwrap_or(measured).max(1_000_000);
+    set_factor(hertz);
+    LOOK_AT.store(if known.is_none() { SECOND_LOOK } else { u64::MAX }, Ordering::Relaxed);
+
+    if let Some(start) = apic_start {
+        let left = apic::timer_count();
+        let nanoseconds = scaled(rdtsc() - start, SCALE.factor.load(Ordering::Relaxed)).max(1);
+        let factor = (u128::from(u32::MAX - left) << 32) / u128::from(nanoseconds);
+        APIC_FACTOR.store(factor as u64, Ordering::Relaxed);
+        let deadline = features().tsc_deadline;
+        apic::init_timer(deadline);
+        ALARM_KIND.store(if deadline { BY_DEADLINE } else { BY_COUNT }, Ordering::Relaxed);
+    } else {
+        pic::set(0, false);
+    }
+}
+
+fn set_factor(hertz: u64) {
+    let factor = ((1_000_000_000u128 << 32) / u128::from(hertz)) as u64;
+    let stamp = rdtsc();
+    let passed = stamp.wrapping_sub(SCALE.base_stamp.load(Ordering::Relaxed));
+    let first_time = SCALE.base.load(Ordering::Relaxed) == 0;
+    let old = if first_time { factor } else { SCALE.factor.load(Ordering::Relaxed) };
+    let base = SCALE.base.load(Ordering::Relaxed) + scaled(passed, old);
+    SCALE.sequence.fetch_add(1, Ordering::Relaxed);
+    fence(Ordering::Release);
+    SCALE.base_stamp.store(stamp, Ordering::Relaxed);
+    SCALE.base.store(base, Ordering::Relaxed);
+    SCALE.factor.store(factor, Ordering::Relaxed);
+    SCALE.sequence.fetch_add(1, Ordering::Release);
+}
+
+/// Measures again over the whole time since [`begin`]. The interval timer wraps every 55 ms; the
+/// first measurement says how often it did.
+#[cold]
+fn look_again() {
+    LOOK_AT.store(u64::MAX, Ordering::Relaxed);
+    let Some(first) = FIRST.lock().take() else {
+        return;
+    };
+    let last = look();
+    let stamps = last.stamp - first.stamp;
+    let factor = SCALE.factor.load(Ordering::Relaxed);
+    let estimate = scaled(stamps, factor) as u128 * u128::from(PIT_HERTZ) / 1_000_000_000;
+    let remainder = u128::from(first.pit.wrapping_sub(last.pit));
+    // The whole number of wraps that comes closest.
+    let wraps = (estimate + (1 << 15)).saturating_sub(remainder) >> 16;
+    let ticks = (wraps << 16) + remainder;
+    if ticks.abs_diff(estimate) * 500 < estimate {
+        set_factor((u128::from(stamps) * u128::from(PIT_HERTZ) / ticks) as u64);
+    }
+}
+
+struct Alarm {
+    /// When the kernel wants to be told.
+    wanted: Cell<u64>,
+    /// When the timer will interrupt; `u64::MAX` when it is not running.
+    armed: Cell<u64>,
+}
+
+static ALARM: PerCpu<Alarm> = PerCpu::new(|| Alarm {
+    wanted: Cell::new(u64::MAX),
+    armed: Cell::new(u64::MAX),
+});
+
+/// Sets or clears this CPU's one-shot alarm, a time on the scale of [`now`]. Moving it later, or
+/// clearing it, costs nothing: the timer then rings early once and is set again.
+#[inline]
+pub fn set_alarm(deadline: Option<u64>) {
+    ALARM.with(|alarm| {
+        let wanted = deadline.unwrap_or(u64::MAX);
+        alarm.wanted.set(wanted);
+        if wanted < alarm.armed.get() {
+            arm(alarm);
+        }
+    });
+}
+
+/// Starts the timer for what is wanted.
+fn arm(alarm: &Alarm) {
+    let deadline = alarm.wanted.get();
+    let now = now();
+    let left = deadline.saturating_sub(now);
+    alarm.armed.set(deadline);
+    match ALARM_KIND.load(Ordering::Relaxed) {
+        BY_DEADLINE => {
+            let factor = SCALE.factor.load(Ordering::Relaxed).max(1);
+            let stamps = (u128::from(left) << 32) / u128::from(factor) + 1;
+            let stamps = u64::try_from(stamps).unwrap_or(u64::MAX / 2).min(u64::MAX / 2);
+            apic::set_deadline(rdtsc().wrapping_add(stamps));
+        }
+        BY_COUNT => {
+            let factor = APIC_FACTOR.load(Ordering::Relaxed);
+            // An hour at most: then it rings early and is set again.
+            let ticks = scaled(left.min(3_600_000_000_000), factor) + 1;
+            apic::set_count(u32::try_from(ticks).unwrap_or(u32::MAX));
+        }
+        _ => {
+            let ticks = (left.min(50_000_000) * PIT_HERTZ / 1_000_000_000).clamp(1, 0xffff) as u16;
+            let [low, high] = ticks.to_le_bytes();
+            // SAFETY: channel 0 is the alarm (mode 0: interrupt at the end of the count).
+            unsafe {
+                out_u8(PIT_COMMAND, 0x30);
+                out_u8(CHANNEL_0, low);
+                out_u8(CHANNEL_0, high);
+            }
+        }
+    }
+}
+
+/// The timer has interrupted.
+pub(super) fn alarm() {
+    ALARM.with(|alarm| {
+        alarm.armed.set(u64::MAX);
+        let now = now();
+        let wanted = alarm.wanted.get();
+        if wanted <= now {
+            alarm.wanted.set(u64::MAX);
+        } else if wanted != u64::MAX {
+            arm(alarm);
+        }
+        if now >= LOOK_AT.load(Ordering::Relaxed) {
+            look_again();
+        }
+    });
+}

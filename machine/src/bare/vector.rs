@@ -1,0 +1,325 @@
+//! The x87, SSE and AVX state of user threads.
+//!
+//! The one idea: the kernel never touches these registers, so they stay a thread's own until another
+//! thread goes to user mode on the same CPU. Each CPU knows the *owner* of what is loaded.
+
+use super::cpu::block;
+use super::features::features;
+use super::frame;
+use super::instructions::{read_cr0, read_cr4, write_cr0, write_cr4};
+use crate::memory::OutOfFrames;
+use crate::sync::Once;
+use crate::trap::Invalid;
+use alloc::alloc::{Layout, alloc, dealloc};
+use alloc::vec::Vec;
+use core::arch::asm;
+use core::arch::x86_64::__cpuid_count;
+use core::ptr::NonNull;
+
+/// Legacy region of 512 bytes and header of 64 (Intel SDM volume 1, section 13.4).
+const LEGACY: usize = 512;
+const HEADER: usize = 64;
+const MXCSR: usize = 24;
+const MXCSR_MASK: usize = 28;
+const ALIGNMENT: usize = 64;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Fxsave,
+    Xsave,
+    Xsaveopt,
+}
+
+/// How this machine's processors save their vector state.
+#[derive(Debug)]
+struct Format {
+    way: Way,
+    /// State components that are on (XCR0).
+    components: u64,
+    /// Bytes in an image.
+    size: usize,
+    mxcsr_mask: u32,
+    /// Where the components from 2 on lie: offset and length.
+    extended: [(usize, usize); 8],
+}
+
+static FORMAT: Once<Format> = Once::new();
+
+fn format() -> &'static Format {
+    FORMAT.get_or_init(|| Format {
+        way: Way::Fxsave,
+        components: 3,
+        size: LEGACY,
+        mxcsr_mask: 0xffbf,
+        extended: [(0, 0); 8],
+    })
+}
+
+/// Turns the units on for this CPU, and finds out the format on the first.
+pub fn init() {
+    const MONITOR: u64 = 1 << 1;
+    const EMULATE: u64 = 1 << 2;
+    const TASK_SWITCHED: u64 = 1 << 3;
+    const FXSR: u64 = 1 << 9;
+    const EXCEPTIONS: u64 = 1 << 10;
+    const XSAVE: u64 = 1 << 18;
+    const AVX512: u64 = 0xe0;
+
+    let features = features();
+    let mut components = 3;
+    // SAFETY: x86-64 processors have FXSR and SSE, the others are asked for. XCR0 gets only what
+    // CPUID allows, in the combinations that the processor takes.
+    unsafe {
+        write_cr0((read_cr0() | MONITOR) & !EMULATE & !TASK_SWITCHED);
+        let xsave = if features.xsave { XSAVE } else { 0 };
+        write_cr4(read_cr4() | FXSR | EXCEPTIONS | xsave);
+        if features.xsave {
+            let leaf = __cpuid_count(0xd, 0);
+            let possible = u64::from(leaf.edx) << 32 | u64::from(leaf.eax);
+            components |= if features.avx { possible & 4 } else { 0 };
+            if features.avx512 && components & 4 != 0 && possible & AVX512 == AVX512 {
+                components |= AVX512;
+            }
+            asm!("xsetbv", in("ecx") 0, in("eax") components as u32,
+                in("edx") (components >> 32) as u32, options(nomem, nostack, preserves_flags));
+        }
+    }
+    FORMAT.get_or_init(|| {
+        let mut extended = [(0, 0); 8];
+        let mut size = LEGACY;
+        if features.xsave {
+            size = (__cpuid_count(0xd, 0).ebx as usize).max(LEGACY + HEADER);
+            for (component, place) in extended.iter_mut().enumerate().skip(2) {
+                if components >> component & 1 != 0 {
+                    let leaf = __cpuid_count(0xd, component as u32);
+                    *place = (leaf.ebx as usize, leaf.eax as usize);
+                }
+            }
+        }
+        Format {
+            way: match () {
+                () if features.xsaveopt => Way::Xsaveopt,
+                () if features.xsave => Way::Xsave,
+                () => Way::Fxsave,
+            },
+            components,
+            size,
+            mxcsr_mask: mxcsr_mask(),
+            extended,
+        }
+    });
+}
+
+fn mxcsr_mask() -> u32 {
+    #[repr(C, align(16))]
+    struct Image([u8; LEGACY]);
+    let mut image = Image([0; LEGACY]);
+    // SAFETY: the image is 512 bytes, aligned.
+    unsafe { asm!("fxsave64 [{}]", in(reg) &mut image, options(nostack, preserves_flags)) };
+    let at = MXCSR_MASK;
+    match u32::from_le_bytes([image.0[at], image.0[at + 1], image.0[at + 2], image.0[at + 3]]) {
+        0 => 0xffbf,
+        mask => mask,
+    }
+}
+
+/// Bytes in an image.
+pub fn size() -> usize {
+    format().size
+}
+
+/// One thread's state: in its image, or in the registers of the CPU that it owns.
+pub struct VectorState {
+    image: NonNull<u8>,
+}
+
+// SAFETY: the image is owned; what is in a CPU's registers is fetched before it is used elsewhere.
+unsafe impl Send for VectorState {}
+// SAFETY: nothing changes through a shared reference.
+unsafe impl Sync for VectorState {}
+
+fn layout() -> Layout {
+    let size = size().next_multiple_of(ALIGNMENT);
+    Layout::from_size_align(size, ALIGNMENT).expect("the size of an image is small")
+}
+
+impl VectorState {
+    /// The state of a new thread.
+    pub fn new() -> Result<VectorState, OutOfFrames> {
+        if !frame::heap_room() {
+            return Err(OutOfFrames);
+        }
+        // SAFETY: the layout is not empty.
+        let image = NonNull::new(unsafe { alloc(layout()) }).ok_or(OutOfFrames)?;
+        let mut state = VectorState { image };
+        state.reset();
+        Ok(state)
+    }
+
+    fn address(&self) -> usize {
+        self.image.addr().get()
+    }
+
+    /// Whether the state is in this CPU's registers.
+    #[inline(always)]
+    fn is_loaded(&self) -> bool {
+        block().vector_owner.get() == self.address()
+    }
+
+    /// The registers no longer belong to this state: the image counts.
+    fn disown(&self) {
+        if self.is_loaded() {
+            block().vector_owner.set(0);
+        }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the image is allocated with this size, and initialised since `reset`.
+        unsafe { core::slice::from_raw_parts_mut(self.image.as_ptr(), size()) }
+    }
+
+    /// Back to the start: all registers zero, exceptions masked.
+    pub fn reset(&mut self) {
+        self.disown();
+        // SAFETY: the image is allocated with this size.
+        unsafe { self.image.as_ptr().write_bytes(0, size()) };
+        let bytes = self.bytes();
+        bytes[0..2].copy_from_slice(&0x37f_u16.to_le_bytes());
+        bytes[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80_u32.to_le_bytes());
+    }
+
+    /// Puts the state into this CPU's registers, saving what belongs to another thread.
+    #[inline(always)]
+    pub fn load(&mut self) {
+        if !self.is_loaded() {
+            self.exchange();
+        }
+    }
+
+    #[cold]
+    fn exchange(&mut self) {
+        let owner = block().vector_owner.replace(self.address());
+        if owner != 0 {
+            // SAFETY: an owner's image is alive: dropping a state disowns it.
+            unsafe { save(owner, format().way) };
+        }
+        // SAFETY: the image is valid: it was saved by the processor, made by `reset`, or checked
+        // by `set`.
+        unsafe { restore(self.address()) };
+    }
+
+    /// A copy of the state as it is now.
+    pub fn duplicate(&mut self) -> Result<VectorState, OutOfFrames> {
+        let mut copy = VectorState::new()?;
+        self.store();
+        copy.bytes().copy_from_slice(self.bytes());
+        Ok(copy)
+    }
+
+    /// Brings the image up to date; the registers stay loaded.
+    fn store(&mut self) {
+        if self.is_loaded() {
+            // Plain XSAVE: the image may be looked at, so all of it must be written.
+            let way = if format().way == Way::Fxsave { Way::Fxsave } else { Way::Xsave };
+            // SAFETY: this image, and the registers are its own.
+            unsafe { save(self.address(), way) };
+        }
+    }
+
+    /// Appends the image, complete: components in their initial state are written out.
+    pub fn append_to(&mut self, into: &mut Vec<u8>) {
+        self.store();
+        let start = into.len();
+        into.extend_from_slice(self.bytes());
+        let image = &mut into[start..];
+        let Format { way: Way::Xsave | Way::Xsaveopt, components, extended, .. } = format() else {
+            return;
+        };
+        let present = u64_at(image, LEGACY);
+        if present & 1 == 0 {
+            image[..MXCSR].fill(0);
+            image[0..2].copy_from_slice(&0x37f_u16.to_le_bytes());
+            image[32..160].fill(0);
+        }
+        if present & 2 == 0 {
+            image[160..416].fill(0);
+        }
+        for (component, &(offset, len)) in extended.iter().enumerate() {
+            if components & !present & 1 << component != 0 {
+                image[offset..offset + len].fill(0);
+            }
+        }
+        image[LEGACY..LEGACY + 8].copy_from_slice(&components.to_le_bytes());
+    }
+
+    /// Replaces the state by an image, if the processor would take it. A legacy image of 512 bytes
+    /// leaves the rest in its initial state.
+    pub fn set(&mut self, image: &[u8]) -> Result<(), Invalid> {
+        let format = format();
+        let legacy = image.len() == LEGACY;
+        if !legacy && image.len() != format.size {
+            return Err(Invalid);
+        }
+        let mxcsr = u64_at(image, MXCSR) as u32;
+        if mxcsr & !format.mxcsr_mask != 0 {
+            return Err(Invalid);
+        }
+        if !legacy {
+            let reserved = &image[LEGACY + 8..LEGACY + HEADER];
+            if u64_at(image, LEGACY) & !format.components != 0
+                || reserved.iter().any(|&byte| byte != 0)
+            {
+                return Err(Invalid);
+            }
+        }
+        self.reset();
+        let bytes = self.bytes();
+        bytes[..image.len()].copy_from_slice(image);
+        if legacy && bytes.len() > LEGACY {
+            bytes[LEGACY] = 3;
+        }
+        Ok(())
+    }
+}
+
+fn u64_at(image: &[u8], at: usize) -> u64 {
+    image[at..at + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+impl Drop for VectorState {
+    fn drop(&mut self) {
+        self.disown();
+        // SAFETY: allocated in `new` with the same layout; no CPU's registers belong to it.
+        unsafe { dealloc(self.image.as_ptr(), layout()) };
+    }
+}
+
+/// # Safety
+/// `image` is a whole image of this format, and the registers are to go there.
+unsafe fn save(image: usize, way: Way) {
+    // SAFETY: as the caller promises. All components that are on are saved.
+    unsafe {
+        match way {
+            Way::Fxsave => asm!("fxsave64 [{}]", in(reg) image, options(nostack, preserves_flags)),
+            Way::Xsave => asm!("xsave64 [{}]", in(reg) image, in("eax") -1, in("edx") -1,
+                options(nostack, preserves_flags)),
+            Way::Xsaveopt => asm!("xsaveopt64 [{}]", in(reg) image, in("eax") -1, in("edx") -1,
+                options(nostack, preserves_flags)),
+        }
+    }
+}
+
+/// # Safety
+/// `image` is a whole, valid image of this format.
+unsafe fn restore(image: usize) {
+    // SAFETY: as the caller promises. The kernel itself uses none of these registers.
+    unsafe {
+        match format().way {
+            Way::Fxsave => {
+                asm!("fxrstor64 [{}]", in(reg) image, options(nostack, readonly, preserves_flags));
+            }
+            _ => asm!("xrstor64 [{}]", in(reg) image, in("eax") -1, in("edx") -1,
+                options(nostack, readonly, preserves_flags)),
+        }
+    }
+}
