@@ -1,3 +1,58 @@
-//! linux
+//! The Linux door: unmodified Linux programs on Helve's objects.
+//!
+//! A compatibility subsystem, not the core: it maps Linux calls onto objects and holds everything that only Linux
+//! has (errno, descriptors, signals, process groups). A Linux process sees a root directory, standard streams and a
+//! terminal only if it was handed them.
+//!
+//! - [`table`]: every call, once; [`call`], [`door`]: how one is made
+//! - [`process`], [`thread`], [`jobs`], [`descriptors`]: what a Linux process is
+//! - [`signal`]: signals
+//! - [`first`]: starting a Linux program from outside the door
+//! - [`procfs`]: `/proc`
+//! - all others: the calls, grouped as the manual groups them
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod call;
+mod clone;
+mod descriptors;
+mod directory;
+mod door;
+mod errno;
+mod execute;
+mod exit;
+pub mod first;
+mod futex;
+mod identity;
+mod io;
+mod ioctl;
+mod jobs;
+mod limits;
+mod mapping;
+mod open;
+mod path;
+mod pipe;
+mod poll;
+pub mod power;
+mod process;
+pub mod procfs;
+mod robust;
+mod schedule;
+mod session;
+mod signal;
+mod stat;
+mod system;
+pub mod table;
+mod terminal;
+mod thread;
+mod time;
+mod timer;
+mod unsupported;
+mod user;
+mod wait;
+
+pub use errno::Errno;
+pub use jobs::Jobs;
+pub use unsupported::counts as unsupported_calls;

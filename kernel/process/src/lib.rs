@@ -1,3 +1,26 @@
-//! process
+//! Processes and threads: what runs, what it holds, how it ends.
+//!
+//! A [`Process`] is an address space, a table of handles and some threads; a [`Thread`] is a future that goes to
+//! user mode and comes back ([`live`]). What a process may ask the kernel for is not decided here but by its
+//! [`Door`]: the native one or the Linux one.
+//!
+//! - [`elf`]: a program file, checked and planned
+//! - [`image`]: a plan, mapped into an address space
+//! - [`process`], [`thread`], [`table`]: the objects, and the numbers by which they are known
+//! - [`live`]: the life of one user thread
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod elf;
+pub mod image;
+mod live;
+mod process;
+mod table;
+mod thread;
+
+pub use live::{Door, Flow, launch};
+pub use process::{Birth, Personality, Process, Status, Zombie};
+pub use table::{LIMIT, all, count, find, find_thread, init};
+pub use thread::Thread;

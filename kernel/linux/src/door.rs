@@ -1,0 +1,97 @@
+//! The Linux door: what a Linux thread's traps come to.
+
+use crate::call::Call;
+use crate::errno::Errno;
+use crate::signal::queue::Info;
+use crate::signal::set::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+use crate::signal::{deliver, send};
+use crate::thread::Thread;
+use crate::{exit, table};
+use abi::Error;
+use alloc::sync::Arc;
+use machine::user::{Fault, UserContext};
+use memory::Space;
+use process::{Door, Flow};
+
+/// One Linux thread at its door.
+pub struct LinuxDoor(pub Arc<Thread>);
+
+/// Calls with this bit are native ones.
+const NATIVE: u64 = 1 << 31;
+
+impl Door for LinuxDoor {
+    fn thread(&self) -> &Arc<process::Thread> {
+        self.0.core()
+    }
+
+    async fn call(&self, space: &Arc<Space>, user: &mut UserContext) -> Flow {
+        let registers = &user.registers;
+        let number = registers.rax;
+        if number & NATIVE != 0 {
+            return native::call(self.0.core(), space, user).await;
+        }
+        let args = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+        let mut call = Call { thread: &self.0, space, user, flow: Flow::Continue, registers_set: false };
+        let answer = match table::immediate(&mut call, number, args) {
+            Some(answer) => answer,
+            None => table::waiting(&mut call, number, args).await,
+        };
+        let (flow, registers_set) = (call.flow, call.registers_set);
+        if !registers_set {
+            match answer {
+                Ok(value) => user.registers.rax = value as u64,
+                Err(errno) if errno.is_restart() => self.0.note_interrupted_call(number, errno),
+                Err(errno) => user.registers.rax = errno.to_register(),
+            }
+        }
+        flow
+    }
+
+    fn fault(&self, user: &mut UserContext, fault: Fault, error: Option<Error>) -> Flow {
+        self.0.note_fault(fault);
+        send::force(&self.0, signal_of(fault, error, user.registers.rip));
+        Flow::Continue
+    }
+
+    async fn checkpoint(&self, space: &Arc<Space>, user: &mut UserContext) -> Flow {
+        deliver::checkpoint(&self.0, space, user).await
+    }
+
+    fn leave(&self, space: &Arc<Space>) {
+        exit::leave(&self.0, space);
+    }
+}
+
+/// Which signal an exception becomes, and its `si_code` (Linux `arch/x86/kernel/traps.c`; sigaction(2)).
+fn signal_of(fault: Fault, error: Option<Error>, rip: u64) -> Info {
+    const FPE_INTDIV: i32 = 1;
+    const FPE_FLTINV: i32 = 7;
+    const ILL_ILLOPN: i32 = 2;
+    const TRAP_BRKPT: i32 = 1;
+    const TRAP_TRACE: i32 = 2;
+    const SEGV_MAPERR: i32 = 1;
+    const SEGV_ACCERR: i32 = 2;
+    const BUS_ADRALN: i32 = 1;
+    const BUS_ADRERR: i32 = 2;
+    match fault.vector {
+        0 => Info::fault(SIGFPE, FPE_INTDIV, rip),
+        1 => Info::fault(SIGTRAP, TRAP_TRACE, rip),
+        3 => Info::fault(SIGTRAP, TRAP_BRKPT, 0),
+        6 => Info::fault(SIGILL, ILL_ILLOPN, rip),
+        14 => match error {
+            Some(Error::Denied) => Info::fault(SIGSEGV, SEGV_ACCERR, fault.address),
+            Some(Error::Range | Error::Io) => Info::fault(SIGBUS, BUS_ADRERR, fault.address),
+            Some(Error::NoMemory) => Info::kernel(crate::signal::set::SIGKILL),
+            _ => Info::fault(SIGSEGV, SEGV_MAPERR, fault.address),
+        },
+        16 | 19 => Info::fault(SIGFPE, FPE_FLTINV, rip),
+        11 | 12 => Info::kernel(SIGBUS),
+        17 => Info::fault(SIGBUS, BUS_ADRALN, 0),
+        _ => Info::kernel(SIGSEGV),
+    }
+}
+
+/// What an interrupted wait that never restarts answers.
+pub fn no_restart(errno: Errno) -> Errno {
+    if errno == Errno::ERESTARTSYS { Errno::EINTR } else { errno }
+}

@@ -1,0 +1,331 @@
+//! execve(2): another program in the same process.
+//!
+//! The new address space is built beside the old one, which stays until nothing can fail any more. So a program that
+//! cannot be loaded leaves its caller as it was.
+
+use crate::call::{Args, Call};
+use crate::errno::{Answer, Errno};
+use crate::open::{self, At};
+use crate::process::{Identity, Image, Standing};
+use crate::user;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::Ordering;
+use machine::user::UserContext;
+use memory::{Object, Space};
+use process::image::{self, Loaded};
+use process::{Flow, elf};
+use vfs::{Access, FileKind, Location};
+
+/// All strings together: a quarter of the stack, as Linux has it, and 6 MiB at most.
+const STRINGS_LIMIT: usize = 6 << 20;
+/// One string (`MAX_ARG_STRLEN`).
+const STRING_LIMIT: usize = 32 * machine::PAGE;
+/// How often a script's interpreter may be a script.
+const SCRIPT_DEPTH: usize = 5;
+/// What is read of a script's first line (`BINPRM_BUF_SIZE`).
+const SCRIPT_LINE: usize = 256;
+
+const AT_EMPTY_PATH: u64 = 0x1000;
+const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+
+pub async fn execve(call: &mut Call<'_>, [path, arguments, environment, ..]: Args) -> Answer {
+    let path = call.path(path).await?;
+    let found = At::working(call).view().locate(&path, true)?;
+    run(call, found, path, arguments, environment).await
+}
+
+pub async fn execveat(call: &mut Call<'_>, [directory, path, arguments, environment, flags, _]: Args) -> Answer {
+    if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let path = call.path(path).await?;
+    let found = if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
+        call.file(directory)?.location().cloned().ok_or(Errno::EACCES)?
+    } else {
+        At::directory(call, directory, &path)?.view().locate(&path, flags & AT_SYMLINK_NOFOLLOW == 0)?
+    };
+    run(call, found, path, arguments, environment).await
+}
+
+async fn run(call: &mut Call<'_>, location: Location, path: Vec<u8>, arguments: u64, environment: u64) -> Answer {
+    let mut budget = STRINGS_LIMIT;
+    let mut arguments = strings(call, arguments, &mut budget).await?;
+    let environment = strings(call, environment, &mut budget).await?;
+    if arguments.is_empty() {
+        // As Linux does since 5.18: a program may count on its name being there.
+        arguments.push(Vec::new());
+    }
+    let program = Program { location, path, arguments, environment };
+    let process = call.process().clone();
+    let standing = call.standing();
+    let stack = process.limits.lock().stack();
+    let prepared = prepare(&process.identity(), &standing, program, stack).await?;
+
+    // From here on nothing fails: the other threads go first.
+    let core = call.thread.core().process().clone();
+    end_other_threads(call, &core).await?;
+    process.image.lock().clone_from(&prepared.image);
+    call.thread.clear_child_tid.store(0, Ordering::Relaxed);
+    call.thread.robust_list.store(0, Ordering::Relaxed);
+    call.thread.set_alternate_stack(crate::signal::frame::Stack {
+        flags: crate::signal::frame::SS_DISABLE,
+        ..Default::default()
+    });
+    process.unshare_actions();
+    process.actions().forget_handlers();
+    let descriptors = process.descriptors();
+    if Arc::strong_count(&descriptors) > 2 {
+        // Shared with another process: the new program gets a copy of its own.
+        let own = Arc::new(descriptors.fork()?);
+        core.set_handles(own.table().clone());
+        process.set_descriptors(own);
+    }
+    process.descriptors().executed();
+    process.has_executed.store(true, Ordering::Relaxed);
+    process.set_command(&prepared.command);
+    core.set_space(prepared.space);
+    process.release_vfork();
+    call.user.reset(prepared.entry, prepared.stack);
+    call.registers_set = true;
+    call.flow = Flow::NewSpace;
+    Ok(0)
+}
+
+async fn end_other_threads(call: &Call<'_>, core: &Arc<process::Process>) -> Result<(), Errno> {
+    if core.thread_count() == 1 {
+        return Ok(());
+    }
+    core.end_other_threads(call.thread.core());
+    let alone = || (core.thread_count() == 1).then_some(());
+    core.thread_left().wait_until(alone).await?;
+    Ok(())
+}
+
+/// Reads a NULL-terminated array of strings.
+async fn strings(call: &Call<'_>, array: u64, budget: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
+    let mut list = Vec::new();
+    if array == 0 {
+        return Ok(list);
+    }
+    loop {
+        let address = call.read::<u64>(array.wrapping_add(list.len() as u64 * 8)).await?;
+        if address == 0 {
+            return Ok(list);
+        }
+        let string = memory::c_string(call.space, address as usize, STRING_LIMIT).await.map_err(|error| match error {
+            abi::Error::NameTooLong => Errno::E2BIG,
+            other => other.into(),
+        })?;
+        *budget = budget.checked_sub(string.len() + 1 + 8).ok_or(Errno::E2BIG)?;
+        list.push(string);
+    }
+}
+
+/// What shall run, and with what.
+pub struct Program {
+    pub location: Location,
+    pub path: Vec<u8>,
+    pub arguments: Vec<Vec<u8>>,
+    pub environment: Vec<Vec<u8>>,
+}
+
+/// A program in an address space of its own, ready to go.
+pub struct Prepared {
+    pub space: Arc<Space>,
+    pub entry: usize,
+    pub stack: usize,
+    pub image: Image,
+    pub command: Vec<u8>,
+}
+
+/// Loads a program and what it starts with.
+///
+/// # Errors
+/// As execve(2): `EACCES`, `ENOEXEC`, `ENOENT` (a script's interpreter), `ENOMEM`, `E2BIG`.
+pub async fn prepare(
+    identity: &Identity,
+    standing: &Standing,
+    mut program: Program,
+    stack: usize,
+) -> Result<Prepared, Errno> {
+    let credentials = identity.effective.clone();
+    let original = program.location.clone();
+    let command = program.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
+    let mut depth = 0;
+    let (file, plan) = loop {
+        let file = executable(&program.location, &credentials)?;
+        match image::inspect(&file) {
+            Ok(plan) => break (file, plan),
+            Err(_) => {
+                let Some((interpreter, argument)) = script(&file)? else { return Err(Errno::ENOEXEC) };
+                depth += 1;
+                if depth > SCRIPT_DEPTH {
+                    return Err(Errno::ELOOP);
+                }
+                let mut arguments = alloc::vec![interpreter.clone()];
+                arguments.extend(argument);
+                arguments.push(core::mem::take(&mut program.path));
+                arguments.extend(program.arguments.drain(..).skip(1));
+                program.arguments = arguments;
+                program.location = open::view_of(standing, &credentials).locate(&interpreter, true)?;
+                program.path = interpreter;
+            }
+        }
+    };
+    let space = Space::new()?;
+    let interpreter = plan.interpreter.clone();
+    let executable_stack = plan.executable_stack;
+    let loaded = image::load(&space, &file, plan, image::PROGRAM_BASE).await?;
+    space.set_brk_start(loaded.end);
+    let (entry, interpreter_base) = match interpreter {
+        None => (loaded.entry, 0),
+        Some(path) => {
+            let location = open::view_of(standing, &credentials).locate(&path, true)?;
+            let file = executable(&location, &credentials)?;
+            let plan = image::inspect(&file)?;
+            if plan.interpreter.is_some() || !plan.relocatable {
+                return Err(Errno::ENOEXEC);
+            }
+            let interpreter = image::load(&space, &file, plan, image::INTERPRETER_BASE).await?;
+            (interpreter.entry, interpreter.base)
+        }
+    };
+    let top = image::map_stack(&space, stack, executable_stack)?;
+    let start = build_stack(&space, top, &program, &loaded, interpreter_base, identity).await?;
+    let image = Image {
+        path: original.path(&standing.root),
+        location: Some(original),
+        arguments: start.arguments,
+        environment: start.environment,
+    };
+    Ok(Prepared { space, entry, stack: start.pointer, image, command })
+}
+
+fn executable(location: &Location, credentials: &vfs::Credentials) -> Result<Arc<Object>, Errno> {
+    let inode = location.inode();
+    if inode.kind() != FileKind::File {
+        return Err(Errno::EACCES);
+    }
+    credentials.check(inode.permissions(), Access::EXECUTE, false)?;
+    inode.pages().ok_or(Errno::EACCES)
+}
+
+/// The interpreter and its one argument, if the file begins with `#!`.
+fn script(file: &Arc<Object>) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
+    let mut line = [0u8; SCRIPT_LINE];
+    let count = file.read(0, &mut object::SliceSink::new(&mut line));
+    let Some(line) = line.get(..count).and_then(|line| line.strip_prefix(b"#!")) else { return Ok(None) };
+    let end = match line.iter().position(|&byte| byte == b'\n') {
+        Some(end) => end,
+        // Without its end in sight the path might be cut: refused, unless the file itself ends here.
+        None if count < SCRIPT_LINE => line.len(),
+        None => return Err(Errno::ENOEXEC),
+    };
+    let line = line[..end].trim_ascii();
+    let name_end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let (name, rest) = line.split_at(name_end);
+    if name.is_empty() {
+        return Err(Errno::ENOEXEC);
+    }
+    let argument = rest.trim_ascii();
+    Ok(Some((name.to_vec(), (!argument.is_empty()).then(|| argument.to_vec()))))
+}
+
+struct StackStart {
+    pointer: usize,
+    arguments: Range<usize>,
+    environment: Range<usize>,
+}
+
+const AT_NULL: u64 = 0;
+const AT_PHDR: u64 = 3;
+const AT_PHENT: u64 = 4;
+const AT_PHNUM: u64 = 5;
+const AT_PAGESZ: u64 = 6;
+const AT_BASE: u64 = 7;
+const AT_FLAGS: u64 = 8;
+const AT_ENTRY: u64 = 9;
+const AT_UID: u64 = 11;
+const AT_EUID: u64 = 12;
+const AT_GID: u64 = 13;
+const AT_EGID: u64 = 14;
+const AT_PLATFORM: u64 = 15;
+const AT_HWCAP: u64 = 16;
+const AT_CLKTCK: u64 = 17;
+const AT_SECURE: u64 = 23;
+const AT_RANDOM: u64 = 25;
+const AT_HWCAP2: u64 = 26;
+const AT_EXECFN: u64 = 31;
+const AT_MINSIGSTKSZ: u64 = 51;
+
+/// Lays out strings, auxiliary vector, environment and argument pointers as the psABI says (3.4.1).
+async fn build_stack(
+    space: &Arc<Space>,
+    top: usize,
+    program: &Program,
+    loaded: &Loaded,
+    interpreter_base: usize,
+    identity: &Identity,
+) -> Result<StackStart, Errno> {
+    let mut strings = Vec::new();
+    let mut put = |bytes: &[u8]| {
+        let at = strings.len();
+        strings.extend_from_slice(bytes);
+        strings.push(0);
+        at
+    };
+    let arguments: Vec<usize> = program.arguments.iter().map(|argument| put(argument)).collect();
+    let arguments_end = put(b"");
+    let environment: Vec<usize> = program.environment.iter().map(|entry| put(entry)).collect();
+    let environment_end = put(b"");
+    let name = put(&program.path);
+    let platform = put(b"x86_64");
+    let mut random = [0u8; 16];
+    crate::system::fill_random(&mut random);
+
+    let strings_at = (top - 8 - strings.len()) & !15;
+    let random_at = strings_at - 16;
+    let at = |offset: usize| (strings_at + offset) as u64;
+    let auxiliary = [
+        (AT_HWCAP, u64::from(machine::cpu::features().leaf1_edx)),
+        (AT_PAGESZ, machine::PAGE as u64),
+        (AT_CLKTCK, 100),
+        (AT_PHDR, loaded.headers as u64),
+        (AT_PHENT, elf::PROGRAM_HEADER_SIZE as u64),
+        (AT_PHNUM, loaded.plan.header_count as u64),
+        (AT_BASE, interpreter_base as u64),
+        (AT_FLAGS, 0),
+        (AT_ENTRY, loaded.entry as u64),
+        (AT_UID, u64::from(identity.real_uid)),
+        (AT_EUID, u64::from(identity.effective.uid)),
+        (AT_GID, u64::from(identity.real_gid)),
+        (AT_EGID, u64::from(identity.effective.gid)),
+        (AT_SECURE, 0),
+        (AT_RANDOM, random_at as u64),
+        (AT_HWCAP2, 0),
+        (AT_EXECFN, at(name)),
+        (AT_PLATFORM, at(platform)),
+        (AT_MINSIGSTKSZ, (UserContext::vector_size() + 1024) as u64),
+        (AT_NULL, 0),
+    ];
+
+    let mut words: Vec<u64> = alloc::vec![arguments.len() as u64];
+    words.extend(arguments.iter().map(|&offset| at(offset)));
+    words.push(0);
+    words.extend(environment.iter().map(|&offset| at(offset)));
+    words.push(0);
+    words.extend(auxiliary.iter().flat_map(|&(kind, value)| [kind, value]));
+
+    let pointer = (random_at - words.len() * 8) & !15;
+    user::write_bytes(space, strings_at, &strings).await?;
+    user::write_bytes(space, random_at, &random).await?;
+    let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    user::write_bytes(space, pointer, &words).await?;
+    Ok(StackStart {
+        pointer,
+        arguments: strings_at..strings_at + arguments_end,
+        environment: strings_at + arguments_end + 1..strings_at + environment_end,
+    })
+}

@@ -1,0 +1,200 @@
+//! Resource limits and usage (getrlimit(2), getrusage(2), times(2)).
+
+use crate::call::{Args, Call};
+use crate::descriptors::{CEILING, DEFAULT_LIMIT};
+use crate::errno::{Answer, Errno};
+use crate::process::Process;
+use crate::time::Timeval;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub const INFINITY: u64 = u64::MAX;
+const COUNT: usize = 16;
+
+const RLIMIT_STACK: usize = 3;
+const RLIMIT_NPROC: usize = 6;
+const RLIMIT_NOFILE: usize = 7;
+/// Nanoseconds in a clock tick of times(2): 100 ticks a second.
+const TICK: u64 = 10_000_000;
+
+/// `struct rlimit64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Limit {
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// The limits of a process. Stack, processes and descriptors are enforced; the others are remembered.
+#[derive(Clone, Debug)]
+pub struct Limits([Limit; COUNT]);
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let mut limits = [Limit { soft: INFINITY, hard: INFINITY }; COUNT];
+        limits[RLIMIT_STACK] = Limit { soft: 8 << 20, hard: INFINITY };
+        limits[4] = Limit { soft: 0, hard: INFINITY };
+        limits[RLIMIT_NPROC] = Limit { soft: 8192, hard: 8192 };
+        limits[RLIMIT_NOFILE] = Limit { soft: DEFAULT_LIMIT as u64, hard: CEILING as u64 };
+        limits[8] = Limit { soft: 8 << 20, hard: 8 << 20 };
+        limits[11] = Limit { soft: 1024, hard: 1024 };
+        limits[12] = Limit { soft: 819_200, hard: 819_200 };
+        limits[13] = Limit { soft: 0, hard: 0 };
+        limits[14] = Limit { soft: 0, hard: 0 };
+        Limits(limits)
+    }
+}
+
+impl Limits {
+    fn get(&self, resource: u64) -> Result<Limit, Errno> {
+        self.0.get(resource as usize).copied().ok_or(Errno::EINVAL)
+    }
+
+    /// How far a stack may grow, in bytes, page-aligned.
+    pub fn stack(&self) -> usize {
+        const LARGEST: u64 = 1 << 30;
+        (self.0[RLIMIT_STACK].soft.clamp(128 << 10, LARGEST) as usize) & !(machine::PAGE - 1)
+    }
+
+    /// `EAGAIN` when the user has as many processes as allowed.
+    pub fn check_processes(&self, uid: u32) -> Result<(), Errno> {
+        let limit = self.0[RLIMIT_NPROC].soft;
+        // Counting is only needed when the whole system has more than the limit.
+        if limit == INFINITY || (process::count() as u64) < limit {
+            return Ok(());
+        }
+        let mine = |core: &Arc<process::Process>| Process::of(core).is_some_and(|side| side.identity().real_uid == uid);
+        let count = process::all().iter().filter(|core| mine(core)).count() as u64;
+        if count < limit { Ok(()) } else { Err(Errno::EAGAIN) }
+    }
+
+    /// As `/proc/PID/limits` shows them.
+    pub fn describe(&self) -> String {
+        const NAMES: [(&str, &str); COUNT] = [
+            ("Max cpu time", "seconds"),
+            ("Max file size", "bytes"),
+            ("Max data size", "bytes"),
+            ("Max stack size", "bytes"),
+            ("Max core file size", "bytes"),
+            ("Max resident set", "bytes"),
+            ("Max processes", "processes"),
+            ("Max open files", "files"),
+            ("Max locked memory", "bytes"),
+            ("Max address space", "bytes"),
+            ("Max file locks", "locks"),
+            ("Max pending signals", "signals"),
+            ("Max msgqueue size", "bytes"),
+            ("Max nice priority", ""),
+            ("Max realtime priority", ""),
+            ("Max realtime timeout", "us"),
+        ];
+        let show = |limit: u64| if limit == INFINITY { String::from("unlimited") } else { format!("{limit}") };
+        let mut text = format!("{:<26}{:<21}{:<21}{:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+        for (limit, (name, unit)) in self.0.iter().zip(NAMES) {
+            text += &format!("{name:<26}{:<21}{:<21}{unit:<10}\n", show(limit.soft), show(limit.hard));
+        }
+        text
+    }
+
+    fn set(&mut self, resource: u64, new: Limit, privileged: bool) -> Result<(), Errno> {
+        let slot = self.0.get_mut(resource as usize).ok_or(Errno::EINVAL)?;
+        if new.soft > new.hard {
+            return Err(Errno::EINVAL);
+        }
+        if new.hard > slot.hard && !privileged {
+            return Err(Errno::EPERM);
+        }
+        if resource as usize == RLIMIT_NOFILE && new.hard > CEILING as u64 {
+            return Err(Errno::EPERM);
+        }
+        *slot = new;
+        Ok(())
+    }
+}
+
+pub async fn getrlimit(call: &mut Call<'_>, [resource, to, ..]: Args) -> Answer {
+    let limit = call.process().limits.lock().get(resource)?;
+    call.write(to, &limit).await?;
+    Ok(0)
+}
+
+pub async fn setrlimit(call: &mut Call<'_>, [resource, from, ..]: Args) -> Answer {
+    let new = call.read::<Limit>(from).await?;
+    apply(call.process(), call.process(), resource, new)
+}
+
+pub async fn prlimit64(call: &mut Call<'_>, [pid, resource, from, to, ..]: Args) -> Answer {
+    let caller = call.process();
+    let target = if pid == 0 { caller.clone() } else { Process::find(pid as u32).ok_or(Errno::ESRCH)? };
+    if !Arc::ptr_eq(caller, &target) {
+        caller.may_signal(&target, 0)?;
+    }
+    let new = if from == 0 { None } else { Some(call.read::<Limit>(from).await?) };
+    let before = target.limits.lock().get(resource)?;
+    if let Some(new) = new {
+        apply(caller, &target, resource, new)?;
+    }
+    call.write_if(to, &before).await?;
+    Ok(0)
+}
+
+fn apply(caller: &Process, target: &Process, resource: u64, new: Limit) -> Answer {
+    let privileged = caller.identity().effective.uid == 0;
+    target.limits.lock().set(resource, new, privileged)?;
+    if resource as usize == RLIMIT_NOFILE {
+        target.descriptors().set_limit(new.soft as usize);
+    }
+    Ok(0)
+}
+
+/// `struct rusage`: times and the greatest resident size; the counters that no system keeps are zero.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Usage {
+    user: Timeval,
+    system: Timeval,
+    /// In KiB.
+    resident: u64,
+    others: [u64; 13],
+}
+
+impl Usage {
+    fn of(cpu_time: u64, resident_pages: usize) -> Usage {
+        // The time of a thread is not split between user mode and the kernel: all of it counts as user time.
+        Usage {
+            user: Timeval::from_nanoseconds(cpu_time),
+            resident: resident_pages as u64 * (machine::PAGE as u64 / 1024),
+            ..Usage::default()
+        }
+    }
+
+    /// What an ended child used, with its own children.
+    pub fn of_child(child: &process::Process) -> Usage {
+        Usage::of(child.cpu_time() + child.children_cpu_time(), 0)
+    }
+}
+
+const RUSAGE_SELF: i32 = 0;
+const RUSAGE_CHILDREN: i32 = -1;
+const RUSAGE_THREAD: i32 = 1;
+
+pub async fn getrusage(call: &mut Call<'_>, [who, to, ..]: Args) -> Answer {
+    let core = call.thread.core().process();
+    let usage = match who as i32 {
+        RUSAGE_SELF => Usage::of(core.cpu_time(), call.space.resident()),
+        RUSAGE_THREAD => Usage::of(call.thread.core().cpu_time(), call.space.resident()),
+        RUSAGE_CHILDREN => Usage::of(core.children_cpu_time(), 0),
+        _ => return Err(Errno::EINVAL),
+    };
+    call.write(to, &usage).await?;
+    Ok(0)
+}
+
+pub async fn times(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
+    let core = call.thread.core().process();
+    let ticks = [core.cpu_time() / TICK, 0, core.children_cpu_time() / TICK, 0];
+    call.write_if(to, &ticks).await?;
+    Ok((machine::time::now() / TICK) as usize)
+}

@@ -1,0 +1,35 @@
+//! pipe(2).
+
+use crate::call::{Args, Call};
+use crate::errno::{Answer, Errno};
+use crate::open::{O_CLOEXEC, O_DIRECT, O_NONBLOCK};
+use vfs::OpenFlags;
+
+pub async fn pipe(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
+    pipe2(call, [to, 0, 0, 0, 0, 0]).await
+}
+
+pub async fn pipe2(call: &mut Call<'_>, [to, flags, ..]: Args) -> Answer {
+    if flags & !(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0 || flags & O_DIRECT != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let status = if flags & O_NONBLOCK != 0 { OpenFlags::NON_BLOCKING } else { OpenFlags::empty() };
+    let (reader, writer) = vfs::pipe::open(status, call.now())?;
+    let close_on_exec = flags & O_CLOEXEC != 0;
+    let descriptors = call.process().descriptors();
+    let read_end = descriptors.insert(reader, close_on_exec, 0)?;
+    let pair = match descriptors.insert(writer, close_on_exec, 0) {
+        Ok(write_end) => [read_end as u32, write_end as u32],
+        Err(errno) => {
+            descriptors.close(read_end as u32)?;
+            return Err(errno);
+        }
+    };
+    if let Err(errno) = call.write(to, &pair).await {
+        for end in pair {
+            descriptors.close(end)?;
+        }
+        return Err(errno);
+    }
+    Ok(0)
+}

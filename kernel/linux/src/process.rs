@@ -1,0 +1,440 @@
+//! A Linux process: directories, descriptors, signal actions, credentials, limits, its group.
+
+use crate::descriptors::Descriptors;
+use crate::errno::Errno;
+use crate::jobs::Group;
+use crate::limits::Limits;
+use crate::signal::action::{Actions, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN};
+use crate::signal::queue::{Fields, Info, Pending};
+use crate::signal::set::{SIGCHLD, SIGCONT, Signal};
+use crate::signal::{self, Set};
+use crate::thread::Thread;
+use crate::timer::IntervalTimers;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use machine::sync::{Once, Spin};
+use process::{Personality, Status, Zombie};
+use task::WaitQueue;
+use vfs::{Credentials, Location};
+
+/// Root and working directory and the file mode mask.
+#[derive(Clone)]
+pub struct Standing {
+    pub root: Location,
+    pub directory: Location,
+    pub mask: u16,
+}
+
+/// Where a process stands; shared by processes that say `CLONE_FS`. Replaced as a whole, so that a call which
+/// looks at it takes one reference and no lock for longer.
+pub struct Ground(Spin<Arc<Standing>>);
+
+impl Ground {
+    pub fn new(standing: Standing) -> Ground {
+        Ground(Spin::new(Arc::new(standing)))
+    }
+
+    pub fn get(&self) -> Arc<Standing> {
+        self.0.lock().clone()
+    }
+
+    /// Replaces it by what `change` makes of it.
+    pub fn update(&self, change: impl FnOnce(&mut Standing)) {
+        let mut standing = Standing::clone(&self.get());
+        change(&mut standing);
+        let old = core::mem::replace(&mut *self.0.lock(), Arc::new(standing));
+        drop(old);
+    }
+}
+
+/// The identities of a process (credentials(7)).
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub real_uid: u32,
+    pub saved_uid: u32,
+    pub real_gid: u32,
+    pub saved_gid: u32,
+    /// The effective identity, as the file systems see it.
+    pub effective: Credentials,
+}
+
+/// Why and since when a process is stopped; what its parent has not yet been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    Running,
+    /// Stopped by this signal.
+    By(Signal),
+}
+
+/// What the program was started from.
+#[derive(Clone, Default)]
+pub struct Image {
+    pub path: Vec<u8>,
+    pub location: Option<Location>,
+    /// Where its arguments and environment lie on the stack.
+    pub arguments: Range<usize>,
+    pub environment: Range<usize>,
+}
+
+/// What wait4 has to report of a child that did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Stopped(Signal),
+    Continued,
+}
+
+pub struct Process {
+    id: u32,
+    core: Once<Weak<process::Process>>,
+    pub ground: Spin<Arc<Ground>>,
+    descriptors: Spin<Arc<Descriptors>>,
+    actions: Spin<Arc<Actions>>,
+    pub pending: Spin<Pending>,
+    threads: Spin<Vec<Weak<Thread>>>,
+    group: Spin<Arc<Group>>,
+    identity: Spin<Arc<Identity>>,
+    pub limits: Spin<Limits>,
+    pub image: Spin<Image>,
+    /// The signal that the parent gets when this one ends; 0: none.
+    exit_signal: AtomicU8,
+    stopped: Spin<Stopped>,
+    is_stopped: AtomicBool,
+    continued: WaitQueue,
+    /// A change of state that the parent has not yet waited for.
+    change: Spin<Option<Change>>,
+    /// Woken when a child ends, stops or goes on.
+    pub children_changed: WaitQueue,
+    /// Woken when the process runs another program or ends: a vfork parent waits for it.
+    vfork: Spin<Option<Arc<Latch>>>,
+    pub timers: IntervalTimers,
+    /// `execve` has happened: a parent may no longer move it to another group.
+    pub has_executed: AtomicBool,
+    pub dumpable: AtomicBool,
+    pub child_subreaper: AtomicBool,
+    pub no_new_privileges: AtomicBool,
+    pub personality_bits: AtomicU32,
+}
+
+/// Opens once.
+#[derive(Default)]
+pub struct Latch {
+    open: AtomicBool,
+    queue: WaitQueue,
+}
+
+impl Latch {
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.queue.wake_all();
+    }
+
+    pub async fn wait(&self) -> Result<(), task::Interrupted> {
+        self.queue.wait_until(|| self.open.load(Ordering::Acquire).then_some(())).await
+    }
+}
+
+/// What a new process takes over.
+pub struct Heritage {
+    pub ground: Arc<Ground>,
+    pub descriptors: Arc<Descriptors>,
+    pub actions: Arc<Actions>,
+    pub group: Arc<Group>,
+    pub identity: Arc<Identity>,
+    pub limits: Limits,
+    pub image: Image,
+    pub exit_signal: u8,
+}
+
+impl Process {
+    pub fn new(id: u32, heritage: Heritage) -> Arc<Process> {
+        heritage.group.join(id);
+        Arc::new(Process {
+            id,
+            core: Once::new(),
+            ground: Spin::new(heritage.ground),
+            descriptors: Spin::new(heritage.descriptors),
+            actions: Spin::new(heritage.actions),
+            pending: Spin::new(Pending::default()),
+            threads: Spin::new(Vec::new()),
+            group: Spin::new(heritage.group),
+            identity: Spin::new(heritage.identity),
+            limits: Spin::new(heritage.limits),
+            image: Spin::new(heritage.image),
+            exit_signal: AtomicU8::new(heritage.exit_signal),
+            stopped: Spin::new(Stopped::Running),
+            is_stopped: AtomicBool::new(false),
+            continued: WaitQueue::new(),
+            change: Spin::new(None),
+            children_changed: WaitQueue::new(),
+            vfork: Spin::new(None),
+            timers: IntervalTimers::default(),
+            has_executed: AtomicBool::new(false),
+            dumpable: AtomicBool::new(true),
+            child_subreaper: AtomicBool::new(false),
+            no_new_privileges: AtomicBool::new(false),
+            personality_bits: AtomicU32::new(0),
+        })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub fn set_core(&self, core: &Arc<process::Process>) {
+        let _ = self.core.set(Arc::downgrade(core));
+    }
+
+    pub fn core(&self) -> Option<Arc<process::Process>> {
+        self.core.get().and_then(Weak::upgrade)
+    }
+
+    /// The Linux side of a process, if it has one.
+    pub fn of(core: &process::Process) -> Option<Arc<Process>> {
+        let personality: Arc<dyn Personality> = core.personality()?.clone();
+        let any: Arc<dyn core::any::Any + Send + Sync> = personality;
+        any.downcast().ok()
+    }
+
+    pub fn find(id: u32) -> Option<Arc<Process>> {
+        Process::of(&*process::find(id)?)
+    }
+
+    pub fn descriptors(&self) -> Arc<Descriptors> {
+        self.descriptors.lock().clone()
+    }
+
+    pub fn set_descriptors(&self, descriptors: Arc<Descriptors>) {
+        let old = core::mem::replace(&mut *self.descriptors.lock(), descriptors);
+        drop(old);
+    }
+
+    pub fn actions(&self) -> Arc<Actions> {
+        self.actions.lock().clone()
+    }
+
+    /// A new program has actions of its own, even if they were shared.
+    pub fn unshare_actions(&self) {
+        let mut actions = self.actions.lock();
+        *actions = Arc::new(actions.fork());
+    }
+
+    pub fn standing(&self) -> Arc<Standing> {
+        self.ground.lock().get()
+    }
+
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.lock().clone()
+    }
+
+    pub fn set_identity(&self, identity: Identity) {
+        *self.identity.lock() = Arc::new(identity);
+    }
+
+    pub fn group(&self) -> Arc<Group> {
+        self.group.lock().clone()
+    }
+
+    pub fn set_group(&self, group: Arc<Group>) {
+        group.join(self.id);
+        let old = core::mem::replace(&mut *self.group.lock(), group);
+        if !Arc::ptr_eq(&old, &self.group()) {
+            old.leave(self.id);
+        }
+    }
+
+    pub(crate) fn add_thread(&self, thread: &Arc<Thread>) {
+        let mut threads = self.threads.lock();
+        threads.retain(|other| other.strong_count() > 0);
+        threads.push(Arc::downgrade(thread));
+    }
+
+    pub fn threads(&self) -> Vec<Arc<Thread>> {
+        self.threads.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub fn find_thread(&self, id: u32) -> Option<Arc<Thread>> {
+        self.threads().into_iter().find(|thread| thread.id() == id)
+    }
+
+    pub fn set_vfork(&self, latch: Option<Arc<Latch>>) {
+        *self.vfork.lock() = latch;
+    }
+
+    /// Lets the vfork parent go on.
+    pub fn release_vfork(&self) {
+        if let Some(latch) = self.vfork.lock().take() {
+            latch.open();
+        }
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+
+    pub fn stop(self: &Arc<Self>, why: Stopped) {
+        let Stopped::By(signal) = why else { return };
+        *self.stopped.lock() = why;
+        self.is_stopped.store(true, Ordering::Release);
+        self.report(Change::Stopped(signal));
+    }
+
+    /// SIGCONT: runs again, if it was stopped.
+    pub fn resume(self: &Arc<Self>) {
+        if !self.is_stopped.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        *self.stopped.lock() = Stopped::Running;
+        self.report(Change::Continued);
+        self.continued.wake_all();
+    }
+
+    /// Lets stopped threads look whether they shall end.
+    pub fn wake_stopped(&self) {
+        self.continued.wake_all();
+    }
+
+    /// Waits until the process goes on or ends. Signals other than SIGCONT and SIGKILL do not wake it.
+    pub async fn wait_until_continued(&self) {
+        let ending = || self.core().is_none_or(|core| core.is_ending());
+        let wait = self
+            .continued
+            .wait_until_uninterruptible("stopped by job control: only SIGCONT and SIGKILL end it", || {
+                (!self.is_stopped() || ending()).then_some(())
+            });
+        wait.await;
+    }
+
+    /// Tells the parent that this process stopped or went on.
+    fn report(self: &Arc<Self>, change: Change) {
+        *self.change.lock() = Some(change);
+        let Some(parent) = self.core().and_then(|core| core.parent()) else { return };
+        let Some(parent) = Process::of(&parent) else { return };
+        let action = parent.actions().get(SIGCHLD);
+        if action.flags & SA_NOCLDSTOP == 0 {
+            let (code, status) = match change {
+                Change::Stopped(signal) => (CLD_STOPPED, signal),
+                Change::Continued => (CLD_CONTINUED, SIGCONT),
+            };
+            parent.signal_child(self, code, i32::from(status));
+        }
+        parent.children_changed.wake_all();
+    }
+
+    /// The change that wait4 reports; `keep` leaves it there (`WNOWAIT`).
+    pub fn take_change(&self, wanted: impl Fn(Change) -> bool, keep: bool) -> Option<Change> {
+        let mut slot = self.change.lock();
+        let change = slot.filter(|&change| wanted(change))?;
+        if !keep {
+            *slot = None;
+        }
+        Some(change)
+    }
+
+    fn signal_child(self: &Arc<Self>, child: &Arc<Process>, code: i32, status: i32) {
+        let signal = match code {
+            CLD_EXITED | CLD_KILLED | CLD_DUMPED => child.exit_signal.load(Ordering::Relaxed),
+            _ => SIGCHLD,
+        };
+        if signal != 0 {
+            let fields = Fields::Child { pid: child.id, uid: child.identity().real_uid, status };
+            // SIGCHLD is a standard signal: it never overflows the queue.
+            let _ = signal::send::to_process(self, Info { signal, code, fields });
+        }
+    }
+
+    pub fn exit_signal(&self) -> u8 {
+        self.exit_signal.load(Ordering::Relaxed)
+    }
+
+    pub fn set_exit_signal(&self, signal: u8) {
+        self.exit_signal.store(signal, Ordering::Relaxed);
+    }
+
+    /// Checks that `self` may signal `target` (kill(2)).
+    pub fn may_signal(&self, target: &Process, signal: u8) -> Result<(), Errno> {
+        let (me, other) = (self.identity(), target.identity());
+        let uid = me.effective.uid;
+        let same = [uid, me.real_uid].iter().any(|&id| id == other.real_uid || id == other.saved_uid);
+        let same_session = signal == SIGCONT && self.group().session_id() == target.group().session_id();
+        if uid == 0 || same || same_session { Ok(()) } else { Err(Errno::EPERM) }
+    }
+}
+
+const CLD_EXITED: i32 = 1;
+const CLD_KILLED: i32 = 2;
+const CLD_DUMPED: i32 = 3;
+const CLD_STOPPED: i32 = 5;
+const CLD_CONTINUED: i32 = 6;
+
+impl Personality for Process {
+    fn name(&self) -> &'static str {
+        "linux"
+    }
+
+    fn signal(&self, process: &Arc<process::Process>, signal: u8) {
+        if let (Some(this), Some(signal)) = (Process::of(process), signal::set::valid(signal.into())) {
+            // A full queue of real-time signals: the sender of this call has nobody to tell.
+            let _ = signal::send::to_process(&this, Info::kernel(signal));
+        }
+    }
+
+    fn child_ended(&self, process: &Arc<process::Process>, child: &Arc<process::Process>) -> Zombie {
+        let Some(this) = Process::of(process) else { return Zombie::Forget };
+        let action = self.actions().get(SIGCHLD);
+        let child_side = Process::of(child);
+        let silent = child_side.as_ref().is_some_and(|child| child.exit_signal() == 0);
+        let unwanted = action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0;
+        if let Some(child_side) = child_side {
+            let (code, status) = match child.status() {
+                Some(Status::Exited(status)) => (CLD_EXITED, status & 0xff),
+                Some(Status::Signaled(signal)) => (CLD_KILLED, i32::from(signal)),
+                None => (CLD_EXITED, 0),
+            };
+            this.signal_child(&child_side, code, status);
+        }
+        self.children_changed.wake_all();
+        if unwanted && !silent { Zombie::Forget } else { Zombie::Keep }
+    }
+
+    fn ended(&self, process: &Arc<process::Process>) {
+        self.timers.stop();
+        self.release_vfork();
+        self.view_released();
+        let group = self.group();
+        group.process_ended(process);
+        group.leave(self.id);
+    }
+
+    fn command_line(&self, process: &process::Process) -> Vec<u8> {
+        let range = self.image.lock().arguments.clone();
+        let Some(space) = process.space() else { return Vec::new() };
+        memory::peek(&space, range.start, range.len().min(4096))
+    }
+
+    fn stopped(&self) -> bool {
+        self.is_stopped()
+    }
+}
+
+impl Process {
+    /// An ended process keeps no directory busy.
+    fn view_released(&self) {
+        self.image.lock().location = None;
+    }
+
+    /// The name as `/proc/PID/comm` has it: at most 15 bytes.
+    pub fn set_command(&self, name: &[u8]) {
+        let name = name.get(..15).unwrap_or(name);
+        if let Some(core) = self.core() {
+            core.set_name(&String::from_utf8_lossy(name));
+        }
+    }
+
+    /// Pending signals of the process, as `/proc/PID/status` shows them.
+    pub fn pending_set(&self) -> Set {
+        self.pending.lock().set()
+    }
+}

@@ -1,0 +1,94 @@
+//! Sending signals.
+//!
+//! A signal to a process waits in the process's queue and interrupts one thread that does not block it; a signal
+//! to a thread waits in the thread's. Continuing takes effect at once, even if the signal is blocked or ignored.
+
+use super::queue::Info;
+use super::set::{SIGCONT, SIGKILL, Set, Signal};
+use crate::errno::Errno;
+use crate::process::Process;
+use crate::thread::Thread;
+use alloc::sync::Arc;
+use process::Status;
+
+/// Sends to a process.
+///
+/// # Errors
+/// `EAGAIN` when its queue of real-time signals is full.
+pub fn to_process(process: &Arc<Process>, info: Info) -> Result<(), Errno> {
+    if info.signal == SIGKILL {
+        end(process);
+        return Ok(());
+    }
+    prepare(process, info.signal);
+    let threads = process.threads();
+    let blocked_by_all = !threads.is_empty() && threads.iter().all(|thread| thread.mask().contains(info.signal));
+    if !blocked_by_all && process.actions().get(info.signal).ignores(info.signal) {
+        return Ok(());
+    }
+    process.pending.lock().push(info).map_err(|_| Errno::EAGAIN)?;
+    // A thread that waits for it in sigtimedwait has it unblocked for the wait, so it is found here as well.
+    if let Some(thread) = threads.iter().find(|thread| thread.wants(info.signal)) {
+        thread.interrupt();
+    }
+    Ok(())
+}
+
+/// Sends to one thread.
+///
+/// # Errors
+/// `EAGAIN` when its queue of real-time signals is full.
+pub fn to_thread(thread: &Arc<Thread>, info: Info) -> Result<(), Errno> {
+    let process = thread.process();
+    if info.signal == SIGKILL {
+        end(process);
+        return Ok(());
+    }
+    prepare(process, info.signal);
+    let blocked = thread.mask().contains(info.signal);
+    if !blocked && process.actions().get(info.signal).ignores(info.signal) {
+        return Ok(());
+    }
+    thread.pending.lock().push(info).map_err(|_| Errno::EAGAIN)?;
+    if thread.wants(info.signal) {
+        thread.interrupt();
+    }
+    Ok(())
+}
+
+/// A signal that an instruction of this thread caused: it cannot be blocked or ignored, only handled or deadly.
+pub fn force(thread: &Thread, info: Info) {
+    let actions = thread.process().actions();
+    let action = actions.get(info.signal);
+    if thread.mask().contains(info.signal) || !action.has_handler() {
+        actions.set(info.signal, Default::default());
+        thread.set_mask(thread.mask().without(Set::of(info.signal)));
+    }
+    // A standard signal never overflows the queue.
+    let _ = thread.pending.lock().push(info);
+    thread.interrupt();
+}
+
+/// Stopping and continuing cancel each other while pending; continuing starts the process again at once.
+fn prepare(process: &Arc<Process>, signal: Signal) {
+    if signal == SIGCONT {
+        discard(process, Set::STOPS);
+        process.resume();
+    } else if Set::STOPS.contains(signal) {
+        discard(process, Set::of(SIGCONT));
+    }
+}
+
+fn discard(process: &Arc<Process>, which: Set) {
+    process.pending.lock().discard(which);
+    for thread in process.threads() {
+        thread.pending.lock().discard(which);
+    }
+}
+
+fn end(process: &Arc<Process>) {
+    if let Some(core) = process.core() {
+        core.end(Status::Signaled(SIGKILL));
+    }
+    process.wake_stopped();
+}

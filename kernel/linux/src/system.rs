@@ -1,0 +1,204 @@
+//! Calls about the whole system: uname(2), sysinfo(2), getrandom(2), reboot(2), prctl(2).
+
+use crate::call::{Args, Call};
+use crate::errno::{Answer, Errno};
+use crate::time::SECOND;
+use alloc::string::String;
+use core::sync::atomic::Ordering;
+use machine::sync::Spin;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What programs that look at the version see: the Linux whose calls are followed.
+pub const RELEASE: &str = concat!("6.1.0-helve-", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = "Helve";
+const FIELD: usize = 65;
+
+static HOST_NAME: Spin<Option<String>> = Spin::new(None);
+
+/// The host name; "helve" until somebody sets another.
+pub fn host_name() -> String {
+    HOST_NAME.lock().clone().unwrap_or_else(|| String::from("helve"))
+}
+
+pub async fn uname(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
+    let host = host_name();
+    let fields = ["Linux", &host, RELEASE, VERSION, "x86_64", "(none)"];
+    let mut bytes = [0u8; FIELD * 6];
+    for (slot, field) in bytes.chunks_exact_mut(FIELD).zip(fields) {
+        let length = field.len().min(FIELD - 1);
+        slot[..length].copy_from_slice(&field.as_bytes()[..length]);
+    }
+    crate::user::write_bytes(call.space, to as usize, &bytes).await?;
+    Ok(0)
+}
+
+pub async fn sethostname(call: &mut Call<'_>, [name, length, ..]: Args) -> Answer {
+    if call.process().identity().effective.uid != 0 {
+        return Err(Errno::EPERM);
+    }
+    let length = length as usize;
+    if length >= FIELD {
+        return Err(Errno::EINVAL);
+    }
+    let mut bytes = alloc::vec![0u8; length];
+    crate::user::read_bytes(call.space, name as usize, &mut bytes).await?;
+    *HOST_NAME.lock() = Some(String::from_utf8_lossy(&bytes).into_owned());
+    Ok(0)
+}
+
+/// `struct sysinfo`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct SystemInfo {
+    uptime: u64,
+    loads: [u64; 3],
+    total: u64,
+    free: u64,
+    shared: u64,
+    buffers: u64,
+    total_swap: u64,
+    free_swap: u64,
+    processes: u16,
+    padding: [u16; 3],
+    total_high: u64,
+    free_high: u64,
+    unit: u32,
+    padding_end: u32,
+}
+
+pub async fn sysinfo(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
+    let frames = machine::frame::stats();
+    let info = SystemInfo {
+        uptime: machine::time::now() / SECOND,
+        total: (frames.total * machine::PAGE) as u64,
+        free: (frames.free * machine::PAGE) as u64,
+        processes: process::count().min(usize::from(u16::MAX)) as u16,
+        unit: 1,
+        ..SystemInfo::default()
+    };
+    call.write(to, &info).await?;
+    Ok(0)
+}
+
+/// Fills with bytes from the system's generator.
+pub fn fill_random(bytes: &mut [u8]) {
+    devfs::fill_random(bytes);
+}
+
+pub async fn getrandom(call: &mut Call<'_>, [to, length, flags, ..]: Args) -> Answer {
+    const KNOWN: u64 = 1 | 2 | 4;
+    if flags & !KNOWN != 0 || flags & 6 == 6 {
+        return Err(Errno::EINVAL);
+    }
+    let length = (length as usize).min(i32::MAX as usize);
+    let mut done = 0;
+    let mut chunk = [0u8; 256];
+    while done < length {
+        let part = &mut chunk[..(length - done).min(256)];
+        fill_random(part);
+        if let Err(errno) = crate::user::write_bytes(call.space, to as usize + done, part).await {
+            return if done > 0 { Ok(done) } else { Err(errno) };
+        }
+        done += part.len();
+        if done % (1 << 16) == 0 && task::should_yield() {
+            task::yield_now().await;
+        }
+    }
+    Ok(done)
+}
+
+const LINUX_REBOOT_MAGIC1: u64 = 0xfee1_dead;
+const LINUX_REBOOT_MAGIC2: [u64; 4] = [672_274_793, 85_072_278, 369_367_448, 537_993_216];
+const LINUX_REBOOT_CMD_RESTART: u64 = 0x0123_4567;
+const LINUX_REBOOT_CMD_HALT: u64 = 0xcdef_0123;
+const LINUX_REBOOT_CMD_POWER_OFF: u64 = 0x4321_fedc;
+const LINUX_REBOOT_CMD_CAD_ON: u64 = 0x89ab_cdef;
+const LINUX_REBOOT_CMD_CAD_OFF: u64 = 0;
+
+/// reboot(2). The machine belongs to whoever holds the power handle: the first program of a machine of its own does.
+pub fn reboot(call: &mut Call<'_>, [first, second, command, ..]: Args) -> Answer {
+    if first as u32 as u64 != LINUX_REBOOT_MAGIC1 || !LINUX_REBOOT_MAGIC2.contains(&(second as u32 as u64)) {
+        return Err(Errno::EINVAL);
+    }
+    let may = call.process().identity().effective.uid == 0
+        && call.thread.core().process().namespace().get("device").is_ok();
+    if !may {
+        return Err(Errno::EPERM);
+    }
+    match command as u32 as u64 {
+        LINUX_REBOOT_CMD_RESTART => crate::power::request(crate::power::Request::Reset),
+        LINUX_REBOOT_CMD_HALT | LINUX_REBOOT_CMD_POWER_OFF => crate::power::request(crate::power::Request::Off),
+        LINUX_REBOOT_CMD_CAD_ON | LINUX_REBOOT_CMD_CAD_OFF => return Ok(0),
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+const PR_SET_PDEATHSIG: u64 = 1;
+const PR_GET_PDEATHSIG: u64 = 2;
+const PR_GET_DUMPABLE: u64 = 3;
+const PR_SET_DUMPABLE: u64 = 4;
+const PR_SET_NAME: u64 = 15;
+const PR_GET_NAME: u64 = 16;
+const PR_CAPBSET_READ: u64 = 23;
+const PR_SET_TIMERSLACK: u64 = 29;
+const PR_GET_TIMERSLACK: u64 = 30;
+const PR_SET_CHILD_SUBREAPER: u64 = 36;
+const PR_GET_CHILD_SUBREAPER: u64 = 37;
+const PR_SET_NO_NEW_PRIVS: u64 = 38;
+const PR_GET_NO_NEW_PRIVS: u64 = 39;
+const PR_SET_VMA: u64 = 0x5356_4d41;
+
+pub async fn prctl(call: &mut Call<'_>, [operation, first, ..]: Args) -> Answer {
+    let process = call.process().clone();
+    match operation {
+        PR_SET_PDEATHSIG if first < 65 => call.thread.parent_death_signal.store(first as u32, Ordering::Relaxed),
+        PR_GET_PDEATHSIG => call.write(first, &call.thread.parent_death_signal.load(Ordering::Relaxed)).await?,
+        PR_GET_DUMPABLE => return Ok(usize::from(process.dumpable.load(Ordering::Relaxed))),
+        PR_SET_DUMPABLE if first <= 1 => process.dumpable.store(first == 1, Ordering::Relaxed),
+        PR_SET_NAME => {
+            let mut name = [0u8; 16];
+            crate::user::read_bytes(call.space, first as usize, &mut name).await?;
+            let length = name.iter().position(|&byte| byte == 0).unwrap_or(15);
+            process.set_command(&name[..length]);
+        }
+        PR_GET_NAME => {
+            let mut name = [0u8; 16];
+            let current = call.thread.core().process().name();
+            let length = current.len().min(15);
+            name[..length].copy_from_slice(&current.as_bytes()[..length]);
+            crate::user::write_bytes(call.space, first as usize, &name).await?;
+        }
+        PR_CAPBSET_READ if first <= 40 => return Ok(1),
+        PR_SET_TIMERSLACK => {}
+        PR_GET_TIMERSLACK => return Ok(50_000),
+        PR_SET_CHILD_SUBREAPER => process.child_subreaper.store(first != 0, Ordering::Relaxed),
+        PR_GET_CHILD_SUBREAPER => {
+            call.write(first, &u32::from(process.child_subreaper.load(Ordering::Relaxed))).await?;
+        }
+        PR_SET_NO_NEW_PRIVS if first == 1 => process.no_new_privileges.store(true, Ordering::Relaxed),
+        PR_GET_NO_NEW_PRIVS => return Ok(usize::from(process.no_new_privileges.load(Ordering::Relaxed))),
+        // Naming memory is for people who look into it; kernels without the option answer this too.
+        PR_SET_VMA => return Err(Errno::EINVAL),
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+const ARCH_SET_GS: u64 = 0x1001;
+const ARCH_SET_FS: u64 = 0x1002;
+const ARCH_GET_FS: u64 = 0x1003;
+const ARCH_GET_GS: u64 = 0x1004;
+
+pub async fn arch_prctl(call: &mut Call<'_>, [operation, value, ..]: Args) -> Answer {
+    let in_user_half = (value as usize) < machine::USER_END;
+    match operation {
+        ARCH_SET_FS | ARCH_SET_GS if !in_user_half => return Err(Errno::EPERM),
+        ARCH_SET_FS => call.user.fs_base = value,
+        ARCH_SET_GS => call.user.gs_base = value,
+        ARCH_GET_FS => call.write(value, &call.user.fs_base).await?,
+        ARCH_GET_GS => call.write(value, &call.user.gs_base).await?,
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}

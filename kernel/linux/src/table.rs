@@ -1,0 +1,246 @@
+//! The table of Linux calls: one list from which come the numbers, the dispatch, the tracer's names and the
+//! documentation's status table.
+//!
+//! A line is `number name mode handler status`. Mode `now` is an immediate handler: it never waits, and no future is
+//! made for it. Mode `wait` is an `async` handler, polled in place inside the thread's own future.
+//!
+//! Source of numbers: Linux `arch/x86/entry/syscalls/syscall_64.tbl`.
+
+use crate::call::{Args, Call};
+use crate::errno::{Answer, Errno};
+use crate::{clone, directory, execute, exit, futex, identity, io, ioctl, limits, mapping, open, path, pipe, poll};
+use crate::{robust, schedule, session, signal, stat, system, time, timer, wait};
+
+/// How much of a call is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    Whole,
+    Part,
+}
+
+macro_rules! immediate {
+    (now $handler:path, $call:ident, $args:ident) => {
+        Some($handler($call, $args))
+    };
+    (wait $handler:path, $call:ident, $args:ident) => {
+        None
+    };
+}
+
+macro_rules! waiting {
+    (now $handler:path, $call:ident, $args:ident) => {
+        Err(Errno::ENOSYS)
+    };
+    (wait $handler:path, $call:ident, $args:ident) => {
+        $handler($call, $args).await
+    };
+}
+
+macro_rules! calls {
+    ($($number:literal $name:ident $mode:ident $handler:path, $support:ident;)*) => {
+        /// Answers a call that needs no waiting; `None` for the others.
+        pub fn immediate(call: &mut Call<'_>, number: u64, args: Args) -> Option<Answer> {
+            match number {
+                $($number => immediate!($mode $handler, call, args),)*
+                _ => Some(Err(crate::unsupported::note(number))),
+            }
+        }
+
+        /// Answers a call that may wait.
+        pub async fn waiting(call: &mut Call<'_>, number: u64, args: Args) -> Answer {
+            match number {
+                $($number => waiting!($mode $handler, call, args),)*
+                _ => Err(Errno::ENOSYS),
+            }
+        }
+
+        /// Number, name and support of every call in the table.
+        pub const TABLE: &[(u64, &str, Support)] = &[$(($number, stringify!($name), Support::$support),)*];
+    };
+}
+
+calls! {
+    0 read wait io::read, Whole;
+    1 write wait io::write, Whole;
+    2 open wait open::open, Whole;
+    3 close now open::close, Whole;
+    4 stat wait stat::stat, Whole;
+    5 fstat wait stat::fstat, Whole;
+    6 lstat wait stat::lstat, Whole;
+    7 poll wait poll::poll, Whole;
+    8 lseek now io::lseek, Whole;
+    9 mmap wait mapping::mmap, Part;
+    10 mprotect now mapping::mprotect, Whole;
+    11 munmap wait mapping::munmap, Whole;
+    12 brk now mapping::brk, Whole;
+    13 rt_sigaction wait signal::calls::rt_sigaction, Whole;
+    14 rt_sigprocmask wait signal::calls::rt_sigprocmask, Whole;
+    15 rt_sigreturn wait signal::calls::rt_sigreturn, Whole;
+    16 ioctl wait ioctl::ioctl, Part;
+    17 pread64 wait io::pread, Whole;
+    18 pwrite64 wait io::pwrite, Whole;
+    19 readv wait io::readv, Whole;
+    20 writev wait io::writev, Whole;
+    21 access wait path::access, Whole;
+    22 pipe wait pipe::pipe, Whole;
+    23 select wait poll::select, Whole;
+    24 sched_yield wait schedule::sched_yield, Whole;
+    25 mremap now mapping::mremap, Part;
+    26 msync now mapping::msync, Whole;
+    27 mincore wait mapping::mincore, Whole;
+    28 madvise now mapping::madvise, Part;
+    32 dup now open::dup, Whole;
+    33 dup2 now open::dup2, Whole;
+    34 pause wait signal::calls::pause, Whole;
+    35 nanosleep wait time::nanosleep, Whole;
+    36 getitimer wait timer::getitimer, Part;
+    37 alarm now timer::alarm, Whole;
+    38 setitimer wait timer::setitimer, Part;
+    39 getpid now identity::getpid, Whole;
+    40 sendfile wait io::sendfile, Whole;
+    56 clone wait clone::clone, Part;
+    57 fork wait clone::fork, Whole;
+    58 vfork wait clone::vfork, Whole;
+    59 execve wait execute::execve, Part;
+    60 exit now exit::exit, Whole;
+    61 wait4 wait wait::wait4, Whole;
+    62 kill now signal::calls::kill, Whole;
+    63 uname wait system::uname, Whole;
+    72 fcntl wait ioctl::fcntl, Part;
+    73 flock now ioctl::flock, Part;
+    74 fsync now io::fsync, Whole;
+    75 fdatasync now io::fsync, Whole;
+    76 truncate wait path::truncate, Whole;
+    77 ftruncate now io::ftruncate, Whole;
+    78 getdents wait directory::getdents, Whole;
+    79 getcwd wait directory::getcwd, Whole;
+    80 chdir wait directory::chdir, Whole;
+    81 fchdir now directory::fchdir, Whole;
+    82 rename wait path::rename, Whole;
+    83 mkdir wait path::mkdir, Whole;
+    84 rmdir wait path::rmdir, Whole;
+    85 creat wait open::creat, Whole;
+    86 link wait path::link, Whole;
+    87 unlink wait path::unlink, Whole;
+    88 symlink wait path::symlink, Whole;
+    89 readlink wait path::readlink, Whole;
+    90 chmod wait path::chmod, Whole;
+    91 fchmod now path::fchmod, Whole;
+    92 chown wait path::chown, Whole;
+    93 fchown now path::fchown, Whole;
+    94 lchown wait path::lchown, Whole;
+    95 umask now directory::umask, Whole;
+    96 gettimeofday wait time::gettimeofday, Whole;
+    97 getrlimit wait limits::getrlimit, Part;
+    98 getrusage wait limits::getrusage, Part;
+    99 sysinfo wait system::sysinfo, Whole;
+    100 times wait limits::times, Whole;
+    102 getuid now identity::getuid, Whole;
+    104 getgid now identity::getgid, Whole;
+    105 setuid now identity::setuid, Whole;
+    106 setgid now identity::setgid, Whole;
+    107 geteuid now identity::geteuid, Whole;
+    108 getegid now identity::getegid, Whole;
+    109 setpgid now session::setpgid, Whole;
+    110 getppid now identity::getppid, Whole;
+    111 getpgrp now session::getpgrp, Whole;
+    112 setsid now session::setsid, Whole;
+    113 setreuid now identity::setreuid, Whole;
+    114 setregid now identity::setregid, Whole;
+    115 getgroups wait identity::getgroups, Whole;
+    116 setgroups wait identity::setgroups, Whole;
+    117 setresuid now identity::setresuid, Whole;
+    118 getresuid wait identity::getresuid, Whole;
+    119 setresgid now identity::setresgid, Whole;
+    120 getresgid wait identity::getresgid, Whole;
+    121 getpgid now session::getpgid, Whole;
+    124 getsid now session::getsid, Whole;
+    127 rt_sigpending wait signal::calls::rt_sigpending, Whole;
+    128 rt_sigtimedwait wait signal::calls::rt_sigtimedwait, Whole;
+    129 rt_sigqueueinfo wait signal::calls::rt_sigqueueinfo, Whole;
+    130 rt_sigsuspend wait signal::calls::rt_sigsuspend, Whole;
+    131 sigaltstack wait signal::calls::sigaltstack, Whole;
+    132 utime wait path::utime, Whole;
+    133 mknod wait path::mknod, Whole;
+    137 statfs wait stat::statfs, Part;
+    138 fstatfs wait stat::fstatfs, Part;
+    140 getpriority now schedule::getpriority, Part;
+    141 setpriority now schedule::setpriority, Part;
+    157 prctl wait system::prctl, Part;
+    158 arch_prctl wait system::arch_prctl, Part;
+    160 setrlimit wait limits::setrlimit, Part;
+    161 chroot wait directory::chroot, Whole;
+    162 sync now io::sync, Whole;
+    169 reboot now system::reboot, Part;
+    170 sethostname wait system::sethostname, Whole;
+    186 gettid now identity::gettid, Whole;
+    200 tkill now signal::calls::tkill, Whole;
+    201 time wait time::time, Whole;
+    202 futex wait futex::futex, Part;
+    203 sched_setaffinity wait schedule::sched_setaffinity, Part;
+    204 sched_getaffinity wait schedule::sched_getaffinity, Part;
+    217 getdents64 wait directory::getdents64, Whole;
+    218 set_tid_address now clone::set_tid_address, Whole;
+    219 restart_syscall wait signal::calls::restart_syscall, Whole;
+    221 fadvise64 now io::fadvise, Whole;
+    227 clock_settime wait time::clock_settime, Whole;
+    228 clock_gettime wait time::clock_gettime, Part;
+    229 clock_getres wait time::clock_getres, Part;
+    230 clock_nanosleep wait time::clock_nanosleep, Part;
+    231 exit_group now exit::exit_group, Whole;
+    234 tgkill now signal::calls::tgkill, Whole;
+    235 utimes wait path::utimes, Whole;
+    247 waitid wait wait::waitid, Part;
+    257 openat wait open::openat, Whole;
+    258 mkdirat wait path::mkdirat, Whole;
+    259 mknodat wait path::mknodat, Whole;
+    260 fchownat wait path::fchownat, Whole;
+    261 futimesat wait path::futimesat, Whole;
+    262 newfstatat wait stat::newfstatat, Whole;
+    263 unlinkat wait path::unlinkat, Whole;
+    264 renameat wait path::renameat, Whole;
+    265 linkat wait path::linkat, Whole;
+    266 symlinkat wait path::symlinkat, Whole;
+    267 readlinkat wait path::readlinkat, Whole;
+    268 fchmodat wait path::fchmodat, Whole;
+    269 faccessat wait path::faccessat, Whole;
+    270 pselect6 wait poll::pselect6, Whole;
+    271 ppoll wait poll::ppoll, Whole;
+    273 set_robust_list now robust::set_robust_list, Whole;
+    274 get_robust_list wait robust::get_robust_list, Part;
+    280 utimensat wait path::utimensat, Whole;
+    285 fallocate now io::fallocate, Part;
+    292 dup3 now open::dup3, Whole;
+    293 pipe2 wait pipe::pipe2, Whole;
+    295 preadv wait io::preadv, Whole;
+    296 pwritev wait io::pwritev, Whole;
+    302 prlimit64 wait limits::prlimit64, Part;
+    309 getcpu wait schedule::getcpu, Whole;
+    316 renameat2 wait path::renameat2, Whole;
+    318 getrandom wait system::getrandom, Whole;
+    322 execveat wait execute::execveat, Part;
+    326 copy_file_range wait io::copy_file_range, Whole;
+    332 statx wait stat::statx, Part;
+    435 clone3 wait clone::clone3, Part;
+    436 close_range now open::close_range, Whole;
+    439 faccessat2 wait path::faccessat2, Whole;
+    452 fchmodat2 wait path::fchmodat2, Whole;
+}
+
+/// The name of a call, for the tracer.
+pub fn name(number: u64) -> Option<&'static str> {
+    let at = TABLE.binary_search_by_key(&number, |entry| entry.0).ok()?;
+    TABLE.get(at).map(|entry| entry.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_ascend() {
+        assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!(name(59), Some("execve"));
+        assert_eq!(name(334), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! Clocks and sleeping (clock_gettime(2), nanosleep(2), gettimeofday(2)).
+
+use crate::call::{Args, Call};
+use crate::door::no_restart;
+use crate::errno::{Answer, Errno};
+use crate::thread::Restart;
+use core::sync::atomic::{AtomicI64, Ordering};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub const SECOND: u64 = 1_000_000_000;
+
+const CLOCK_REALTIME: u64 = 0;
+const CLOCK_MONOTONIC: u64 = 1;
+const CLOCK_PROCESS_CPUTIME_ID: u64 = 2;
+const CLOCK_THREAD_CPUTIME_ID: u64 = 3;
+const CLOCK_MONOTONIC_RAW: u64 = 4;
+const CLOCK_REALTIME_COARSE: u64 = 5;
+const CLOCK_MONOTONIC_COARSE: u64 = 6;
+const CLOCK_BOOTTIME: u64 = 7;
+const CLOCK_TAI: u64 = 11;
+const TIMER_ABSTIME: u64 = 1;
+
+/// How far the settable clock is from what the hardware said at boot, in nanoseconds.
+static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
+
+/// `struct timespec`.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Timespec {
+    pub seconds: i64,
+    pub nanoseconds: i64,
+}
+
+/// `struct timeval`.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Timeval {
+    pub seconds: i64,
+    pub microseconds: i64,
+}
+
+impl Timespec {
+    pub const fn from_nanoseconds(time: u64) -> Timespec {
+        Timespec { seconds: (time / SECOND) as i64, nanoseconds: (time % SECOND) as i64 }
+    }
+
+    /// As nanoseconds; times beyond what fits are "for ever".
+    ///
+    /// # Errors
+    /// `EINVAL` for a negative time or nanoseconds out of range.
+    pub fn nanoseconds(self) -> Result<u64, Errno> {
+        if self.seconds < 0 || !(0..SECOND as i64).contains(&self.nanoseconds) {
+            return Err(Errno::EINVAL);
+        }
+        Ok((self.seconds as u64).saturating_mul(SECOND).saturating_add(self.nanoseconds as u64))
+    }
+}
+
+impl Timeval {
+    pub const fn from_nanoseconds(time: u64) -> Timeval {
+        Timeval { seconds: (time / SECOND) as i64, microseconds: (time % SECOND / 1000) as i64 }
+    }
+
+    /// As nanoseconds.
+    ///
+    /// # Errors
+    /// `EINVAL` for a negative time or microseconds out of range.
+    pub fn nanoseconds(self) -> Result<u64, Errno> {
+        if self.seconds < 0 || !(0..1_000_000).contains(&self.microseconds) {
+            return Err(Errno::EINVAL);
+        }
+        Ok((self.seconds as u64).saturating_mul(SECOND).saturating_add(self.microseconds as u64 * 1000))
+    }
+}
+
+/// Wall-clock time in nanoseconds since 1970.
+pub fn real() -> u64 {
+    let hardware = machine::time::wall_at_boot().wrapping_add(machine::time::now());
+    hardware.wrapping_add_signed(CLOCK_OFFSET.load(Ordering::Relaxed))
+}
+
+/// When the monotonic clock shows what the wall clock shows at `time`.
+pub fn real_to_monotonic(time: u64) -> u64 {
+    machine::time::now().saturating_add(time.saturating_sub(real()))
+}
+
+fn read_clock(call: &Call<'_>, clock: u64) -> Result<u64, Errno> {
+    match clock as u32 as u64 {
+        CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_TAI => Ok(real()),
+        CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME => Ok(machine::time::now()),
+        CLOCK_PROCESS_CPUTIME_ID => Ok(call.thread.core().process().cpu_time()),
+        CLOCK_THREAD_CPUTIME_ID => Ok(call.thread.core().cpu_time()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub async fn clock_gettime(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
+    let time = read_clock(call, clock)?;
+    call.write(to, &Timespec::from_nanoseconds(time)).await?;
+    Ok(0)
+}
+
+pub async fn clock_settime(call: &mut Call<'_>, [clock, from, ..]: Args) -> Answer {
+    if clock != CLOCK_REALTIME {
+        return Err(Errno::EINVAL);
+    }
+    let time = call.read::<Timespec>(from).await?.nanoseconds()?;
+    if call.process().identity().effective.uid != 0 {
+        return Err(Errno::EPERM);
+    }
+    CLOCK_OFFSET.fetch_add(time.wrapping_sub(real()) as i64, Ordering::Relaxed);
+    Ok(0)
+}
+
+pub async fn clock_getres(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
+    read_clock(call, clock)?;
+    call.write_if(to, &Timespec { seconds: 0, nanoseconds: 1 }).await?;
+    Ok(0)
+}
+
+pub async fn gettimeofday(call: &mut Call<'_>, [to, zone, ..]: Args) -> Answer {
+    call.write_if(to, &Timeval::from_nanoseconds(real())).await?;
+    call.write_if(zone, &[0i32; 2]).await?;
+    Ok(0)
+}
+
+pub async fn time(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
+    let seconds = real() / SECOND;
+    call.write_if(to, &seconds).await?;
+    Ok(seconds as usize)
+}
+
+pub async fn nanosleep(call: &mut Call<'_>, [request, remaining, ..]: Args) -> Answer {
+    let length = call.read::<Timespec>(request).await?.nanoseconds()?;
+    sleep(call, machine::time::now().saturating_add(length), remaining as usize).await
+}
+
+pub async fn clock_nanosleep(call: &mut Call<'_>, [clock, flags, request, remaining, ..]: Args) -> Answer {
+    let time = call.read::<Timespec>(request).await?.nanoseconds()?;
+    let real = match clock {
+        CLOCK_REALTIME | CLOCK_TAI => true,
+        CLOCK_MONOTONIC | CLOCK_BOOTTIME => false,
+        CLOCK_PROCESS_CPUTIME_ID => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::EINVAL),
+    };
+    if flags & TIMER_ABSTIME == 0 {
+        return sleep(call, machine::time::now().saturating_add(time), remaining as usize).await;
+    }
+    let until = if real { real_to_monotonic(time) } else { time };
+    // An absolute sleep needs no record of what remains: the call is simply made again.
+    match task::sleep_until(until).await {
+        Ok(()) => Ok(0),
+        Err(_) => Err(Errno::ERESTARTNOHAND),
+    }
+}
+
+/// Sleeps until `until`; if interrupted, writes what remains.
+pub async fn sleep(call: &mut Call<'_>, until: u64, remaining: usize) -> Answer {
+    if task::sleep_until(until).await.is_ok() {
+        return Ok(0);
+    }
+    let rest = until.saturating_sub(machine::time::now());
+    call.write_if(remaining as u64, &Timespec::from_nanoseconds(rest)).await.map_err(no_restart)?;
+    call.thread.set_restart(Restart::Sleep { until, remaining });
+    Err(Errno::ERESTARTBLOCK)
+}

@@ -1,0 +1,143 @@
+//! The life of one user thread: into user mode and back, until it ends.
+
+use crate::process::Status;
+use crate::thread::Thread;
+use abi::Error;
+use alloc::sync::Arc;
+use core::future::Future;
+use machine::user::{Fault, Trap, UserContext};
+use memory::{Need, Space};
+use task::Task;
+
+/// What a call or a checkpoint says about going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Back to user mode.
+    Continue,
+    /// Back to user mode, in the address space that the process has now.
+    NewSpace,
+    /// This thread ends; if it is the last one, the process ends with this status.
+    Exit(Status),
+}
+
+/// What a thread may ask for, and what happens to it: the native door or the Linux door.
+///
+/// One value a thread. The futures are polled in place, as part of the thread's own future.
+pub trait Door: Send + Sync + 'static {
+    fn thread(&self) -> &Arc<Thread>;
+
+    /// The thread made a call: its number and arguments are in the registers.
+    fn call(&self, space: &Arc<Space>, user: &mut UserContext) -> impl Future<Output = Flow> + Send;
+
+    /// The thread did what it may not. `error` says what the address space answered to a page fault.
+    fn fault(&self, user: &mut UserContext, fault: Fault, error: Option<Error>) -> Flow;
+
+    /// Something came for this thread (a signal, its end): called before it returns to user mode.
+    fn checkpoint(&self, space: &Arc<Space>, user: &mut UserContext) -> impl Future<Output = Flow> + Send;
+
+    /// The thread has ended; the address space is still there if others share it.
+    fn leave(&self, space: &Arc<Space>);
+}
+
+/// Starts the thread of `door` at `user`. Prints the size of the thread's future once.
+///
+/// # Errors
+/// [`Error::NoMemory`] when there is no room for the task; the thread is then taken out of its process again.
+pub fn launch<D: Door>(door: Arc<D>, user: UserContext) -> Result<(), Error> {
+    let thread = door.thread().clone();
+    let future = live(door, user);
+    note_size(size_of_val(&future));
+    match task::spawn(&thread.process().name(), future) {
+        Ok(task) => {
+            thread.set_task(task);
+            Ok(())
+        }
+        Err(error) => {
+            thread.abandon();
+            Err(error)
+        }
+    }
+}
+
+fn note_size(size: usize) {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    static LARGEST: AtomicUsize = AtomicUsize::new(0);
+    if LARGEST.fetch_max(size, Ordering::Relaxed) < size {
+        log::info!("thread future: {size} bytes");
+    }
+}
+
+async fn live<D: Door>(door: Arc<D>, mut user: UserContext) {
+    let thread = door.thread().clone();
+    if let Some(task) = task::current() {
+        thread.set_task(task);
+    }
+    let status = match (thread.process().space(), thread.task()) {
+        (Some(space), Some(task)) => run(&*door, &thread, task, space, &mut user).await,
+        _ => Status::Signaled(9),
+    };
+    drop(user);
+    drop(door);
+    if thread.leave() {
+        thread.process().finish(status);
+    }
+}
+
+async fn run<D: Door>(
+    door: &D,
+    thread: &Arc<Thread>,
+    task: &Arc<Task>,
+    mut space: Arc<Space>,
+    user: &mut UserContext,
+) -> Status {
+    let mut root = space.root();
+    loop {
+        let mut flow = match user.enter(&root) {
+            Trap::Call => door.call(&space, user).await,
+            Trap::Fault(fault) => resolve(door, &space, user, fault).await,
+            Trap::Interrupt => Flow::Continue,
+        };
+        if flow == Flow::Continue && task.interrupted() {
+            flow = door.checkpoint(&space, user).await;
+        }
+        match flow {
+            Flow::Continue => {}
+            Flow::NewSpace => match thread.process().space() {
+                Some(now) => {
+                    space = now;
+                    root = space.root();
+                }
+                None => return Status::Signaled(9),
+            },
+            Flow::Exit(status) => {
+                door.leave(&space);
+                return status;
+            }
+        }
+        if task::should_yield() {
+            task::yield_now().await;
+        }
+    }
+}
+
+async fn resolve<D: Door>(door: &D, space: &Arc<Space>, user: &mut UserContext, fault: Fault) -> Flow {
+    if fault.vector != PAGE_FAULT {
+        return door.fault(user, fault, None);
+    }
+    let need = if fault.code & CODE_FETCH != 0 {
+        Need::Execute
+    } else if fault.code & CODE_WRITE != 0 {
+        Need::Write
+    } else {
+        Need::Read
+    };
+    match space.resolve(fault.address as usize, need).await {
+        Ok(()) => Flow::Continue,
+        Err(error) => door.fault(user, fault, Some(error)),
+    }
+}
+
+/// Intel SDM volume 3, 6.15: vector 14, and the bits of its error code.
+const PAGE_FAULT: u8 = 14;
+const CODE_WRITE: u64 = 1 << 1;
+const CODE_FETCH: u64 = 1 << 4;

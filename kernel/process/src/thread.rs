@@ -1,0 +1,107 @@
+//! A thread of a process: a number and the task that runs it.
+
+use crate::process::Process;
+use crate::table;
+use abi::Error;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+use machine::sync::Once;
+use task::Task;
+
+pub struct Thread {
+    id: u32,
+    process: Arc<Process>,
+    task: Once<Arc<Task>>,
+    /// Set when the thread shall end; kept here as well because the task may not have begun.
+    killed: AtomicBool,
+}
+
+impl Thread {
+    /// Makes the thread and adds it to its process; the first thread bears the process's number.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] when there is no room; [`Error::Interrupted`] when the process is ending.
+    pub fn new(process: &Arc<Process>) -> Result<Arc<Thread>, Error> {
+        if !machine::frame::heap_room() {
+            return Err(Error::Limit);
+        }
+        let first = process.thread_count() == 0;
+        let id = if first { process.id() } else { table::reserve()? };
+        let thread = Arc::new(Thread {
+            id,
+            process: process.clone(),
+            task: Once::new(),
+            killed: AtomicBool::new(false),
+        });
+        if let Err(error) = process.add_thread(thread.clone()) {
+            if !first {
+                table::leave(id);
+            }
+            return Err(error);
+        }
+        if !first {
+            table::enter_thread(id, &thread);
+        }
+        Ok(thread)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// The task that runs this thread, once it was launched.
+    pub fn task(&self) -> Option<&Arc<Task>> {
+        self.task.get()
+    }
+
+    pub(crate) fn set_task(&self, task: Arc<Task>) {
+        // Both the launcher and the thread itself say it; the first is kept, they are the same.
+        if self.task.set(task).is_ok() && self.is_killed() {
+            self.kill();
+        }
+    }
+
+    /// Ends the thread: whatever it waits for returns as interrupted, and it leaves at its next checkpoint.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        if let Some(task) = self.task.get() {
+            task.kill();
+        }
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Makes the thread look at what came for it (a signal): its wait ends as interrupted.
+    pub fn interrupt(&self) {
+        if let Some(task) = self.task.get() {
+            task.interrupt();
+        }
+    }
+
+    /// Time on a CPU, in nanoseconds.
+    pub fn cpu_time(&self) -> u64 {
+        self.task.get().map_or(0, |task| task.cpu_time())
+    }
+
+    /// Undoes the making of a thread that never ran; a process without another thread ends with it, unseen.
+    pub fn abandon(&self) {
+        if self.leave() {
+            self.process.abandon();
+        }
+    }
+
+    /// Takes the thread out of its process; true when it was the last.
+    pub(crate) fn leave(&self) -> bool {
+        let last = self.process.remove_thread(self);
+        if self.id != self.process.id() {
+            table::leave(self.id);
+        }
+        last
+    }
+}
