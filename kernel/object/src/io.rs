@@ -5,6 +5,11 @@
 //! bytes than offered: the buffer is full, or the user's memory ended there. What was accepted is committed; the caller
 //! that made the cursor knows the reason and decides whether to resolve a fault and go on at its offset.
 
+use machine::frame::Frame;
+
+/// Bytes that a default method moves at a time.
+const STEP: usize = 256;
+
 /// The receiving end of a read.
 ///
 /// A cursor: every call continues where the last one ended.
@@ -21,11 +26,29 @@ pub trait Sink {
     ///
     /// Cursors over memory override this to clear in place instead of copying zeros.
     fn fill_zero(&mut self, count: usize) -> usize {
-        const ZEROS: [u8; 256] = [0; 256];
+        const ZEROS: [u8; STEP] = [0; STEP];
         let mut done = 0;
         while done < count {
             let step = (count - done).min(ZEROS.len());
             let accepted = self.put(&ZEROS[..step]);
+            done += accepted;
+            if accepted < step {
+                break;
+            }
+        }
+        done
+    }
+
+    /// Puts `len` bytes of a frame, from `offset` on; returns how many were accepted. The frame must have them.
+    ///
+    /// Cursors over memory override this to copy once.
+    fn put_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> usize {
+        let mut bytes = [0; STEP];
+        let mut done = 0;
+        while done < len {
+            let step = (len - done).min(bytes.len());
+            frame.read(offset + done, &mut bytes[..step]);
+            let accepted = self.put(&bytes[..step]);
             done += accepted;
             if accepted < step {
                 break;
@@ -47,6 +70,24 @@ pub trait Source {
 
     /// How many more bytes the source can give, if nothing faults.
     fn left(&self) -> usize;
+
+    /// Takes the next `len` bytes into a frame, from `offset` on; returns how many were given. The frame must have room.
+    ///
+    /// Cursors over memory override this to copy once.
+    fn take_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> usize {
+        let mut bytes = [0; STEP];
+        let mut done = 0;
+        while done < len {
+            let step = (len - done).min(bytes.len());
+            let given = self.take(&mut bytes[..step]);
+            frame.write(offset + done, &bytes[..given]);
+            done += given;
+            if given < step {
+                break;
+            }
+        }
+        done
+    }
 }
 
 /// A [`Sink`] over a slice of kernel memory.
@@ -91,6 +132,13 @@ impl Sink for SliceSink<'_> {
         self.done += step;
         step
     }
+
+    fn put_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> usize {
+        let step = len.min(self.room());
+        frame.read(offset, &mut self.bytes[self.done..self.done + step]);
+        self.done += step;
+        step
+    }
 }
 
 /// A [`Source`] over a slice of kernel memory.
@@ -123,6 +171,13 @@ impl Source for SliceSource<'_> {
     fn left(&self) -> usize {
         self.bytes.len() - self.done
     }
+
+    fn take_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> usize {
+        let step = len.min(self.left());
+        frame.write(offset, &self.bytes[self.done..self.done + step]);
+        self.done += step;
+        step
+    }
 }
 
 /// A shrinking slice is a source: what is taken leaves its front.
@@ -136,6 +191,13 @@ impl Source for &[u8] {
 
     fn left(&self) -> usize {
         self.len()
+    }
+
+    fn take_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> usize {
+        let (front, rest) = self.split_at(len.min(self.len()));
+        frame.write(offset, front);
+        *self = rest;
+        front.len()
     }
 }
 
@@ -211,6 +273,37 @@ mod tests {
         let mut shrinking: &[u8] = b"xy";
         assert_eq!(Source::take(&mut shrinking, &mut into), 2);
         assert_eq!(shrinking.left(), 0);
+    }
+
+    #[test]
+    fn frames_give_and_take() {
+        let frame = Frame::zeroed().unwrap();
+        let text: alloc::vec::Vec<u8> = (0..=255).cycle().take(1000).collect();
+        assert_eq!(SliceSource::new(&text).take_frame(&frame, 10, 2000), 1000);
+        let mut copy = alloc::vec::Vec::new();
+        assert_eq!(copy.put_frame(&frame, 10, 1000), 1000);
+        assert_eq!(copy, text);
+        let mut buffer = [0; 300];
+        let mut sink = SliceSink::new(&mut buffer);
+        assert_eq!(sink.put_frame(&frame, 20, 400), 300);
+        assert_eq!(buffer, text[10..310]);
+
+        struct Slow<'a>(&'a [u8]);
+        impl Source for Slow<'_> {
+            fn take(&mut self, into: &mut [u8]) -> usize {
+                Source::take(&mut self.0, into)
+            }
+            fn left(&self) -> usize {
+                self.0.len()
+            }
+        }
+        assert_eq!(Slow(&text[..700]).take_frame(&frame, 0, 800), 700);
+        let mut shrinking = &text[..5];
+        assert_eq!(shrinking.take_frame(&frame, 700, 3), 3);
+        assert_eq!(shrinking, &text[3..5]);
+        copy.clear();
+        copy.put_frame(&frame, 0, 703);
+        assert_eq!(copy, [&text[..700], &text[..3]].concat());
     }
 
     #[test]

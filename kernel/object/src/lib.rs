@@ -1,11 +1,31 @@
-//! Handles and the objects behind them.
+//! Objects, and the handles that are the only authority over them.
 //!
-//! - [`io`]: where read bytes go and written bytes come from.
+//! - [`io`]: where read bytes go and written bytes come from
+//! - [`object`](Object): what everything that a handle can name answers to
+//! - [`handle`](Handle): an object and what may be done with it
+//! - [`table`](Table): a process's handles by number
+//! - [`namespace`](Namespace): the registries that a process can name
+//! - [`registry`](Registry): a place where objects are found by name
+//! - [`records`](Records): lists of values through `read`
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod handle;
 pub mod io;
+mod namespace;
+mod object;
+mod records;
+mod registry;
+mod slots;
+mod table;
 
+pub use abi::{Kind, Number, OpenFlags, Rights};
+pub use handle::Handle;
 pub use io::{Sink, SliceSink, SliceSource, Source};
+pub use namespace::Namespace;
+pub use object::{Object, Reply, Verb};
+pub use records::Records;
+pub use registry::{Registry, first_name};
+pub use table::Table;

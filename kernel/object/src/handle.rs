@@ -1,0 +1,160 @@
+//! A handle: an object, and what may be done with it.
+//!
+//! The one idea: rights only ever shrink. There is no way from a handle to one with more rights than it has.
+//!
+//! | right | lets its holder |
+//! |---|---|
+//! | `READ` | read bytes, receive messages |
+//! | `WRITE` | write, insert, erase and cut bytes, send messages |
+//! | `EXECUTE` | run it as a program, map it for execution |
+//! | `MAP` | map it, or change an address space |
+//! | `LIST` | list what is in it, and open what is below it |
+//! | `CREATE` | make new things in it |
+//! | `DELETE` | remove it, or things in it |
+//! | `DUPLICATE` | have a second handle in the same table |
+//! | `TRANSFER` | give the handle to another process |
+//! | `SIGNAL` | wait for it, signal it, end it |
+//! | `INSPECT` | describe it beyond kind and rights |
+//! | `ADMINISTER` | change settings that concern more than the holder |
+//!
+//! What is opened through a handle gets at most the rights that were asked for, and what the object there has to give.
+
+use crate::object::Reply;
+use crate::{Kind, Object, Rights};
+use abi::Error;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::fmt;
+use value::{Builder, Document, Value};
+
+/// An object and the rights to it. Cloning counts one more reference to the object.
+#[derive(Clone)]
+pub struct Handle {
+    object: Arc<dyn Object>,
+    rights: Rights,
+}
+
+impl Handle {
+    /// A handle to `object`. Only for whoever made the object, or found it by its own authority.
+    pub fn new(object: Arc<dyn Object>, rights: Rights) -> Self {
+        Handle { object, rights }
+    }
+
+    /// What kind of object it names.
+    pub fn kind(&self) -> Kind {
+        self.object.kind()
+    }
+
+    /// What may be done with it.
+    pub fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    /// The object, if the handle has all of `needed`. O(1), counts no reference.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    #[inline]
+    pub fn check(&self, needed: Rights) -> Result<&dyn Object, Error> {
+        if self.rights.contains(needed) {
+            Ok(&*self.object)
+        } else {
+            Err(Error::Denied)
+        }
+    }
+
+    /// As [`check`](Self::check), and counts a reference: for what outlives the handle.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub fn share(&self, needed: Rights) -> Result<Arc<dyn Object>, Error> {
+        self.check(needed)?;
+        Ok(self.object.clone())
+    }
+
+    /// The same object with the rights that are in both.
+    #[must_use]
+    pub fn restrict(&self, rights: Rights) -> Handle {
+        Handle {
+            object: self.object.clone(),
+            rights: self.rights & rights,
+        }
+    }
+
+    /// As [`restrict`](Self::restrict), for the only copy.
+    #[must_use]
+    pub fn into_restricted(mut self, rights: Rights) -> Handle {
+        self.rights &= rights;
+        self
+    }
+
+    /// The object as what it really is. Rights are the caller's business.
+    pub fn downcast<T: Object>(&self) -> Option<Arc<T>> {
+        let any: Arc<dyn Any + Send + Sync> = self.object.clone();
+        any.downcast().ok()
+    }
+
+    /// As [`downcast`](Self::downcast), without counting a reference.
+    pub fn downcast_ref<T: Object>(&self) -> Option<&T> {
+        let any: &dyn Any = &*self.object;
+        any.downcast_ref()
+    }
+
+    /// Whether both name the same object.
+    pub fn is_same_object(&self, other: &Handle) -> bool {
+        Arc::as_ptr(&self.object).addr() == Arc::as_ptr(&other.object).addr()
+    }
+
+    /// How many references to the object there are, this one included.
+    pub fn references(&self) -> usize {
+        Arc::strong_count(&self.object)
+    }
+
+    /// Asks the object to do what `verb` says, if it has that verb and the handle has the right to it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] (no such verb), [`Error::Denied`], and the verb's own.
+    pub fn request(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+        let mut verbs = self.object.verbs().iter();
+        let found = verbs.find(|known| known.name == verb);
+        let needed = found.ok_or(Error::NotFound)?.rights;
+        self.check(needed)?.request_with_handles(verb, argument)
+    }
+
+    /// What `inspect` gives: `kind`, `rights` (the names), and with [`Rights::INSPECT`] also `references`, `verbs` and
+    /// `object`: what the object tells about itself.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub fn inspect(&self) -> Result<Value, Error> {
+        let value = Value::build(|builder| self.describe(builder));
+        value.map_err(Error::from)
+    }
+
+    fn describe(&self, into: &mut Builder) {
+        into.put("kind", self.kind().name());
+        into.array("rights", |list| {
+            for (name, _) in self.rights.iter_names() {
+                list.push(name);
+            }
+        });
+        if !self.rights.contains(Rights::INSPECT) {
+            return;
+        }
+        into.put("references", self.references());
+        into.array("verbs", |list| {
+            for verb in self.object.verbs() {
+                list.document(|entry| {
+                    entry.put("name", verb.name).put("summary", verb.summary);
+                });
+            }
+        });
+        into.document("object", |entry| self.object.describe(entry));
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({}, {:?})", self.kind(), self.rights)
+    }
+}
