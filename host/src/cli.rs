@@ -101,6 +101,7 @@ pub struct MachineOptions {
 /// Exit status: the program's own; 128 + N if signal N ended it; 124 if --timeout ran out; 125 if Helve itself failed; 126 if the
 /// program is not a static x86-64 ELF file; 127 if it was not found; 141 if the reader of standard output went away.
 #[derive(Debug, Args)]
+#[command(override_usage = "helve exec [OPTIONS] -- PROGRAM [ARGS]...")]
 pub struct ExecOptions {
     /// Memory of the machine: a number with K, M or G
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_memory)]
@@ -129,9 +130,12 @@ pub struct ExecOptions {
     /// End the program after this time, with status 124: a number with ms, s, m, h or d
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// Give the program a terminal
-    #[arg(short, long, value_name = "WHEN", value_enum, default_value_t, num_args = 0..=1, default_missing_value = "always", require_equals = true)]
+    /// Whether the program gets a terminal
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub tty: When,
+    /// Give the program a terminal: short for --tty always
+    #[arg(short = 't', conflicts_with = "tty")]
+    pub terminal: bool,
     /// How the machine is run
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub accel: Choice,
@@ -148,9 +152,21 @@ pub struct ExecOptions {
         required = true,
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        value_name = "PROGRAM [ARGS]"
+        value_name = "PROGRAM"
     )]
     pub command: Vec<OsString>,
+}
+
+impl ExecOptions {
+    /// Whether the program gets a terminal, given whether this process has one on both sides.
+    pub fn wants_tty(&self, on_both_sides: bool) -> bool {
+        match self.tty {
+            _ if self.terminal => true,
+            When::Auto => on_both_sides,
+            When::Always => true,
+            When::Never => false,
+        }
+    }
 }
 
 /// A choice that can be left to the tool.
@@ -163,17 +179,6 @@ pub enum When {
     Always,
     /// Never
     Never,
-}
-
-impl When {
-    /// The decision, given what the tool would do.
-    pub fn wanted(self, automatic: bool) -> bool {
-        match self {
-            When::Auto => automatic,
-            When::Always => true,
-            When::Never => false,
-        }
-    }
 }
 
 /// Boots the system tests: programs and sessions inside the virtual machine.
@@ -277,14 +282,14 @@ mod tests {
         };
         assert_eq!(exec.command, ["/bin/ls", "-l", "--tty", "--", "x"]);
         assert_eq!(
-            (exec.env, exec.tty),
-            (vec![OsString::from("A=b")], When::Always)
+            (&exec.env, exec.wants_tty(false)),
+            (&vec![OsString::from("A=b")], true)
         );
-        let words = ["helve", "exec", "--tty=never", "/bin/ls", "-l"];
+        let words = ["helve", "exec", "--tty", "never", "/bin/ls", "-l"];
         let Some(Commands::Exec(exec)) = Cli::try_parse_from(words).unwrap().command else {
             panic!()
         };
-        assert_eq!((exec.command.len(), exec.tty), (2, When::Never));
+        assert_eq!((exec.command.len(), exec.wants_tty(true)), (2, false));
         assert!(Cli::try_parse_from(["helve", "exec"]).is_err());
         assert!(Cli::try_parse_from(["helve", "exec", "--env", "A", "x"]).is_err());
     }

@@ -26,6 +26,7 @@ pub mod children;
 pub mod packages;
 pub mod progress;
 pub mod qemu;
+pub mod scratch;
 pub mod signals;
 pub mod terminal;
 

@@ -1,6 +1,6 @@
-//! Signals to the tool: the virtual machines go, the terminal comes back, then the tool ends as the signal asks.
+//! Signals to the tool: the virtual machines and temporary files go, the terminal comes back, then the tool ends as the signal asks.
 
-use crate::{children, terminal};
+use crate::{children, scratch, terminal};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
@@ -13,6 +13,7 @@ pub fn clean_up_on_end() -> Result<()> {
         if let Some(signal) = signals.forever().next() {
             children::kill_all();
             terminal::restore();
+            scratch::remove_all();
             std::process::exit(128 + signal);
         }
     });

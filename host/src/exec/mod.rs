@@ -43,7 +43,7 @@ pub fn execute(options: &ExecOptions) -> Result<u8> {
         say(format!("{}: {refusal}", name.to_string_lossy()));
         return Ok(refusal.status());
     }
-    let tty = options.tty.wanted(terminal::on_both_sides());
+    let tty = options.wants_tty(terminal::on_both_sides());
     let show = if options.verbose {
         Show::Progress
     } else {

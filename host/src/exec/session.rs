@@ -11,6 +11,7 @@ use crate::children::Guarded;
 use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
 use crate::qemu::{Accelerator, Boot, Machine};
+use crate::scratch::Scratch;
 use crate::{signals, terminal};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -104,7 +105,7 @@ enum Event {
 
 /// Runs the job to its end.
 pub fn run(kernel: &Kernel, job: &Job, streams: Streams, log: Log) -> Result<Ending> {
-    let directory = private_directory()?;
+    let directory = Scratch::new()?;
     let listening = Listening::bind(directory.path())?;
     let initramfs = directory.path().join("initramfs");
     write_initramfs(job, kernel, &initramfs)?;
@@ -150,6 +151,8 @@ pub fn run(kernel: &Kernel, job: &Job, streams: Streams, log: Log) -> Result<End
         }
     };
     let guard = job.tty.then(terminal::Guard::raw);
+    // Held to the end: if both halves were closed, QEMU would drop what the guest has not taken yet.
+    let _input = ports.input.try_clone()?;
     let events = start_streams(ports, streams, job.tty)?;
     let how = conduct(&mut qemu, &events, deadline)?;
     drop(guard);
@@ -158,18 +161,6 @@ pub fn run(kernel: &Kernel, job: &Job, streams: Streams, log: Log) -> Result<End
         how,
         log: collected.finish(),
     })
-}
-
-/// Unix socket names are short, so a long temporary directory of the user's is not taken.
-fn private_directory() -> Result<tempfile::TempDir> {
-    let usual = tempfile::Builder::new().prefix("helve-").tempdir();
-    match usual {
-        Ok(directory) if directory.path().as_os_str().len() <= 80 => Ok(directory),
-        _ => tempfile::Builder::new()
-            .prefix("helve-")
-            .tempdir_in("/tmp")
-            .context("cannot create a temporary directory"),
-    }
 }
 
 fn write_initramfs(job: &Job, kernel: &Kernel, path: &std::path::Path) -> Result<()> {

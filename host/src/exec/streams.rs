@@ -89,6 +89,9 @@ pub fn copy_out(mut guest: UnixStream, mut output: impl Write) -> Copied {
 }
 
 /// Copies `input` to the guest and closes that direction after the last byte, or when the guest goes away.
+///
+/// The caller keeps another handle of the socket: QEMU reads what is left before it sees the end of one direction, but a
+/// full close could overtake it.
 pub fn copy_in(mut input: impl Read, mut guest: UnixStream) {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -103,7 +106,6 @@ pub fn copy_in(mut input: impl Read, mut guest: UnixStream) {
             Ok(0) | Err(_) => break,
         }
     }
-    // Only half of the socket: QEMU reads what is left before it sees the end. A full close could overtake it.
     let _ = guest.shutdown(Shutdown::Write);
 }
 
