@@ -12,10 +12,11 @@ extern crate alloc;
 #[cfg(target_os = "none")]
 mod bare;
 #[cfg(not(target_os = "none"))]
-mod host;
+pub mod host;
 
 #[cfg(any(target_os = "none", test))]
 mod buddy;
+mod features;
 mod memory;
 pub mod sync;
 mod trap;
@@ -27,7 +28,21 @@ pub use bare::{
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
-    boot, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial, start,
-    time, user,
+    boot, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial, start, time,
+    user,
 };
 pub use memory::{PAGE, USER_END};
+
+/// Simulated CPUs, and what the real one can do.
+#[cfg(not(target_os = "none"))]
+pub mod cpu {
+    pub use crate::features::{Features, brand, features};
+    pub use crate::host::cpu::*;
+}
+
+/// On the host there is no machine to check.
+#[cfg(not(target_os = "none"))]
+pub mod selftest {
+    /// Does nothing.
+    pub fn run() {}
+}

@@ -63,7 +63,9 @@ pub fn read() {
 }
 
 fn u16_at(table: &[u8], at: usize) -> u16 {
-    table.get(at..at + 2).map_or(0, |word| u16::from_le_bytes([word[0], word[1]]))
+    table
+        .get(at..at + 2)
+        .map_or(0, |word| u16::from_le_bytes([word[0], word[1]]))
 }
 
 fn u32_at(table: &[u8], at: usize) -> u32 {
@@ -75,7 +77,9 @@ fn u64_at(table: &[u8], at: usize) -> u64 {
 }
 
 fn sum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
+    bytes
+        .iter()
+        .fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
 }
 
 /// The root pointer: from the loader, or in the BIOS area (ACPI 6.5, section 5.2.5.1).
@@ -127,7 +131,11 @@ fn parse(root: &'static [u8]) -> Option<Acpi> {
         pci: None,
     };
     for entry in list[36..].chunks_exact(width) {
-        let at = if width == 8 { u64_at(entry, 0) } else { u64::from(u32_at(entry, 0)) };
+        let at = if width == 8 {
+            u64_at(entry, 0)
+        } else {
+            u64::from(u32_at(entry, 0))
+        };
         let Some(table) = table(at as usize) else {
             continue;
         };
@@ -207,7 +215,11 @@ fn read_fadt(acpi: &mut Acpi, fadt: &[u8]) {
         }
     }
     let wide = u64_at(fadt, 140) as usize;
-    let dsdt = if wide != 0 { wide } else { u32_at(fadt, 40) as usize };
+    let dsdt = if wide != 0 {
+        wide
+    } else {
+        u32_at(fadt, 40) as usize
+    };
     acpi.power_off = table(dsdt).and_then(sleep_types);
 }
 
@@ -236,7 +248,11 @@ fn sleep_types(dsdt: &[u8]) -> Option<[u16; 2]> {
         _ => None,
     };
     let first = number()?;
-    let second = if elements > 1 { number().unwrap_or(0) } else { 0 };
+    let second = if elements > 1 {
+        number().unwrap_or(0)
+    } else {
+        0
+    };
     Some([first & 7, second & 7])
 }
 

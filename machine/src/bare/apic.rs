@@ -4,11 +4,11 @@
 //! reaches them as model-specific registers, xAPIC in memory.
 
 use super::acpi::acpi;
-use super::features::features;
 use super::instructions::{rdmsr, wrmsr};
 use super::kernel_map;
 use super::{cpu, irq};
 use crate::PAGE;
+use crate::features::features;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 const APIC_BASE: u32 = 0x1b;
@@ -130,7 +130,12 @@ pub fn kick(cpu: usize) {
     let command = u32::from(irq::KICK) | 1 << 14;
     if REGISTERS.load(Ordering::Relaxed) == BY_MSR {
         // SAFETY: the interrupt command register in x2 mode; the vector only ends idling.
-        unsafe { wrmsr(0x800 + (COMMAND >> 4), u64::from(id) << 32 | u64::from(command)) };
+        unsafe {
+            wrmsr(
+                0x800 + (COMMAND >> 4),
+                u64::from(id) << 32 | u64::from(command),
+            )
+        };
     } else {
         write(COMMAND_HIGH, id << 24);
         write(COMMAND, command);

@@ -65,10 +65,13 @@ pub fn info() -> &'static Info {
 
 /// Whether `word` stands on the command line, alone or as `word=...`; gives what follows the `=`.
 pub(super) fn option(word: &str) -> Option<&'static str> {
-    info().command_line.split_ascii_whitespace().find_map(|part| {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        (name == word).then_some(value)
-    })
+    info()
+        .command_line
+        .split_ascii_whitespace()
+        .find_map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            (name == word).then_some(value)
+        })
 }
 
 pub(super) const MOST_REGIONS: usize = 128;
@@ -137,7 +140,10 @@ pub(super) fn read() {
         protocol,
         memory,
     });
-    assert!(info().memory.iter().any(|region| region.usable), "the loader gave no memory map");
+    assert!(
+        info().memory.iter().any(|region| region.usable),
+        "the loader gave no memory map"
+    );
 }
 
 fn keep<'a>(room: &'a mut [u8], text: &[u8]) -> &'a str {
@@ -146,7 +152,10 @@ fn keep<'a>(room: &'a mut [u8], text: &[u8]) -> &'a str {
     room.copy_from_slice(&text[..len]);
     match core::str::from_utf8(room) {
         Ok(_) => {}
-        Err(_) => room.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?'),
+        Err(_) => room
+            .iter_mut()
+            .filter(|byte| !byte.is_ascii())
+            .for_each(|byte| *byte = b'?'),
     }
     core::str::from_utf8(room).unwrap_or("")
 }

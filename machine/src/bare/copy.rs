@@ -4,9 +4,9 @@
 //! out whether the page is there; a fault ends the copy at the byte that faulted, and the caller hears of it.
 
 use super::cpu::Block;
-use super::features::features;
 use super::frame::Frame;
 use super::paging::Root;
+use crate::features::features;
 pub use crate::memory::CopyFault;
 use crate::memory::USER_END;
 use core::arch::global_asm;
@@ -206,7 +206,8 @@ impl Root {
         self.word(address, 4, false)?;
         let mut value = 0;
         // SAFETY: a user address under the exception table, and a local variable.
-        fault(unsafe { machine_user_load_u32(address, &mut value) }, address, false)?;
+        let faulted = unsafe { machine_user_load_u32(address, &mut value) };
+        fault(faulted, address, false)?;
         Ok(value)
     }
 
@@ -214,7 +215,8 @@ impl Root {
     pub fn store_u32(&self, address: usize, value: u32) -> Result<(), CopyFault> {
         self.word(address, 4, true)?;
         // SAFETY: a user address under the exception table.
-        fault(unsafe { machine_user_store_u32(address, value) }, address, true)
+        let faulted = unsafe { machine_user_store_u32(address, value) };
+        fault(faulted, address, true)
     }
 
     /// Reads an aligned double word in one step.
@@ -222,7 +224,8 @@ impl Root {
         self.word(address, 8, false)?;
         let mut value = 0;
         // SAFETY: a user address under the exception table, and a local variable.
-        fault(unsafe { machine_user_load_u64(address, &mut value) }, address, false)?;
+        let faulted = unsafe { machine_user_load_u64(address, &mut value) };
+        fault(faulted, address, false)?;
         Ok(value)
     }
 
@@ -230,7 +233,8 @@ impl Root {
     pub fn store_u64(&self, address: usize, value: u64) -> Result<(), CopyFault> {
         self.word(address, 8, true)?;
         // SAFETY: a user address under the exception table.
-        fault(unsafe { machine_user_store_u64(address, value) }, address, true)
+        let faulted = unsafe { machine_user_store_u64(address, value) };
+        fault(faulted, address, true)
     }
 
     /// Writes `new` if the word is `old`. `Ok(Ok(old))` when it did, `Ok(Err(seen))` when not.
@@ -250,7 +254,10 @@ impl Root {
 
     /// Replaces the word by `f` of it in one step. Returns the old word.
     pub fn update_u32(&self, address: usize, f: impl Fn(u32) -> u32) -> Result<u32, CopyFault> {
-        let mut old = self.load_u32(address).map_err(|fault| CopyFault { write: true, ..fault })?;
+        let mut old = self.load_u32(address).map_err(|fault| CopyFault {
+            write: true,
+            ..fault
+        })?;
         loop {
             match self.compare_exchange_u32(address, old, f(old))? {
                 Ok(old) => return Ok(old),

@@ -8,7 +8,7 @@ use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 
-pub use super::features::{Features, brand, features};
+pub use crate::features::{Features, brand, features};
 
 /// The most CPUs that a machine can have.
 pub const MAX: usize = 64;

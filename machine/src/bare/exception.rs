@@ -106,7 +106,10 @@ fn die(frame: &KernelFrame) -> ! {
                 code if code & 2 != 0 => "writing",
                 _ => "reading",
             };
-            panic::fatal(format_args!("kernel page fault {what} {address:#x}\n{dump}"), at)
+            panic::fatal(
+                format_args!("kernel page fault {what} {address:#x}\n{dump}"),
+                at,
+            )
         }
         _ => panic::fatal(format_args!("kernel exception: {name}\n{dump}"), at),
     }
@@ -115,9 +118,9 @@ fn die(frame: &KernelFrame) -> ! {
 /// Whether an address is just below a stack.
 fn in_guard(address: u64) -> bool {
     let page = crate::PAGE as u64;
-    layout::guards()
-        .into_iter()
-        .any(|guard| (guard as u64..guard as u64 + page).contains(&(address & !7).saturating_sub(1)))
+    layout::guards().into_iter().any(|guard| {
+        (guard as u64..guard as u64 + page).contains(&(address & !7).saturating_sub(1))
+    })
 }
 
 /// The registers, readable.
@@ -154,11 +157,27 @@ impl fmt::Display for Dump<'_> {
         } = self.frame;
         let cr2 = self.address;
         let cr3 = super::instructions::read_cr3();
-        writeln!(f, "  vector {vector}  error code {code:#x}  cpu {}", super::cpu::index())?;
-        writeln!(f, "  rip {cs:02x}:{rip:016x}  rsp {ss:02x}:{rsp:016x}  rflags {rflags:08x}")?;
-        writeln!(f, "  rax {rax:016x}  rbx {rbx:016x}  rcx {rcx:016x}  rdx {rdx:016x}")?;
-        writeln!(f, "  rsi {rsi:016x}  rdi {rdi:016x}  rbp {rbp:016x}  r8  {r8:016x}")?;
-        writeln!(f, "  r9  {r9:016x}  r10 {r10:016x}  r11 {r11:016x}  r12 {r12:016x}")?;
+        writeln!(
+            f,
+            "  vector {vector}  error code {code:#x}  cpu {}",
+            super::cpu::index()
+        )?;
+        writeln!(
+            f,
+            "  rip {cs:02x}:{rip:016x}  rsp {ss:02x}:{rsp:016x}  rflags {rflags:08x}"
+        )?;
+        writeln!(
+            f,
+            "  rax {rax:016x}  rbx {rbx:016x}  rcx {rcx:016x}  rdx {rdx:016x}"
+        )?;
+        writeln!(
+            f,
+            "  rsi {rsi:016x}  rdi {rdi:016x}  rbp {rbp:016x}  r8  {r8:016x}"
+        )?;
+        writeln!(
+            f,
+            "  r9  {r9:016x}  r10 {r10:016x}  r11 {r11:016x}  r12 {r12:016x}"
+        )?;
         writeln!(f, "  r13 {r13:016x}  r14 {r14:016x}  r15 {r15:016x}")?;
         write!(f, "  cr2 {cr2:016x}  cr3 {cr3:016x}")
     }

@@ -47,11 +47,14 @@ static CACHES: PerCpu<Cache> = PerCpu::new(|| Cache {
 /// so the counters themselves must fit below 4 GiB.
 pub(super) fn init() {
     let frames_of = |region: &boot::Region| {
-        let start = region.start.next_multiple_of(PAGE as u64) / PAGE as u64;
+        let start = region.start.div_ceil(PAGE as u64);
         start as usize..(region.end() / PAGE as u64) as usize
     };
     let usable = || boot::info().memory.iter().filter(|region| region.usable);
-    let frames = usable().map(|region| frames_of(region).end).max().unwrap_or(0);
+    let frames = usable()
+        .map(|region| frames_of(region).end)
+        .max()
+        .unwrap_or(0);
     let nodes_bytes = frames * size_of::<Node>();
     let bytes = nodes_bytes + frames * size_of::<AtomicU32>();
     let books = place_books(bytes.div_ceil(PAGE));
@@ -199,14 +202,20 @@ fn refill(cache: &Cache, purpose: Purpose) -> Result<u32, OutOfFrames> {
             cache.len.set(BATCH - 1);
             Ok(first as u32)
         }
-        None => buddy.allocate(0).map(|frame| frame as u32).ok_or(OutOfFrames),
+        None => buddy
+            .allocate(0)
+            .map(|frame| frame as u32)
+            .ok_or(OutOfFrames),
     }
 }
 
 /// Gives one frame back. Its counter must be 0.
 #[inline]
 pub(super) fn give(frame: u32) {
-    debug_assert!(count(frame).load(Ordering::Relaxed) == 0, "a frame in use is given back");
+    debug_assert!(
+        count(frame).load(Ordering::Relaxed) == 0,
+        "a frame in use is given back"
+    );
     CACHES.with(|cache| {
         if cache.len.get() == CACHE {
             drain(cache);
@@ -263,7 +272,10 @@ pub(super) fn give_row(first: usize, frames: usize) {
 /// The counter of a frame.
 #[inline(always)]
 pub(super) fn count(frame: u32) -> &'static AtomicU32 {
-    debug_assert!((frame as usize) < FRAMES.load(Ordering::Relaxed), "not a frame of memory");
+    debug_assert!(
+        (frame as usize) < FRAMES.load(Ordering::Relaxed),
+        "not a frame of memory"
+    );
     // SAFETY: frame numbers come from the allocator, so they are below the length of the array,
     // which lives for ever.
     unsafe { &*COUNTS.load(Ordering::Relaxed).add(frame as usize) }
@@ -362,7 +374,10 @@ impl Frame {
     /// The address in the direct map of `len` bytes at `offset`. Panics when they pass the end.
     #[inline]
     pub(super) fn at(&self, offset: usize, len: usize) -> *mut u8 {
-        assert!(offset <= PAGE && len <= PAGE - offset, "the bytes lie in one frame");
+        assert!(
+            offset <= PAGE && len <= PAGE - offset,
+            "the bytes lie in one frame"
+        );
         self.address().wrapping_add(offset)
     }
 }
@@ -387,7 +402,10 @@ impl Drop for Frame {
 pub(super) fn hold(frame: u32) {
     let old = count(frame).fetch_add(1, Ordering::Relaxed);
     // Far more than page tables could hold in any memory; a wrap would free a frame in use.
-    assert!(old != 0 && old < u32::MAX / 2, "a frame's count is out of bounds");
+    assert!(
+        old != 0 && old < u32::MAX / 2,
+        "a frame's count is out of bounds"
+    );
 }
 
 /// Counts one reference less to a user frame, and frees it after the last.

@@ -312,7 +312,9 @@ fn drain(class: usize, magazine: &Magazine) {
         unsafe {
             magazine.head.set((*object).next);
             magazine.len.set(magazine.len.get() - 1);
-            let slab = object.map_addr(|address| address & !(size - 1)).cast::<Slab>();
+            let slab = object
+                .map_addr(|address| address & !(size - 1))
+                .cast::<Slab>();
             let was_full = (*slab).free.is_null();
             (*object).next = (*slab).free;
             (*slab).free = object;
@@ -350,7 +352,9 @@ fn new_slab(class: usize) -> *mut Slab {
     for index in (0..objects).rev() {
         // SAFETY: the object lies inside the row that was just taken, aligned by its class.
         unsafe {
-            let object = start.add(first_offset(class) + index * size).cast::<Object>();
+            let object = start
+                .add(first_offset(class) + index * size)
+                .cast::<Object>();
             object.write(Object { next: free });
             free = object;
         }

@@ -41,7 +41,11 @@ fn gate(vector: u8) -> Gate {
         _ => 0,
     };
     // `int3` and `into` are the only ones that users may call.
-    let ring: u64 = if matches!(vector, BREAKPOINT | OVERFLOW) { 3 } else { 0 };
+    let ring: u64 = if matches!(vector, BREAKPOINT | OVERFLOW) {
+        3
+    } else {
+        0
+    };
     let stub = stub as u64;
     Gate([
         stub & 0xffff

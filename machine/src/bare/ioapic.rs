@@ -74,9 +74,10 @@ pub fn set(line: u8, masked: bool) -> bool {
         return false;
     };
     let chips = CHIPS.lock();
-    let chip = chips.iter().flatten().find(|chip| {
-        (chip.first..chip.first + chip.entries).contains(&route.global)
-    });
+    let chip = chips
+        .iter()
+        .flatten()
+        .find(|chip| (chip.first..chip.first + chip.entries).contains(&route.global));
     let (Some(chip), Some(destination)) = (chip, apic::message_destination()) else {
         return false;
     };

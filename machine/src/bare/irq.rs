@@ -53,7 +53,10 @@ pub struct IrqGuard {
 impl Drop for IrqGuard {
     fn drop(&mut self) {
         let mut slot = TABLE[self.slot].lock();
-        let at = slot.handlers.iter().position(|(serial, _)| *serial == self.serial);
+        let at = slot
+            .handlers
+            .iter()
+            .position(|(serial, _)| *serial == self.serial);
         // The handler itself is dropped after the lock: what it holds may have guards of its own.
         let _handler = at.map(|at| slot.handlers.swap_remove(at));
         if slot.handlers.is_empty() {
@@ -98,8 +101,8 @@ pub fn legacy(line: u8, handler: Handler) -> IrqGuard {
 /// Connects a handler to a message interrupt of its own.
 pub fn message(handler: Handler) -> Result<Message, NoVector> {
     let destination = apic::message_destination().ok_or(NoVector)?;
-    for slot in 16..SLOTS {
-        let mut entry = TABLE[slot].lock();
+    for (slot, entry) in TABLE.iter().enumerate().skip(16) {
+        let mut entry = entry.lock();
         if entry.taken {
             continue;
         }

@@ -4,11 +4,11 @@
 //! new address space, so that the kernel never has to look for what user space it is in.
 
 use super::boot;
-use super::features::features;
 use super::frame::{self, Purpose};
 use super::instructions::{invlpg, write_cr3};
 use super::layout::{self, DEVICES, DEVICES_END};
 use super::table::{Entry, LARGE, NO_CACHE, Table, WRITABLE, WRITE_THROUGH, no_execute};
+use crate::features::features;
 use crate::memory::{OutOfFrames, PAGE};
 use crate::sync::Spin;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -31,9 +31,7 @@ pub fn init() {
     let tables = layout::start_of_boot_tables()..layout::end_of_boot_tables();
     // SAFETY: the processor uses the new tables, and nothing else was in there.
     unsafe {
-        frame::release_boot_memory(
-            layout::physical(tables.start)..layout::physical(tables.end),
-        );
+        frame::release_boot_memory(layout::physical(tables.start)..layout::physical(tables.end));
     }
 }
 
@@ -82,7 +80,12 @@ fn map_direct(mut start: usize, end: usize) -> Result<(), OutOfFrames> {
             () if fits(1 << 21) => 2,
             () => 1,
         };
-        map(layout::DIRECT + start, start, level, no_execute() | WRITABLE)?;
+        map(
+            layout::DIRECT + start,
+            start,
+            level,
+            no_execute() | WRITABLE,
+        )?;
         start += 1 << super::table::shift(level);
     }
     Ok(())
@@ -96,7 +99,10 @@ fn map(address: usize, physical: usize, level: u32, flags: u64) -> Result<(), Ou
         table = table.next_or_new(index, 0, Purpose::Kernel, above == 4)?;
     }
     let large = if level > 1 { LARGE } else { 0 };
-    table.fill(super::table::index(address, level), Entry::kernel(physical, flags | large));
+    table.fill(
+        super::table::index(address, level),
+        Entry::kernel(physical, flags | large),
+    );
     Ok(())
 }
 

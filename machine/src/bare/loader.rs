@@ -63,7 +63,10 @@ pub fn bytes(start: usize, len: usize) -> &'static [u8] {
 
 fn string(start: usize) -> &'static [u8] {
     let text = bytes(start, LONGEST_STRING.min(MAPPED.saturating_sub(start)));
-    &text[..text.iter().position(|&byte| byte == 0).unwrap_or(text.len())]
+    &text[..text
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(text.len())]
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -147,7 +150,10 @@ pub fn multiboot2(at: usize) -> Found {
 }
 
 fn until_zero(body: &'static [u8]) -> &'static [u8] {
-    &body[..body.iter().position(|&byte| byte == 0).unwrap_or(body.len())]
+    &body[..body
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(body.len())]
 }
 
 fn range(start: u64, len: u64) -> Option<(usize, usize)> {

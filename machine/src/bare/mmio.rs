@@ -19,7 +19,7 @@ pub struct Mmio {
 /// Maps `len` bytes of device registers at `physical`, uncached. Memory of the machine is refused.
 pub fn map(physical: u64, len: usize) -> Result<Mmio, NotMapped> {
     let end = physical.checked_add(len as u64).ok_or(NotMapped)?;
-    let width = super::features::features().physical_bits.clamp(32, 52);
+    let width = crate::features::features().physical_bits.clamp(32, 52);
     if len == 0 || end > 1 << width || acpi::in_image(physical, end) {
         return Err(NotMapped);
     }

@@ -10,7 +10,6 @@ mod copy;
 pub mod cpu;
 pub mod dma;
 mod exception;
-mod features;
 pub mod frame;
 mod gdt;
 pub mod heap;
@@ -27,6 +26,7 @@ pub mod panic;
 mod pic;
 pub mod port;
 pub mod power;
+mod protection;
 pub mod random;
 mod rtc;
 pub mod selftest;
@@ -49,7 +49,7 @@ pub fn start(main: fn() -> !) -> ! {
     idt::init();
     idt::load();
     time::begin();
-    features::protect();
+    protection::init();
     copy::init();
     table::init();
 

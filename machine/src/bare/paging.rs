@@ -72,7 +72,10 @@ pub struct PageTable {
 
 #[inline]
 fn check_page(page: usize) {
-    assert!(page.is_multiple_of(PAGE) && page < USER_END, "not a user page: {page:#x}");
+    assert!(
+        page.is_multiple_of(PAGE) && page < USER_END,
+        "not a user page: {page:#x}"
+    );
 }
 
 fn check_range(range: &Range<usize>) {
@@ -118,7 +121,9 @@ impl PageTable {
     #[inline]
     fn leaf_or_new(&mut self, page: usize) -> Result<Table, OutOfFrames> {
         let make = || {
-            let level3 = self.top().next_or_new(index(page, 4), USER, Purpose::User, true)?;
+            let level3 = self
+                .top()
+                .next_or_new(index(page, 4), USER, Purpose::User, true)?;
             let level2 = level3.next_or_new(index(page, 3), USER, Purpose::User, false)?;
             level2.next_or_new(index(page, 2), USER, Purpose::User, false)
         };

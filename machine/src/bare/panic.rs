@@ -111,7 +111,10 @@ fn find(table: &'static [u8], address: u64) -> Option<(u64, &'static str)> {
     let mut best = None;
     while low < high {
         let middle = low + (high - low) / 2;
-        let start = table[..middle].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let start = table[..middle]
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
         let end = table[middle..]
             .iter()
             .position(|&byte| byte == b'\n')

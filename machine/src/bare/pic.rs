@@ -19,7 +19,11 @@ pub fn init() {
     let words = [[0x11, 0x11], [irq::PIC, irq::PIC + 8], [4, 2], [1, 1]];
     for (step, pair) in words.into_iter().enumerate() {
         for chip in 0..2 {
-            let port = if step == 0 { COMMANDS[chip] } else { DATA[chip] };
+            let port = if step == 0 {
+                COMMANDS[chip]
+            } else {
+                DATA[chip]
+            };
             // SAFETY: the controllers' own ports; interrupts are off.
             unsafe { out_u8(port, pair[chip]) };
         }
@@ -28,9 +32,9 @@ pub fn init() {
 }
 
 fn apply(mask: &mut u16) {
-    for chip in 0..2 {
+    for (port, part) in DATA.into_iter().zip(mask.to_le_bytes()) {
         // SAFETY: the controllers' mask registers.
-        unsafe { out_u8(DATA[chip], (*mask >> (8 * chip)) as u8) };
+        unsafe { out_u8(port, part) };
     }
 }
 
@@ -38,7 +42,11 @@ fn apply(mask: &mut u16) {
 pub fn set(line: u8, masked: bool) {
     let mut mask = MASK.lock();
     let bit = 1 << line;
-    *mask = if masked { *mask | bit } else { *mask & !bit & !CASCADE };
+    *mask = if masked {
+        *mask | bit
+    } else {
+        *mask & !bit & !CASCADE
+    };
     apply(&mut mask);
 }
 

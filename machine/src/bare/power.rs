@@ -61,7 +61,10 @@ fn write(register: Register, value: u8) {
         unsafe { out_u8(register.address as u16, value) };
         return;
     }
-    let (page, offset) = (register.address as usize & !(PAGE - 1), register.address as usize % PAGE);
+    let (page, offset) = (
+        register.address as usize & !(PAGE - 1),
+        register.address as usize % PAGE,
+    );
     if let Ok(window) = kernel_map::map_window(page, PAGE) {
         // SAFETY: the window was just mapped, and the FADT names the register.
         unsafe { ((window + offset) as *mut u8).write_volatile(value) };

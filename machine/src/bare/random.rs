@@ -1,7 +1,7 @@
 //! Entropy for the kernel's random number generator to start from.
 
-use super::features::features;
 use super::instructions::rdtsc;
+use crate::features::features;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 

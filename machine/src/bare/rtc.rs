@@ -52,7 +52,11 @@ pub fn seconds() -> u64 {
 /// Days from 1970-01-01 to a date of the Gregorian calendar.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     // Years that start in March have their leap day at the end.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let leaps = year / 4 - year / 100 + year / 400;
     (365 * year + leaps + (153 * month + 2) / 5 + day.max(1) - 1).saturating_sub(719_468)
 }

@@ -53,7 +53,10 @@ pub fn run() {
         panic::note(format_args!("selftest: {name} ok"));
     }
     assert_eq!(frame::stats().user, before.user, "user frames came back");
-    assert!(frame::stats().kernel <= before.kernel, "kernel frames came back");
+    assert!(
+        frame::stats().kernel <= before.kernel,
+        "kernel frames came back"
+    );
     panic::note(format_args!("selftest: all ok"));
 }
 
@@ -122,7 +125,10 @@ fn heap() {
     }
     for bytes in &kept {
         if let Some((last, rest)) = bytes.split_last() {
-            assert!(rest.iter().all(|byte| *byte == !last), "heap objects do not overlap");
+            assert!(
+                rest.iter().all(|byte| *byte == !last),
+                "heap objects do not overlap"
+            );
         }
     }
     #[repr(align(256))]
@@ -142,11 +148,18 @@ fn paging() {
     let kernel = frame::stats().kernel;
     let far = 0x1234_5678_9000;
     let frame = Frame::zeroed().expect("frames");
-    assert!(table.map(far, frame, Access::empty()).expect("frames").is_none());
+    assert!(
+        table
+            .map(far, frame, Access::empty())
+            .expect("frames")
+            .is_none()
+    );
     assert_eq!(frame::stats().kernel, kernel + 3);
     assert_eq!(table.access(far), Some(Access::empty()));
     assert!(table.root().copy_in(far, &mut [0]).is_err());
-    table.move_pages(far..far + PAGE, DATA + 3 * PAGE).expect("frames");
+    table
+        .move_pages(far..far + PAGE, DATA + 3 * PAGE)
+        .expect("frames");
     assert_eq!(frame::stats().kernel, kernel);
     table.protect(DATA + 3 * PAGE..DATA + 4 * PAGE, READ_WRITE);
     assert_eq!(table.access(DATA + 3 * PAGE), Some(Access::READ));
@@ -158,7 +171,9 @@ fn paging() {
     // Many pages in one go: more than are forgotten one by one, over two tables.
     let many = 0x10_0000_0000 - 300 * PAGE..0x10_0000_0000 + 300 * PAGE;
     for page in many.clone().step_by(PAGE) {
-        table.map(page, Frame::dirty().expect("frames"), READ_WRITE).expect("frames");
+        table
+            .map(page, Frame::dirty().expect("frames"), READ_WRITE)
+            .expect("frames");
     }
     table.root().store_u32(many.start, 1).expect("it is there");
     let user = frame::stats().user;
@@ -183,31 +198,60 @@ fn fault(done: usize, address: usize, write: bool) -> Result<(), CopyFault> {
 fn copies() {
     let table = space();
     let root = table.root();
-    let text: Vec<u8> = (0..2 * PAGE).map(|index| (index * 7) as u8).collect();
+    let text: Vec<u8> = (0..2 * PAGE)
+        .map(|index| (index.wrapping_mul(7)) as u8)
+        .collect();
     let mut back = alloc::vec![0; 2 * PAGE];
     let end = DATA + 2 * PAGE;
-    for (start, len) in [(0, 2 * PAGE), (1, 77), (PAGE - 3, 8), (PAGE - 40, 100), (5, 0)] {
+    for (start, len) in [
+        (0, 2 * PAGE),
+        (1, 77),
+        (PAGE - 3, 8),
+        (PAGE - 40, 100),
+        (5, 0),
+    ] {
         root.zero_out(DATA, 2 * PAGE).expect("it is there");
-        root.copy_out(DATA + start, &text[..len]).expect("it is there");
-        root.copy_in(DATA + start, &mut back[..len]).expect("it is there");
+        root.copy_out(DATA + start, &text[..len])
+            .expect("it is there");
+        root.copy_in(DATA + start, &mut back[..len])
+            .expect("it is there");
         assert_eq!(text[..len], back[..len]);
         root.copy_in(DATA, &mut back).expect("it is there");
         let zeros = back[..start].iter().chain(&back[start + len..]);
-        assert!(zeros.copied().all(|byte| byte == 0), "nothing else was written");
+        assert!(
+            zeros.copied().all(|byte| byte == 0),
+            "nothing else was written"
+        );
     }
     for over in [1, 7, 8, 31, 32, 33, 64, 100] {
         for len in [over, over + 1, over + 8, over + 32, over + 45] {
             let len = len.max(over);
             let at = end - over;
-            let want = if len == over { Ok(()) } else { fault(over, end, true) };
+            let want = if len == over {
+                Ok(())
+            } else {
+                fault(over, end, true)
+            };
             assert_eq!(root.copy_out(at, &text[..len]), want);
             assert_eq!(root.zero_out(at, len), want);
-            let want = if len == over { Ok(()) } else { fault(over, end, false) };
+            let want = if len == over {
+                Ok(())
+            } else {
+                fault(over, end, false)
+            };
             assert_eq!(root.copy_in(at, &mut back[..len]), want);
         }
     }
     assert_eq!(root.copy_out(CODE, &[1]), fault(0, CODE, true));
-    for bad in [0, 0x1000, USER_END, 1 << 47, layout::DIRECT, layout::KERNEL, usize::MAX] {
+    for bad in [
+        0,
+        0x1000,
+        USER_END,
+        1 << 47,
+        layout::DIRECT,
+        layout::KERNEL,
+        usize::MAX,
+    ] {
         assert_eq!(root.copy_in(bad, &mut [0; 3]), fault(0, bad, false));
         assert_eq!(root.copy_out(bad, &[0; 3]), fault(0, bad, true));
         assert_eq!(root.zero_out(bad, 3), fault(0, bad, true));
@@ -215,9 +259,12 @@ fn copies() {
     }
     let frame = Frame::dirty().expect("frames");
     root.copy_out(DATA, &text[..PAGE]).expect("it is there");
-    root.copy_in_frame(DATA + 100, &frame, 50, 1000).expect("it is there");
-    root.copy_out_frame(DATA + PAGE, &frame, 50, 1000).expect("it is there");
-    root.copy_in(DATA + PAGE, &mut back[..1000]).expect("it is there");
+    root.copy_in_frame(DATA + 100, &frame, 50, 1000)
+        .expect("it is there");
+    root.copy_out_frame(DATA + PAGE, &frame, 50, 1000)
+        .expect("it is there");
+    root.copy_in(DATA + PAGE, &mut back[..1000])
+        .expect("it is there");
     assert_eq!(back[..1000], text[100..1100]);
 }
 
@@ -239,7 +286,9 @@ fn copy_on_write() {
     let mut parent = space();
     parent.root().copy_out(DATA, b"hello").expect("it is there");
     let mut child = PageTable::new().expect("frames");
-    parent.share_into(&mut child, 0..USER_END, true).expect("frames");
+    parent
+        .share_into(&mut child, 0..USER_END, true)
+        .expect("frames");
     assert_eq!(child.resident(), parent.resident());
     assert!(parent.root().copy_out(DATA, b"x").is_err());
     assert!(!parent.make_writable_if_unique(DATA));
@@ -248,12 +297,18 @@ fn copy_on_write() {
     copy.copy_from(&old);
     drop(parent.map(DATA, copy, READ_WRITE));
     drop(old);
-    parent.root().copy_out(DATA, b"world").expect("it is writable");
+    parent
+        .root()
+        .copy_out(DATA, b"world")
+        .expect("it is writable");
     let mut seen = [0; 5];
     child.root().copy_in(DATA, &mut seen).expect("it is there");
     assert_eq!(&seen, b"hello");
     assert!(child.make_writable_if_unique(DATA));
-    child.root().copy_out(DATA, b"child").expect("it is writable");
+    child
+        .root()
+        .copy_out(DATA, b"child")
+        .expect("it is writable");
     parent.root().copy_in(DATA, &mut seen).expect("it is there");
     assert_eq!(&seen, b"world");
 }
@@ -276,8 +331,14 @@ fn calls() {
     for count in 1..1000 {
         assert_eq!(enter(&mut user, &root), Trap::Call);
         let registers = &user.registers;
-        assert_eq!((registers.rbx, registers.rax, registers.r15), (count, count, 0xf00d));
-        assert_eq!((registers.rcx, registers.r11), (registers.rip, registers.rflags));
+        assert_eq!(
+            (registers.rbx, registers.rax, registers.r15),
+            (count, count, 0xf00d)
+        );
+        assert_eq!(
+            (registers.rcx, registers.r11),
+            (registers.rip, registers.rflags)
+        );
         assert_eq!(registers.rsp as usize, DATA + 2 * PAGE);
         user.registers.rax += 1;
     }
@@ -286,7 +347,10 @@ fn calls() {
     assert_eq!(enter(&mut child, &root), Trap::Call);
     assert_eq!(child.registers.rbx, 1000);
     user.reset(CODE + 64, DATA + PAGE);
-    assert_eq!((user.registers.rbx, user.registers.rsp as usize), (0, DATA + PAGE));
+    assert_eq!(
+        (user.registers.rbx, user.registers.rsp as usize),
+        (0, DATA + PAGE)
+    );
     user.registers.rdi = DATA as u64;
     user.registers.rax = 0x1122_3344;
     assert_eq!(enter(&mut user, &root), Trap::Call);
@@ -301,7 +365,13 @@ fn faults() {
         user.registers.rdi = rdi;
         (enter(&mut user, &root), user.registers.rip)
     };
-    let fault = |vector, code, address| Trap::Fault(Fault { vector, code, address });
+    let fault = |vector, code, address| {
+        Trap::Fault(Fault {
+            vector,
+            code,
+            address,
+        })
+    };
     let kernel = layout::DIRECT as u64 + 0x20_0000;
     for (program, rdi, want) in [
         (64, 0x1000, fault(14, 6, 0x1000)),
@@ -348,7 +418,7 @@ fn flags_and_segments() {
     let table = space();
     let root = table.root();
     let mut user = thread(576);
-    user.registers.rflags = u64::MAX & !0x100;
+    user.registers.rflags = !0x100;
     assert_eq!(enter(&mut user, &root), Trap::Call);
     assert_eq!(user.registers.rflags & 0x4_0400, 0x4_0400);
     // The kernel's own flags are clean: a copy goes the right way, and SMAP holds.
@@ -362,7 +432,10 @@ fn flags_and_segments() {
         address: 0,
     });
     assert_eq!(enter(&mut user, &root), step);
-    assert_eq!((user.registers.rbx, user.registers.rip as usize), (1, CODE + 3));
+    assert_eq!(
+        (user.registers.rbx, user.registers.rip as usize),
+        (1, CODE + 3)
+    );
 
     root.store_u64(DATA, 111).expect("it is there");
     root.store_u64(DATA + 8, 222).expect("it is there");
@@ -404,7 +477,8 @@ fn vectors() {
     moved.vector_state(&mut image);
     assert_eq!(image.len(), UserContext::vector_size());
     assert_eq!(image[160..168], moved.registers.rdi.to_le_bytes());
-    two.set_vector_state(&image).expect("it came from the processor");
+    two.set_vector_state(&image)
+        .expect("it came from the processor");
     two.registers.rdi = moved.registers.rdi;
     assert_eq!(enter(&mut two, &root), Trap::Call);
     assert_eq!(two.registers.rax, 20);
@@ -444,7 +518,10 @@ fn preemption() {
             break;
         }
     }
-    assert!(user.registers.rax > 100, "a thread that spins runs until the alarm");
+    assert!(
+        user.registers.rax > 100,
+        "a thread that spins runs until the alarm"
+    );
     // And while idle.
     let deadline = time::now() + 1_000_000;
     time::set_alarm(Some(deadline));

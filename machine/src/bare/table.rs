@@ -28,7 +28,7 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 static NO_EXECUTE_MASK: AtomicU64 = AtomicU64::new(0);
 
 pub fn init() {
-    if super::features::features().nx {
+    if crate::features::features().nx {
         NO_EXECUTE_MASK.store(NO_EXECUTE, Ordering::Relaxed);
     }
 }

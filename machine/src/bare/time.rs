@@ -6,9 +6,9 @@
 
 use super::apic;
 use super::cpu::PerCpu;
-use super::features::features;
 use super::instructions::{in_u8, out_u8, rdtsc};
 use super::{pic, rtc};
+use crate::features::features;
 use crate::sync::{Once, Spin};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
@@ -145,7 +145,14 @@ pub(super) fn finish(apic_start: Option<u64>) {
     let measured = (last.stamp - first.stamp) * PIT_HERTZ / ticks.max(1);
     let hertz = known.unwrap_or(measured).max(1_000_000);
     set_factor(hertz);
-    LOOK_AT.store(if known.is_none() { SECOND_LOOK } else { u64::MAX }, Ordering::Relaxed);
+    LOOK_AT.store(
+        if known.is_none() {
+            SECOND_LOOK
+        } else {
+            u64::MAX
+        },
+        Ordering::Relaxed,
+    );
 
     if let Some(start) = apic_start {
         let left = apic::timer_count();
@@ -154,7 +161,10 @@ pub(super) fn finish(apic_start: Option<u64>) {
         APIC_FACTOR.store(factor as u64, Ordering::Relaxed);
         let deadline = features().tsc_deadline;
         apic::init_timer(deadline);
-        ALARM_KIND.store(if deadline { BY_DEADLINE } else { BY_COUNT }, Ordering::Relaxed);
+        ALARM_KIND.store(
+            if deadline { BY_DEADLINE } else { BY_COUNT },
+            Ordering::Relaxed,
+        );
     } else {
         pic::set(0, false);
     }
@@ -165,7 +175,11 @@ fn set_factor(hertz: u64) {
     let stamp = rdtsc();
     let passed = stamp.wrapping_sub(SCALE.base_stamp.load(Ordering::Relaxed));
     let first_time = SCALE.base.load(Ordering::Relaxed) == 0;
-    let old = if first_time { factor } else { SCALE.factor.load(Ordering::Relaxed) };
+    let old = if first_time {
+        factor
+    } else {
+        SCALE.factor.load(Ordering::Relaxed)
+    };
     let base = SCALE.base.load(Ordering::Relaxed) + scaled(passed, old);
     SCALE.sequence.fetch_add(1, Ordering::Relaxed);
     fence(Ordering::Release);
@@ -231,7 +245,9 @@ fn arm(alarm: &Alarm) {
         BY_DEADLINE => {
             let factor = SCALE.factor.load(Ordering::Relaxed).max(1);
             let stamps = (u128::from(left) << 32) / u128::from(factor) + 1;
-            let stamps = u64::try_from(stamps).unwrap_or(u64::MAX / 2).min(u64::MAX / 2);
+            let stamps = u64::try_from(stamps)
+                .unwrap_or(u64::MAX / 2)
+                .min(u64::MAX / 2);
             apic::set_deadline(rdtsc().wrapping_add(stamps));
         }
         BY_COUNT => {

@@ -71,7 +71,9 @@ impl<'a> Gather<'a> {
             if self.root.is_active() {
                 match self.pages.get(..self.page_count) {
                     // SAFETY: the first `page_count` are set.
-                    Some(pages) => pages.iter().for_each(|page| invlpg(unsafe { page.assume_init() })),
+                    Some(pages) => pages
+                        .iter()
+                        .for_each(|page| invlpg(unsafe { page.assume_init() })),
                     // SAFETY: the same tables again.
                     None => unsafe { write_cr3(read_cr3()) },
                 }
@@ -113,5 +115,8 @@ pub fn forget_page(root: &Root, page: usize) {
 /// CPU running there are none; the interrupt that asks them belongs here.
 #[inline]
 pub fn forget_elsewhere(_root: &Root) {
-    debug_assert!(super::cpu::count() == 1, "other CPUs must be asked to forget");
+    debug_assert!(
+        super::cpu::count() == 1,
+        "other CPUs must be asked to forget"
+    );
 }

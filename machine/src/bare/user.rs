@@ -173,7 +173,11 @@ impl UserContext {
             vector => Trap::Fault(Fault {
                 vector: vector as u8,
                 code: block.error.get(),
-                address: if vector as u8 == idt::PAGE_FAULT { read_cr2() } else { 0 },
+                address: if vector as u8 == idt::PAGE_FAULT {
+                    read_cr2()
+                } else {
+                    0
+                },
             }),
         }
     }

@@ -4,9 +4,9 @@
 //! thread goes to user mode on the same CPU. Each CPU knows the *owner* of what is loaded.
 
 use super::cpu::block;
-use super::features::features;
 use super::frame;
 use super::instructions::{read_cr0, read_cr4, write_cr0, write_cr4};
+use crate::features::features;
 use crate::memory::OutOfFrames;
 use crate::sync::Once;
 use crate::trap::Invalid;
@@ -117,7 +117,12 @@ fn mxcsr_mask() -> u32 {
     // SAFETY: the image is 512 bytes, aligned.
     unsafe { asm!("fxsave64 [{}]", in(reg) &mut image, options(nostack, preserves_flags)) };
     let at = MXCSR_MASK;
-    match u32::from_le_bytes([image.0[at], image.0[at + 1], image.0[at + 2], image.0[at + 3]]) {
+    match u32::from_le_bytes([
+        image.0[at],
+        image.0[at + 1],
+        image.0[at + 2],
+        image.0[at + 3],
+    ]) {
         0 => 0xffbf,
         mask => mask,
     }
@@ -220,7 +225,11 @@ impl VectorState {
     fn store(&mut self) {
         if self.is_loaded() {
             // Plain XSAVE: the image may be looked at, so all of it must be written.
-            let way = if format().way == Way::Fxsave { Way::Fxsave } else { Way::Xsave };
+            let way = if format().way == Way::Fxsave {
+                Way::Fxsave
+            } else {
+                Way::Xsave
+            };
             // SAFETY: this image, and the registers are its own.
             unsafe { save(self.address(), way) };
         }
@@ -232,7 +241,13 @@ impl VectorState {
         let start = into.len();
         into.extend_from_slice(self.bytes());
         let image = &mut into[start..];
-        let Format { way: Way::Xsave | Way::Xsaveopt, components, extended, .. } = format() else {
+        let Format {
+            way: Way::Xsave | Way::Xsaveopt,
+            components,
+            extended,
+            ..
+        } = format()
+        else {
             return;
         };
         let present = u64_at(image, LEGACY);
@@ -283,7 +298,10 @@ impl VectorState {
 }
 
 fn u64_at(image: &[u8], at: usize) -> u64 {
-    image[at..at + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    image[at..at + 8]
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 impl Drop for VectorState {

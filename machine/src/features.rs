@@ -1,6 +1,5 @@
-//! What this processor can do, asked once at boot.
+//! What this processor can do, asked once. Both back ends ask the real one.
 
-use super::instructions::{read_cr0, read_cr4, write_cr0, write_cr4};
 use crate::sync::Once;
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 
@@ -49,8 +48,17 @@ fn detect() -> Features {
     let bit = |register: u32, bit: u32| register >> bit & 1 != 0;
     let basic = __cpuid(0).eax;
     let one = __cpuid(1);
-    let none = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
-    let seven = if basic >= 7 { __cpuid_count(7, 0) } else { none };
+    let none = CpuidResult {
+        eax: 0,
+        ebx: 0,
+        ecx: 0,
+        edx: 0,
+    };
+    let seven = if basic >= 7 {
+        __cpuid_count(7, 0)
+    } else {
+        none
+    };
     let extended = __cpuid(0x8000_0000).eax;
     let extended1 = if extended >= 0x8000_0001 {
         __cpuid(0x8000_0001).edx
@@ -66,7 +74,12 @@ fn detect() -> Features {
     let hypervisor = bit(one.ecx, 31);
     let emulated = hypervisor && {
         let leaf = __cpuid(0x4000_0000);
-        [leaf.ebx, leaf.ecx, leaf.edx] == [u32::from_le_bytes(*b"TCGT"), u32::from_le_bytes(*b"CGTC"), u32::from_le_bytes(*b"GTCG")]
+        [leaf.ebx, leaf.ecx, leaf.edx]
+            == [
+                u32::from_le_bytes(*b"TCGT"),
+                u32::from_le_bytes(*b"CGTC"),
+                u32::from_le_bytes(*b"GTCG"),
+            ]
     };
     Features {
         apic: bit(one.edx, 9),
@@ -114,28 +127,6 @@ fn tsc_hertz(basic: u32, hypervisor: bool) -> Option<u64> {
         }
     }
     None
-}
-
-/// Turns on the protections of this CPU: write protection in ring 0, global pages, no execution
-/// and no access of user pages by the kernel, no descriptor table reads by users.
-pub(super) fn protect() {
-    let features = features();
-    let mut cr4 = read_cr4();
-    for (has, bit) in [
-        (features.global_pages, 7),
-        (features.umip, 11),
-        (features.smep, 20),
-        (features.smap, 21),
-    ] {
-        cr4 |= u64::from(has) << bit;
-    }
-    // SAFETY: the processor has each of these features, and no kernel page is a user page. CR0.WP
-    // is set since entry; it is set again for other CPUs.
-    unsafe {
-        write_cr4(cr4);
-        write_cr0(read_cr0() | 1 << 16);
-    }
-    super::cpu::block().smap.set(u32::from(features.smap));
 }
 
 /// The processor's name for itself; empty when it has none.
