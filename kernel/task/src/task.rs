@@ -12,7 +12,7 @@ use alloc::task::Wake;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI8, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use machine::sync::Spin;
 
@@ -31,6 +31,8 @@ pub struct Task {
     /// Nanoseconds; written by the CPU that polls it.
     polled: AtomicU64,
     user: AtomicU64,
+    tag: AtomicU64,
+    nice: AtomicI8,
     me: Weak<Task>,
     name: Name,
 }
@@ -62,6 +64,8 @@ impl Task {
             left: AtomicI64::new(0),
             polled: AtomicU64::new(0),
             user: AtomicU64::new(0),
+            tag: AtomicU64::new(0),
+            nice: AtomicI8::new(0),
             me: me.clone(),
             name: Name::new(name),
         });
@@ -140,7 +144,28 @@ impl Task {
 
     /// Sets the weight that belongs to a niceness of −20 (much) to 19 (little).
     pub fn set_nice(&self, nice: i8) {
+        self.nice.store(nice, Ordering::Relaxed);
         self.set_weight(weight_of_nice(nice));
+    }
+
+    /// The niceness that was set last.
+    pub fn nice(&self) -> i8 {
+        self.nice.load(Ordering::Relaxed)
+    }
+
+    /// A number that means something to whoever spawned it (the process it belongs to); 0 at first.
+    pub fn tag(&self) -> u64 {
+        self.tag.load(Ordering::Relaxed)
+    }
+
+    /// Sets that number.
+    pub fn set_tag(&self, tag: u64) {
+        self.tag.store(tag, Ordering::Relaxed);
+    }
+
+    /// Whether it has something to do: it runs, or waits for a CPU.
+    pub fn is_runnable(&self) -> bool {
+        !matches!(self.state(), State::Idle | State::Done)
     }
 
     /// Nanoseconds of CPU time: how long it was polled, user mode included. If it is the current task, up to now.
