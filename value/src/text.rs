@@ -11,6 +11,13 @@ use core::fmt::{self, Write};
 #[derive(Clone, Copy, Debug)]
 pub struct Pretty<'a>(pub Document<'a>);
 
+impl<'a> Document<'a> {
+    /// The document over several lines when it is printed.
+    pub fn pretty(&self) -> Pretty<'a> {
+        Pretty(*self)
+    }
+}
+
 impl fmt::Display for Pretty<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         document(f, self.0, Some(0))

@@ -111,8 +111,8 @@ macro_rules! print {
 #[macro_export]
 macro_rules! println {
     () => { $crate::io::print(::core::format_args!("\n")) };
-    ($text:literal $($argument:tt)*) => {
-        $crate::io::print(::core::format_args!(::core::concat!($text, "\n") $($argument)*))
+    ($($argument:tt)*) => {
+        $crate::io::print(::core::format_args!("{}\n", ::core::format_args!($($argument)*)))
     };
 }
 
@@ -120,7 +120,7 @@ macro_rules! println {
 #[macro_export]
 macro_rules! eprintln {
     () => { $crate::io::error(::core::format_args!("\n")) };
-    ($text:literal $($argument:tt)*) => {
-        $crate::io::error(::core::format_args!(::core::concat!($text, "\n") $($argument)*))
+    ($($argument:tt)*) => {
+        $crate::io::error(::core::format_args!("{}\n", ::core::format_args!($($argument)*)))
     };
 }
