@@ -67,7 +67,7 @@ impl Tmpfs {
 }
 
 impl FileSystem for Tmpfs {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.name
     }
 

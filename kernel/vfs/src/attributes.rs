@@ -118,7 +118,11 @@ impl Location {
 
 /// A size that a file can have; `TooLarge` otherwise.
 pub(crate) fn checked_size(size: u64) -> Result<u64, Error> {
-    if size > SIZE_MAX { Err(Error::TooLarge) } else { Ok(size) }
+    if size > SIZE_MAX {
+        Err(Error::TooLarge)
+    } else {
+        Ok(size)
+    }
 }
 
 /// The mode after somebody changed the content or the owner: no set-uid bit, and no set-gid bit where that means

@@ -122,7 +122,10 @@ mod tests {
     #[test]
     fn the_owner_of_the_tree_is_not_stopped() {
         let root = Credentials::root();
-        assert!(root.check(file(0), Access::READ | Access::WRITE, false).is_ok());
+        assert!(
+            root.check(file(0), Access::READ | Access::WRITE, false)
+                .is_ok()
+        );
         assert!(root.check(file(0), Access::EXECUTE, true).is_ok());
         assert!(root.check(file(0o644), Access::EXECUTE, false).is_err());
         assert!(root.check(file(0o001), Access::EXECUTE, false).is_ok());

@@ -112,8 +112,8 @@ impl Drop for Dentry {
     fn drop(&mut self) {
         let mut next = self.place.get_mut().parent.take();
         while let Some(parent) = next {
-            next = Arc::into_inner(parent)
-                .and_then(|mut parent| parent.place.get_mut().parent.take());
+            next =
+                Arc::into_inner(parent).and_then(|mut parent| parent.place.get_mut().parent.take());
         }
     }
 }

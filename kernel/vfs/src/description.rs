@@ -272,7 +272,11 @@ impl Description {
     /// listing is over).
     pub fn list(&self, visit: &mut dyn FnMut(&Entry<'_>) -> bool) -> Result<bool, Error> {
         let Some(location) = self.location().filter(|_| !self.path_only) else {
-            return Err(if self.path_only { Error::BadHandle } else { Error::NotDirectory });
+            return Err(if self.path_only {
+                Error::BadHandle
+            } else {
+                Error::NotDirectory
+            });
         };
         let inode = location.inode();
         if self.kind != FileKind::Directory {
@@ -287,7 +291,11 @@ impl Description {
             if *position != place as u64 {
                 continue;
             }
-            let above = if place == 1 { location.dentry.parent() } else { None };
+            let above = if place == 1 {
+                location.dentry.parent()
+            } else {
+                None
+            };
             let number = above.map_or(inode.number(), |above| above.inode().number());
             shown = true;
             let taken = visit(&Entry {
@@ -318,7 +326,10 @@ impl Description {
             Error::BadHandle if !self.path_only => Error::Invalid,
             other => other,
         })?;
-        let inode = self.inode().filter(|_| self.kind == FileKind::File).ok_or(Error::Invalid)?;
+        let inode = self
+            .inode()
+            .filter(|_| self.kind == FileKind::File)
+            .ok_or(Error::Invalid)?;
         self.strip(inode);
         inode.change(&Change {
             size: Some(checked_size(size)?),
@@ -364,7 +375,11 @@ impl Description {
 
     #[inline]
     fn check_readable(&self) -> Result<(), Error> {
-        if self.access.contains(Access::READ) { Ok(()) } else { Err(Error::BadHandle) }
+        if self.access.contains(Access::READ) {
+            Ok(())
+        } else {
+            Err(Error::BadHandle)
+        }
     }
 
     #[inline]

@@ -78,6 +78,11 @@ pub trait File: Any + Send + Sync {
         None
     }
 
+    /// How long a read waits for its first byte before it ends with none, in nanoseconds. `None`: as long as it takes.
+    fn read_timeout(&self) -> Option<u64> {
+        None
+    }
+
     /// While opening is not complete (a named pipe without its other side): where to wait until this is `None`.
     fn opening(&self) -> Option<&WaitQueue> {
         None

@@ -177,11 +177,7 @@ pub trait Inode: Any + Send + Sync {
     ///
     /// An entry that is there during the whole listing is shown exactly once, whatever happens around it. `visit`
     /// must not call back into the directory.
-    fn list(
-        &self,
-        cookie: u64,
-        visit: &mut dyn FnMut(&Entry<'_>) -> bool,
-    ) -> Result<u64, Error> {
+    fn list(&self, cookie: u64, visit: &mut dyn FnMut(&Entry<'_>) -> bool) -> Result<u64, Error> {
         let _ = (cookie, visit);
         Err(Error::NotDirectory)
     }

@@ -153,7 +153,8 @@ impl View<'_> {
             return Err(Error::NotFound);
         }
         let wanted = Access::WRITE | Access::EXECUTE;
-        self.credentials.check(directory.inode().permissions(), wanted, true)
+        self.credentials
+            .check(directory.inode().permissions(), wanted, true)
     }
 }
 
@@ -179,7 +180,10 @@ fn remember(
     let name: Arc<[u8]> = Arc::from(name);
     let dentry = Dentry::below(directory.clone(), name.clone(), inode);
     if directory.inode().remembers_names() {
-        mount.volume().names.set(directory, &name, Some(dentry.clone()));
+        mount
+            .volume()
+            .names
+            .set(directory, &name, Some(dentry.clone()));
     }
     dentry
 }

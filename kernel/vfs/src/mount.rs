@@ -61,11 +61,7 @@ impl Mount {
     }
 
     /// Starts a tree with the root of `volume`. Device nodes lead to `devices`, or nowhere.
-    pub fn tree(
-        volume: Arc<Volume>,
-        flags: MountFlags,
-        devices: Option<Arc<Devices>>,
-    ) -> Location {
+    pub fn tree(volume: Arc<Volume>, flags: MountFlags, devices: Option<Arc<Devices>>) -> Location {
         let root = volume.root().clone();
         Location {
             dentry: root.clone(),
@@ -130,7 +126,6 @@ impl Mount {
         Arc::ptr_eq(&self.root, dentry)
     }
 
-
     /// The mount that covers `dentry` here.
     pub(crate) fn child_on(&self, dentry: &Arc<Dentry>) -> Option<Arc<Mount>> {
         let children = self.children.lock();
@@ -146,7 +141,9 @@ impl Mount {
             dentry.discount_mount();
             if let Some(parent) = parent.upgrade() {
                 let mut children = parent.children.lock();
-                let place = children.iter().position(|(_, mount)| Arc::ptr_eq(mount, self));
+                let place = children
+                    .iter()
+                    .position(|(_, mount)| Arc::ptr_eq(mount, self));
                 let removed = place.map(|place| children.remove(place));
                 drop(children);
                 drop(removed);
@@ -284,7 +281,10 @@ impl Location {
             return Err(Error::Busy);
         }
         let mut children = here.mount.children.lock();
-        if children.iter().any(|(place, _)| Arc::ptr_eq(place, &here.dentry)) {
+        if children
+            .iter()
+            .any(|(place, _)| Arc::ptr_eq(place, &here.dentry))
+        {
             return Err(Error::Busy);
         }
         here.dentry.count_mount();

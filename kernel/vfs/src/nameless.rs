@@ -28,7 +28,7 @@ pub fn place(inode: Arc<dyn Inode>, title: &str) -> Location {
 struct Nameless;
 
 impl FileSystem for Nameless {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "anon_inodefs"
     }
 

@@ -94,7 +94,10 @@ impl Names {
     pub fn get(&self, directory: &Arc<Dentry>, name: &[u8]) -> Known {
         let hash = self.hash(directory, name);
         let mut shard = self.shard(hash).lock();
-        match shard.names.find_mut(hash, |known| known.is(hash, directory, name)) {
+        match shard
+            .names
+            .find_mut(hash, |known| known.is(hash, directory, name))
+        {
             Some(known) => {
                 known.referenced = true;
                 match &known.dentry {
@@ -194,7 +197,10 @@ impl Names {
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().names.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().names.len())
+            .sum()
     }
 }
 

@@ -4,8 +4,8 @@
 //! file that is not there happens in between, under the gate of its directory. Rules: open(2).
 
 use crate::credentials::Access;
-use crate::description::Description;
 use crate::dentry::Dentry;
+use crate::description::Description;
 use crate::device::DeviceKind;
 use crate::file::{File, OpenFlags, OpenRequest};
 use crate::inode::NewKind;
@@ -83,7 +83,11 @@ impl View<'_> {
     ) -> Result<(Arc<Dentry>, bool), Error> {
         let exclusive = request.flags.contains(OpenFlags::EXCLUSIVE);
         let found = |child| {
-            if exclusive { Err(Error::Exists) } else { Ok((child, false)) }
+            if exclusive {
+                Err(Error::Exists)
+            } else {
+                Ok((child, false))
+            }
         };
         // The usual case, without the gate.
         if let Some(child) = walk.child()? {
@@ -138,7 +142,12 @@ impl View<'_> {
             return Err(Error::NotDirectory);
         }
         if flags.contains(OpenFlags::PATH_ONLY) {
-            return Ok(Description::at(Arc::new(PathOnly), location, request, self.credentials));
+            return Ok(Description::at(
+                Arc::new(PathOnly),
+                location,
+                request,
+                self.credentials,
+            ));
         }
         let cuts = flags.contains(OpenFlags::TRUNCATE);
         match kind {
@@ -151,7 +160,12 @@ impl View<'_> {
         }
         if !made {
             let wanted = if cuts { access | Access::WRITE } else { access };
-            check_access(self.credentials, location.mount.flags(), location.inode(), wanted)?;
+            check_access(
+                self.credentials,
+                location.mount.flags(),
+                location.inode(),
+                wanted,
+            )?;
         }
         let no_access_time = flags.contains(OpenFlags::NO_ACCESS_TIME);
         if no_access_time && !self.credentials.owns(location.inode().permissions().uid) {
@@ -209,12 +223,7 @@ impl File for PathOnly {
         Err(Error::BadHandle)
     }
 
-    fn try_write(
-        &self,
-        _: u64,
-        _: &mut dyn Source,
-        _: bool,
-    ) -> Result<(usize, u64), Error> {
+    fn try_write(&self, _: u64, _: &mut dyn Source, _: bool) -> Result<(usize, u64), Error> {
         Err(Error::BadHandle)
     }
 }

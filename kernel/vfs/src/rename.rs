@@ -93,7 +93,11 @@ impl View<'_> {
             return Err(Error::Invalid);
         }
         if there.as_ref().is_some_and(|there| is_above(there, source)) {
-            return Err(if exchange { Error::Invalid } else { Error::NotEmpty });
+            return Err(if exchange {
+                Error::Invalid
+            } else {
+                Error::NotEmpty
+            });
         }
         if let Some(there) = &there
             && Arc::ptr_eq(moved.inode(), there.inode())
@@ -115,7 +119,10 @@ impl View<'_> {
         }
         if !Arc::ptr_eq(source, target) {
             // A directory that gets another parent is itself changed.
-            for changed in [Some(&moved), there.as_ref().filter(|_| exchange)].into_iter().flatten() {
+            for changed in [Some(&moved), there.as_ref().filter(|_| exchange)]
+                .into_iter()
+                .flatten()
+            {
                 if is_directory(changed) {
                     let permissions = changed.inode().permissions();
                     self.credentials.check(permissions, Access::WRITE, true)?;
@@ -123,12 +130,17 @@ impl View<'_> {
             }
         }
         let target_inode = &**target.inode();
-        source.inode().rename(from.name(), target_inode, to.name(), flags, now)?;
+        source
+            .inode()
+            .rename(from.name(), target_inode, to.name(), flags, now)?;
 
         let names = &mount.volume().names;
         let old_name: Arc<[u8]> = Arc::from(from.name());
         let new_name: Arc<[u8]> = Arc::from(to.name());
-        let known = (names.remove(source, &old_name), names.remove(target, &new_name));
+        let known = (
+            names.remove(source, &old_name),
+            names.remove(target, &new_name),
+        );
         moved.relocate(target.clone(), new_name.clone());
         names.set(target, &new_name, Some(moved));
         drop(known);

@@ -40,7 +40,12 @@ impl<'a> View<'a> {
     /// Whether the caller may do all of `wanted` with what the path names. Nothing wanted: it is there.
     pub fn check(&self, path: &[u8], wanted: Access, follow: bool) -> Result<(), Error> {
         let found = self.find(path, follow)?;
-        check_access(self.credentials, found.mount().flags(), found.directory().inode(), wanted)
+        check_access(
+            self.credentials,
+            found.mount().flags(),
+            found.directory().inode(),
+            wanted,
+        )
     }
 
     /// The path that a symbolic link stands for. `Invalid` if it is none.
@@ -84,7 +89,10 @@ pub(crate) fn check_access(
     }
     let kind = inode.kind();
     // Devices, pipes and sockets are no part of the storage that a read-only mount protects.
-    let stored = matches!(kind, FileKind::File | FileKind::Directory | FileKind::Symlink);
+    let stored = matches!(
+        kind,
+        FileKind::File | FileKind::Directory | FileKind::Symlink
+    );
     if stored && wanted.contains(Access::WRITE) && mount.contains(MountFlags::READ_ONLY) {
         return Err(Error::ReadOnly);
     }

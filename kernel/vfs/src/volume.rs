@@ -34,7 +34,7 @@ pub struct Statistics {
 /// A file system instance.
 pub trait FileSystem: Send + Sync {
     /// The name of its type, as in `mount -t`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Its root directory; always the same.
     fn root(&self) -> Arc<dyn Inode>;

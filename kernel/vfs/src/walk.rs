@@ -201,7 +201,11 @@ impl<'a> Walker<'a> {
             return Err(Error::NameTooLong);
         }
         let more = !self.nothing_more();
-        if self.frames.last().is_some_and(|frame| frame.at == frame.path.len()) {
+        if self
+            .frames
+            .last()
+            .is_some_and(|frame| frame.at == frame.path.len())
+        {
             self.frames.pop();
         }
         self.frames.push(Frame { path, at: 0, more });

@@ -27,7 +27,11 @@ pub fn unpack(archive: &'static [u8], root: &Location) -> Result<usize, BadArchi
     let mut shared: BTreeMap<_, &'static [u8]> = BTreeMap::new();
     for entry in Reader::new(archive) {
         let entry = entry?;
-        if entry.name.split(|&byte| byte == b'/').any(|name| name == b"..") {
+        if entry
+            .name
+            .split(|&byte| byte == b'/')
+            .any(|name| name == b"..")
+        {
             return Err(BadArchive {
                 offset: entry.offset,
                 problem: Problem::Escapes,
@@ -144,7 +148,12 @@ impl Unpacking<'_> {
 
     /// Makes the directories above `path` that are missing.
     fn make_parents(&self, path: &[u8], now: Time) -> Result<(), Error> {
-        for (end, _) in path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/') {
+        for (end, _) in path
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, byte)| **byte == b'/')
+        {
             match self.view.make_directory(&path[..end], 0o755, now) {
                 Ok(_) | Err(Error::Exists) => {}
                 Err(error) => return Err(error),
@@ -155,6 +164,9 @@ impl Unpacking<'_> {
 }
 
 fn without_slashes(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+    let end = path
+        .iter()
+        .rposition(|&byte| byte != b'/')
+        .map_or(0, |last| last + 1);
     &path[..end]
 }

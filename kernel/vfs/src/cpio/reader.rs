@@ -211,7 +211,9 @@ struct Header {
 impl Header {
     /// Takes exactly [`HEADER`] bytes apart.
     fn parse(bytes: &[u8]) -> Result<Header, Problem> {
-        let (magic, fields) = bytes.split_at_checked(MAGIC.len()).ok_or(Problem::CutShort)?;
+        let (magic, fields) = bytes
+            .split_at_checked(MAGIC.len())
+            .ok_or(Problem::CutShort)?;
         if magic != MAGIC && magic != MAGIC_SUM {
             return Err(Problem::NoHeader);
         }
@@ -219,7 +221,16 @@ impl Header {
         for (number, digits) in numbers.iter_mut().zip(fields.chunks(8)) {
             *number = hexadecimal(digits).ok_or(Problem::BadNumber)?;
         }
-        let [inode, mode, uid, gid, links, modified, file_size, numbers @ ..] = numbers;
+        let [
+            inode,
+            mode,
+            uid,
+            gid,
+            links,
+            modified,
+            file_size,
+            numbers @ ..,
+        ] = numbers;
         let [major, minor, device_major, device_minor, name_size, _sum] = numbers;
         Ok(Header {
             mode,

@@ -79,7 +79,9 @@ impl Bytes {
                 self.end = 0;
             }
             let step = (count - done).min(PAGE - self.end);
-            let Some(page) = self.pages.back_mut() else { break };
+            let Some(page) = self.pages.back_mut() else {
+                break;
+            };
             let got = source.take(&mut page[self.end..self.end + step]);
             self.end += got;
             done += got;
@@ -110,7 +112,11 @@ impl Bytes {
             if sink.room() == 0 {
                 break;
             }
-            let end = if self.pages.len() == 1 { self.end } else { PAGE };
+            let end = if self.pages.len() == 1 {
+                self.end
+            } else {
+                PAGE
+            };
             let step = end - self.start;
             let put = sink.put(&page[self.start..end]);
             self.start += put;
@@ -129,7 +135,9 @@ impl Bytes {
 
     /// Drops everything it holds.
     pub fn clear(&mut self) {
-        core::mem::take(&mut self.pages).into_iter().for_each(give_page);
+        core::mem::take(&mut self.pages)
+            .into_iter()
+            .for_each(give_page);
         (self.small_start, self.small_end) = (0, 0);
     }
 }
@@ -142,9 +150,7 @@ impl Drop for Bytes {
 
 fn take_page() -> Option<Box<[u8]>> {
     let pooled = POOL.lock().pop();
-    pooled.or_else(|| {
-        machine::frame::heap_room().then(|| vec![0; PAGE].into_boxed_slice())
-    })
+    pooled.or_else(|| machine::frame::heap_room().then(|| vec![0; PAGE].into_boxed_slice()))
 }
 
 fn give_page(page: Box<[u8]>) {

@@ -90,12 +90,7 @@ impl File for End {
         self.pipe.read(sink)
     }
 
-    fn try_write(
-        &self,
-        _: u64,
-        source: &mut dyn Source,
-        _: bool,
-    ) -> Result<(usize, u64), Error> {
+    fn try_write(&self, _: u64, source: &mut dyn Source, _: bool) -> Result<(usize, u64), Error> {
         if !self.access.contains(Access::WRITE) {
             return Err(Error::BadHandle);
         }

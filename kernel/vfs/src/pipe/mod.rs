@@ -19,6 +19,7 @@ pub use end::End;
 pub use fifo::Fifo;
 
 use crate::credentials::Access;
+use crate::description::Description;
 use crate::file::{File, OpenFlags, OpenRequest};
 use crate::inode::Inode;
 use crate::metadata::{Change, FileKind, Metadata, Permissions, Time};
@@ -64,6 +65,14 @@ struct State {
 }
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// A new pipe as two open file descriptions: the reading end and the writing end. Its inode belongs to uid 0.
+pub fn open(flags: OpenFlags, now: Time) -> Result<(Arc<Description>, Arc<Description>), Error> {
+    let (reader, writer, pipe) = Pipe::pair(0, 0, now)?;
+    let reader = Description::nameless(reader, Some(pipe.clone()), Access::READ, flags);
+    let writer = Description::nameless(writer, Some(pipe), Access::WRITE, flags);
+    Ok((reader, writer))
+}
 
 impl Pipe {
     /// A pipe with one end that reads and one that writes, and its inode. `NoMemory` if memory is short.
@@ -246,7 +255,11 @@ impl Inode for Pipe {
 
     fn open(self: Arc<Self>, request: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
         let waits = !request.flags.contains(OpenFlags::NON_BLOCKING);
-        let end = End::new(&self, request.access & (Access::READ | Access::WRITE), waits)?;
+        let end = End::new(
+            &self,
+            request.access & (Access::READ | Access::WRITE),
+            waits,
+        )?;
         Ok(end)
     }
 }
