@@ -1,3 +1,38 @@
-//! memory
+//! Memory: what programs see of it.
+//!
+//! - [`object`]: memory objects, the pages of files and of shared memory;
+//! - [`space`]: address spaces, what is where and how it changes:
+//!   [`mappings`] (the ordered map), [`fault`] (pages on demand, copy-on-write), [`fork`], [`remap`], [`heap`] (`brk`);
+//! - [`cursor`]: a user's buffer as a sink or source of bytes;
+//! - [`copy`]: values and strings to and from user memory.
+//!
+//! The one idea: an address space is a plain ordered map of promises ("here are zeros", "here is that file"), and the page
+//! table only caches them. Every page in it can be dropped and made again, but for private pages that were written.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod copy;
+mod cursor;
+mod fault;
+mod fork;
+mod heap;
+mod look;
+mod mappings;
+mod object;
+mod pages;
+mod remap;
+mod space;
+
+#[cfg(test)]
+mod model;
+
+pub use copy::{c_string, copy_in, copy_in_vec, copy_out, peek, read_user, write_user, zero_user};
+pub use cursor::{Segment, UserSink, UserSource};
+pub use fault::Need;
+pub use machine::paging::{Access, CopyFault, Root};
+pub use mappings::{Kind, MIN_ADDRESS, MMAP_BASE, MappingInfo, STACK_GUARD};
+pub use object::Object;
+pub use remap::Remap;
+pub use space::{Advice, Backing, Limits, MapRequest, Placement, Space};

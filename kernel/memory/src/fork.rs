@@ -1,0 +1,70 @@
+//! Forking an address space: the child sees what the parent saw, and pages are copied only when one of them writes.
+//!
+//! The one idea: page after page of the parent is shared into the child's page table, read-only in both if it is
+//! private. The next write fault sorts out who gets the copy.
+
+use crate::space::{Space, heap_room, rest_a_moment, step_end};
+use abi::Error;
+use alloc::sync::Arc;
+
+impl Space {
+    /// A copy of the space. Private pages are shared until somebody writes; shared mappings stay shared. Other threads of
+    /// the parent may change it meanwhile: the child then has the old or the new state of each part.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`]; the parent is as it was.
+    pub fn fork(&self) -> Result<Arc<Space>, Error> {
+        let (child, mut at) = self.begin_fork()?;
+        while self.fork_step(&child, &mut at)? {
+            machine::irq::window();
+        }
+        Ok(child)
+    }
+
+    /// As [`Space::fork`], letting other programs run between steps.
+    ///
+    /// # Errors
+    /// As [`Space::fork`].
+    pub async fn fork_yielding(&self) -> Result<Arc<Space>, Error> {
+        let (child, mut at) = self.begin_fork()?;
+        while self.fork_step(&child, &mut at)? {
+            rest_a_moment().await;
+        }
+        Ok(child)
+    }
+
+    fn begin_fork(&self) -> Result<(Arc<Space>, usize), Error> {
+        let child = Space::new()?;
+        let parent = self.lock();
+        let mut copy = child.lock();
+        copy.limits = parent.limits;
+        copy.heap = parent.heap.clone();
+        copy.mappings.set_base(parent.mappings.base());
+        drop((parent, copy));
+        Ok((child, 0))
+    }
+
+    /// Copies what is mapped from `at` on, up to a step; false when all is done. Parent before child is the order of the locks.
+    fn fork_step(&self, child: &Space, at: &mut usize) -> Result<bool, Error> {
+        let mut parent = self.lock();
+        let mut child = child.lock();
+        let parent = &mut *parent;
+        while let Some((start, mapping)) = parent.mappings.find_from(*at) {
+            heap_room()?;
+            let (from, mapping_end) = (start.max(*at), mapping.end);
+            let end = step_end(&parent.table, from, mapping.end);
+            let part = mapping.part(start, from..end);
+            let private = part.content.is_private();
+            parent
+                .table
+                .share_into(&mut child.table, from..end, private)
+                .map_err(|_| Error::NoMemory)?;
+            child.mappings.insert(from, part);
+            *at = end;
+            if end < mapping_end {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
