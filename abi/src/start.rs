@@ -25,7 +25,8 @@ pub mod field {
     pub const REGISTRIES: &str = "registries";
     /// String: the directory that relative paths of the `file:` registry start from.
     pub const DIRECTORY: &str = "directory";
-    /// Boolean, only in the parent's value: the child leads a process group of its own, so that a terminal can
-    /// interrupt it and its children together.
+    /// Only in the parent's value. `true`: the child leads a group of its own, which a terminal can interrupt as a
+    /// whole; a 32-bit integer: it joins the group that the process with this number leads. Without it, the child is
+    /// in its parent's group.
     pub const GROUP: &str = "group";
 }

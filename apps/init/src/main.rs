@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 use helve::console::{Console, Mode};
+use helve::process::Group;
 use helve::{Command, Error, Handle, OpenFlags, Rights, environment, io, registry, time};
 
 helve::program!(init);
@@ -72,7 +73,7 @@ fn shell(console: &Handle) -> Result<helve::Status, Error> {
         .give("in", console)
         .give("out", console)
         .give("err", console)
-        .group(true);
+        .group(Group::Own);
     let shell = command.start()?;
     if let Ok(terminal) = Console::of(console) {
         let _ = terminal.set_foreground(shell.id());

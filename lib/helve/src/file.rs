@@ -118,7 +118,8 @@ impl Metadata {
             .string("kind")
             .and_then(Kind::from_name)
             .ok_or(Error::BadValue)?;
-        let number = |key| document.unsigned(key).unwrap_or(0);
+        let about = document.document("object").unwrap_or(Document::EMPTY);
+        let number = |key| about.unsigned(key).unwrap_or(0);
         Ok(Metadata {
             kind,
             size: number("size"),
@@ -127,7 +128,7 @@ impl Metadata {
             owner: number("owner") as u32,
             group: number("group") as u32,
             modified: number("modified"),
-            target: document.string("target").map(String::from),
+            target: about.string("target").map(String::from),
         })
     }
 }

@@ -61,12 +61,12 @@ impl Handle {
     /// # Errors
     /// Only when the kernel cannot answer.
     pub fn rights(&self) -> Result<Rights, Error> {
-        let bits = self
-            .inspect()?
-            .as_document()
-            .int("rights")
-            .ok_or(Error::BadValue)?;
-        Ok(Rights::from_bits_truncate(bits as u32))
+        let about = self.inspect()?;
+        let names = about.as_document().array("rights").ok_or(Error::BadValue)?;
+        Ok(names
+            .iter()
+            .filter_map(|name| Rights::from_name(name.as_str()?))
+            .collect())
     }
 
     /// What the object says about itself.

@@ -22,11 +22,16 @@ pub fn yield_now() {
 
 /// The number of this process.
 pub fn id() -> u32 {
-    let inspected = environment::handle("process").and_then(|handle| handle.inspect());
-    inspected
+    environment::handle("process").map_or(0, |handle| number_of(&handle))
+}
+
+/// The number of the process behind a handle; 0 when it does not tell.
+fn number_of(handle: &Handle) -> u32 {
+    let about = handle.inspect();
+    let id = about
         .ok()
-        .and_then(|about| about.as_document().int("id"))
-        .unwrap_or(0) as u32
+        .and_then(|about| about.as_document().document("object")?.int("id"));
+    id.and_then(|id| u32::try_from(id).ok()).unwrap_or(0)
 }
 
 /// How a process ended.
@@ -66,7 +71,19 @@ pub struct Command {
     environment: Option<Vec<(String, String)>>,
     given: Vec<(String, Number)>,
     registries: Option<Vec<(String, Number)>>,
-    group: bool,
+    group: Group,
+}
+
+/// Which group a new process belongs to: the processes that a terminal interrupts together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Group {
+    /// That of its parent.
+    #[default]
+    Parent,
+    /// One of its own.
+    Own,
+    /// The one that this process leads.
+    Of(u32),
 }
 
 impl Command {
@@ -78,7 +95,7 @@ impl Command {
             environment: None,
             given: Vec::new(),
             registries: None,
-            group: false,
+            group: Group::Parent,
         }
     }
 
@@ -134,8 +151,8 @@ impl Command {
         self
     }
 
-    /// Makes the program the leader of a process group, so that a terminal can interrupt it and its children.
-    pub fn group(&mut self, group: bool) -> &mut Command {
+    /// Says which group the program belongs to.
+    pub fn group(&mut self, group: Group) -> &mut Command {
         self.group = group;
         self
     }
@@ -148,12 +165,7 @@ impl Command {
     pub fn start(&self) -> Result<Child, Error> {
         let program = File::program(&self.program)?;
         let handle = registry::get("process")?.open("new", Rights::all(), OpenFlags::CREATE)?;
-        let id = handle
-            .inspect()?
-            .as_document()
-            .int("id")
-            .and_then(|id| u32::try_from(id).ok())
-            .unwrap_or(0);
+        let id = number_of(&handle);
         let plan = self.plan()?;
         sys::start(
             handle.number(),
@@ -203,7 +215,15 @@ impl Command {
                 });
             }
             builder.put(field::DIRECTORY, &environment::current_directory());
-            builder.put(field::GROUP, self.group);
+            match self.group {
+                Group::Parent => {}
+                Group::Own => {
+                    builder.put(field::GROUP, true);
+                }
+                Group::Of(leader) => {
+                    builder.put(field::GROUP, leader as i32);
+                }
+            }
         })?;
         Ok(plan)
     }
