@@ -5,6 +5,7 @@
 
 use crate::space::{Patience, Space};
 use abi::Error;
+use machine::frame::Frame;
 use machine::paging::{CopyFault, Root};
 use object::{Sink, Source};
 
@@ -131,6 +132,12 @@ impl Sink for UserSink<'_> {
         self.0
             .advance(count, |root, address, _, step| root.zero_out(address, step))
     }
+
+    fn put_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> usize {
+        self.0.advance(len, |root, address, done, step| {
+            root.copy_out_frame(address, frame, offset + done, step)
+        })
+    }
 }
 
 impl Source for UserSource<'_> {
@@ -142,5 +149,11 @@ impl Source for UserSource<'_> {
 
     fn left(&self) -> usize {
         self.0.room()
+    }
+
+    fn take_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> usize {
+        self.0.advance(len, |root, address, done, step| {
+            root.copy_in_frame(address, frame, offset + done, step)
+        })
     }
 }

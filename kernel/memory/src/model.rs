@@ -435,7 +435,7 @@ impl World {
                         if short != Some(0) {
                             let end = old.start + new_pages;
                             model.0.retain(|page, _| {
-                                !target.contains(page) && !(old.contains(page) && *page >= end)
+                                !(target.contains(page) || old.contains(page) && *page >= end)
                             });
                         }
                     }

@@ -175,7 +175,7 @@ impl Object {
                 (self.content(&state, index), wanted)
             };
             let accepted = match content {
-                Content::Frame(frame) => put_frame(sink, &frame, start, wanted),
+                Content::Frame(frame) => sink.put_frame(&frame, start, wanted),
                 Content::Origin(bytes) => put_bytes(sink, bytes, start, wanted),
             };
             done += accepted;
@@ -245,7 +245,7 @@ impl Object {
             }
         };
         let given = match present {
-            Some(frame) => take_frame(source, &frame, start, wanted),
+            Some(frame) => source.take_frame(&frame, start, wanted),
             None => return self.write_new_page(index, source),
         };
         if given > 0 {
@@ -258,7 +258,7 @@ impl Object {
     /// Writes a whole page that had no frame: nothing is filled only to be overwritten.
     fn write_new_page(&self, index: u64, source: &mut dyn Source) -> Result<usize, Error> {
         let frame = Frame::dirty().map_err(|_| Error::NoMemory)?;
-        let given = take_frame(source, &frame, 0, PAGE);
+        let given = source.take_frame(&frame, 0, PAGE);
         if given == 0 {
             return Ok(0);
         }
@@ -360,39 +360,6 @@ fn put_bytes(sink: &mut dyn Sink, bytes: &[u8], start: usize, wanted: usize) -> 
         accepted += sink.fill_zero(wanted - accepted);
     }
     accepted
-}
-
-/// Bytes on the stack between a frame and a sink or source.
-const BOUNCE: usize = 512;
-
-fn put_frame(sink: &mut dyn Sink, frame: &Frame, start: usize, wanted: usize) -> usize {
-    let mut bounce = [0; BOUNCE];
-    let mut done = 0;
-    while done < wanted {
-        let part = &mut bounce[..(wanted - done).min(BOUNCE)];
-        frame.read(start + done, part);
-        let accepted = sink.put(part);
-        done += accepted;
-        if accepted < part.len() {
-            break;
-        }
-    }
-    done
-}
-
-fn take_frame(source: &mut dyn Source, frame: &Frame, start: usize, wanted: usize) -> usize {
-    let mut bounce = [0; BOUNCE];
-    let mut done = 0;
-    while done < wanted {
-        let part = &mut bounce[..(wanted - done).min(BOUNCE)];
-        let given = source.take(part);
-        frame.write(start + done, &part[..given]);
-        done += given;
-        if given < part.len() {
-            break;
-        }
-    }
-    done
 }
 
 #[cfg(test)]
