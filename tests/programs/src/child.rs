@@ -2,6 +2,7 @@
 //! test with its own words, through the page that harness and children share.
 
 use crate::memory::Shared;
+use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -119,6 +120,84 @@ pub fn dies_of(signal: i32, life: impl FnOnce()) {
         status == Status::Killed(signal),
         "the child ended with {status:?}, not by signal {signal}"
     );
+}
+
+/// Runs the closure in a child whose standard output is collected.
+pub fn output(life: impl FnOnce() -> i32) -> (Status, String) {
+    use crate::raw::short;
+    let (reader, writer) = short::pipe();
+    let child = fork(|| {
+        ok!(SYS_dup2, writer, 1);
+        short::close(reader);
+        short::close(writer);
+        life()
+    });
+    short::close(writer);
+    let mut bytes = Vec::new();
+    loop {
+        let part = short::read(reader, 4096);
+        if part.is_empty() {
+            break;
+        }
+        bytes.extend(part);
+    }
+    short::close(reader);
+    (child.wait(), String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A list of C strings with the final null, as `execve` takes it.
+#[derive(Debug)]
+pub struct Strings {
+    _owned: Vec<CString>,
+    pointers: Vec<*const u8>,
+}
+
+impl Strings {
+    pub fn new<S: AsRef<[u8]>>(list: &[S]) -> Strings {
+        let owned: Vec<CString> = list
+            .iter()
+            .map(|s| CString::new(s.as_ref()).expect("no zero inside"))
+            .collect();
+        let pointers = owned
+            .iter()
+            .map(|s| s.as_ptr().cast())
+            .chain([std::ptr::null()])
+            .collect();
+        Strings {
+            _owned: owned,
+            pointers,
+        }
+    }
+    pub fn as_ptr(&self) -> *const *const u8 {
+        self.pointers.as_ptr()
+    }
+}
+
+/// The running program's path, for `execve`.
+pub fn own_path() -> CString {
+    CString::new(
+        crate::harness::own_path()
+            .into_os_string()
+            .into_encoded_bytes(),
+    )
+    .expect("no zero inside")
+}
+
+/// Becomes this program's helper with these arguments and environment.
+pub fn exec_helper(arguments: &[&str], environment: &[&str]) -> i32 {
+    let argv: Vec<&str> = ["tests", "--helper"]
+        .iter()
+        .chain(arguments)
+        .copied()
+        .collect();
+    let (argv, envp) = (Strings::new(&argv), Strings::new(environment));
+    let _ = sys!(
+        SYS_execve,
+        own_path().as_c_str(),
+        argv.as_ptr(),
+        envp.as_ptr()
+    );
+    126
 }
 
 /// A one-shot gate between processes: whoever waits blocks until somebody opens it. It is a futex on a shared page.

@@ -1,0 +1,31 @@
+//! Processes and threads by direct calls: how they begin, become other programs, end, and are waited for.
+
+mod exec;
+mod fork;
+mod groups;
+mod identity;
+mod inheritance;
+mod limits;
+mod scripts;
+mod threads;
+mod wait;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    test_programs::harness::main(
+        &[
+            ("fork", fork::TESTS),
+            ("wait", wait::TESTS),
+            ("exec", exec::TESTS),
+            ("inheritance", inheritance::TESTS),
+            ("scripts", scripts::TESTS),
+            ("groups", groups::TESTS),
+            ("threads", threads::TESTS),
+            ("identity", identity::TESTS),
+            ("limits", limits::TESTS),
+        ],
+        exec::HELPERS,
+        60,
+    )
+}
