@@ -8,6 +8,7 @@ use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 pub struct Features {
     pub apic: bool,
     pub x2apic: bool,
+    pub machine_check: bool,
     pub tsc_deadline: bool,
     pub invariant_tsc: bool,
     pub nx: bool,
@@ -84,6 +85,7 @@ fn detect() -> Features {
     Features {
         apic: bit(one.edx, 9),
         x2apic: bit(one.ecx, 21),
+        machine_check: bit(one.edx, 7),
         tsc_deadline: bit(one.ecx, 24),
         invariant_tsc: extended >= 0x8000_0007 && bit(__cpuid(0x8000_0007).edx, 8),
         nx: bit(extended1, 20),

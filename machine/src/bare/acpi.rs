@@ -45,6 +45,8 @@ pub struct Acpi {
     /// PM1a and PM1b control ports (0: not there), and the sleep types that switch off.
     pub power_control: [u16; 2],
     pub power_off: Option<[u16; 2]>,
+    /// The sleep control register of machines without PM1 (ACPI 6.5, section 4.8.3.7).
+    pub sleep_control: Option<Register>,
     pub reset: Option<(Register, u8)>,
     /// PCI configuration space: physical address, first and last bus of segment 0.
     pub pci: Option<(u64, u8, u8)>,
@@ -127,6 +129,7 @@ fn parse(root: &'static [u8]) -> Option<Acpi> {
         }),
         power_control: [0; 2],
         power_off: None,
+        sleep_control: None,
         reset: None,
         pci: None,
     };
@@ -203,17 +206,9 @@ fn read_fadt(acpi: &mut Acpi, fadt: &[u8]) {
     const RESET_SUPPORTED: u32 = 1 << 10;
     acpi.power_control = [u32_at(fadt, 64) as u16, u32_at(fadt, 68) as u16];
     if u32_at(fadt, 112) & RESET_SUPPORTED != 0 && fadt.len() >= 129 {
-        let in_memory = fadt[116] == 0;
-        if fadt[116] <= 1 {
-            acpi.reset = Some((
-                Register {
-                    in_memory,
-                    address: u64_at(fadt, 120),
-                },
-                fadt[128],
-            ));
-        }
+        acpi.reset = register(fadt, 116).map(|register| (register, fadt[128]));
     }
+    acpi.sleep_control = register(fadt, 244);
     let wide = u64_at(fadt, 140) as usize;
     let dsdt = if wide != 0 {
         wide
@@ -221,6 +216,18 @@ fn read_fadt(acpi: &mut Acpi, fadt: &[u8]) {
         u32_at(fadt, 40) as usize
     };
     acpi.power_off = table(dsdt).and_then(sleep_types);
+}
+
+/// A generic address structure (ACPI 6.5, section 5.2.3.2); `None` when it is empty or of a kind
+/// that is not reached by a plain access.
+fn register(table: &[u8], at: usize) -> Option<Register> {
+    const MEMORY: u8 = 0;
+    const PORTS: u8 = 1;
+    let (space, address) = (*table.get(at)?, u64_at(table, at + 4));
+    (address != 0 && matches!(space, MEMORY | PORTS)).then_some(Register {
+        in_memory: space == MEMORY,
+        address,
+    })
 }
 
 /// Finds `Name (_S5_, Package { a, b, ... })` in the byte code without interpreting it: the way of

@@ -4,8 +4,7 @@
 //! frame back. Free single frames wait in a small stack of each CPU, everything else in the buddy
 //! allocator, so taking one is a load and a store.
 
-use super::cpu::PerCpu;
-use super::{boot, copy, layout};
+use super::{boot, copy, cpu, layout};
 use crate::buddy::{Buddy, Node};
 use crate::memory::PAGE;
 pub use crate::memory::{OutOfFrames, Stats};
@@ -13,9 +12,11 @@ use crate::sync::Spin;
 use core::cell::Cell;
 use core::num::NonZeroU32;
 use core::ops::Range;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 
 static BUDDY: Spin<Option<Buddy<'static>>> = Spin::new(None);
+/// How many frames it has, to be read without the lock.
+static BUDDY_FREE: AtomicUsize = AtomicUsize::new(0);
 /// One counter for each frame. For a page table it counts the entries in use.
 static COUNTS: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
 static FRAMES: AtomicUsize = AtomicUsize::new(0);
@@ -30,18 +31,49 @@ const CACHE: usize = 64;
 const BATCH: usize = 32;
 const BATCH_ORDER: usize = BATCH.trailing_zeros() as usize;
 
+/// One CPU's free frames. Only that CPU changes it; the counts may be read by all.
+#[repr(align(64))]
 struct Cache {
     free: [Cell<u32>; CACHE],
-    len: Cell<usize>,
+    len: AtomicUsize,
     /// Frames that became user frames here less those that ceased to be.
-    user: Cell<isize>,
+    user: AtomicIsize,
 }
 
-static CACHES: PerCpu<Cache> = PerCpu::new(|| Cache {
-    free: [const { Cell::new(0) }; CACHE],
-    len: Cell::new(0),
-    user: Cell::new(0),
-});
+// SAFETY: the cells are used by their own CPU alone, which is not interrupted in kernel code.
+unsafe impl Sync for Cache {}
+
+static CACHES: [Cache; cpu::MAX] = [const {
+    Cache {
+        free: [const { Cell::new(0) }; CACHE],
+        len: AtomicUsize::new(0),
+        user: AtomicIsize::new(0),
+    }
+}; cpu::MAX];
+
+impl Cache {
+    /// This CPU's.
+    #[inline(always)]
+    fn here() -> &'static Cache {
+        &CACHES[cpu::index() & (cpu::MAX - 1)]
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn set_len(&self, len: usize) {
+        self.len.store(len, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn count_user(&self, change: isize) {
+        let user = self.user.load(Ordering::Relaxed);
+        self.user.store(user + change, Ordering::Relaxed);
+    }
+}
 
 /// Gives all usable memory to the allocator, but what is reserved. Runs on the bootstrap tables,
 /// so the counters themselves must fit below 4 GiB.
@@ -81,6 +113,7 @@ pub(super) fn init() {
     }
     TOTAL.store(total, Ordering::Relaxed);
     RESERVE.store((total / 64).max(256), Ordering::Relaxed);
+    BUDDY_FREE.store(buddy.free_frames(), Ordering::Relaxed);
     *BUDDY.lock() = Some(buddy);
 }
 
@@ -137,30 +170,37 @@ fn place_books(frames: usize) -> Range<usize> {
 /// # Safety
 /// Nothing refers to these bytes any more.
 pub(super) unsafe fn release_boot_memory(physical: Range<usize>) {
-    if let Some(buddy) = BUDDY.lock().as_mut() {
+    with_buddy(|buddy| {
         buddy.add(physical.start / PAGE..physical.end / PAGE);
-    }
+        Some(())
+    });
 }
 
 /// How memory is used at this moment.
 pub fn stats() -> Stats {
     let total = TOTAL.load(Ordering::Relaxed);
-    let (cached, user) = CACHES.with(|cache| (cache.len.get(), cache.user.get()));
-    let free = BUDDY.lock().as_ref().map_or(0, Buddy::free_frames) + cached;
+    let free = free_frames();
+    let user: isize = CACHES
+        .iter()
+        .map(|cache| cache.user.load(Ordering::Relaxed))
+        .sum();
     let user = usize::try_from(user).unwrap_or(0);
     Stats {
         total,
         free,
-        kernel: total - free - user,
+        kernel: total.saturating_sub(free + user),
         user,
     }
 }
 
+fn free_frames() -> usize {
+    let cached: usize = CACHES[..cpu::count()].iter().map(Cache::len).sum();
+    BUDDY_FREE.load(Ordering::Relaxed) + cached
+}
+
 /// True while kernel objects may still be created: half of the kernel's reserve is still there.
 pub fn heap_room() -> bool {
-    let cached = CACHES.with(|cache| cache.len.get());
-    let reserve = RESERVE.load(Ordering::Relaxed);
-    cached + BUDDY.lock().as_ref().map_or(0, Buddy::free_frames) > reserve / 2
+    free_frames() > RESERVE.load(Ordering::Relaxed) / 2
 }
 
 /// For whom a frame is taken.
@@ -175,38 +215,34 @@ pub(super) enum Purpose {
 /// Takes one free frame; its contents are unspecified, its counter is 0.
 #[inline]
 pub(super) fn take(purpose: Purpose) -> Result<u32, OutOfFrames> {
-    CACHES.with(|cache| {
-        let len = cache.len.get();
-        if len == 0 {
-            return refill(cache, purpose);
+    let cache = Cache::here();
+    match cache.len().checked_sub(1) {
+        Some(len) => {
+            cache.set_len(len);
+            Ok(cache.free[len].get())
         }
-        cache.len.set(len - 1);
-        Ok(cache.free[len - 1].get())
-    })
+        None => refill(cache, purpose),
+    }
 }
 
 #[cold]
 fn refill(cache: &Cache, purpose: Purpose) -> Result<u32, OutOfFrames> {
-    let mut buddy = BUDDY.lock();
-    let buddy = buddy.as_mut().ok_or(OutOfFrames)?;
-    let reserve = RESERVE.load(Ordering::Relaxed);
-    if purpose == Purpose::User && buddy.free_frames() < reserve + BATCH {
-        return Err(OutOfFrames);
-    }
-    match buddy.allocate(BATCH_ORDER) {
-        Some(first) => {
-            // The lowest goes first, so that neighbours in time are neighbours in memory.
-            for index in 1..BATCH {
-                cache.free[BATCH - 1 - index].set((first + index) as u32);
-            }
-            cache.len.set(BATCH - 1);
-            Ok(first as u32)
+    with_buddy(|buddy| {
+        let reserve = RESERVE.load(Ordering::Relaxed);
+        if purpose == Purpose::User && buddy.free_frames() < reserve + BATCH {
+            return None;
         }
-        None => buddy
-            .allocate(0)
-            .map(|frame| frame as u32)
-            .ok_or(OutOfFrames),
-    }
+        let Some(first) = buddy.allocate(BATCH_ORDER) else {
+            return buddy.allocate(0).map(|frame| frame as u32);
+        };
+        // The lowest goes first, so that neighbours in time are neighbours in memory.
+        for index in 1..BATCH {
+            cache.free[BATCH - 1 - index].set((first + index) as u32);
+        }
+        cache.set_len(BATCH - 1);
+        Some(first as u32)
+    })
+    .ok_or(OutOfFrames)
 }
 
 /// Gives one frame back. Its counter must be 0.
@@ -216,57 +252,70 @@ pub(super) fn give(frame: u32) {
         count(frame).load(Ordering::Relaxed) == 0,
         "a frame in use is given back"
     );
-    CACHES.with(|cache| {
-        if cache.len.get() == CACHE {
-            drain(cache);
-        }
-        let len = cache.len.get();
-        if cfg!(debug_assertions) {
-            let twice = cache.free[..len].iter().any(|free| free.get() == frame);
-            assert!(!twice, "a frame is freed once");
-        }
-        cache.free[len].set(frame);
-        cache.len.set(len + 1);
-    });
+    let cache = Cache::here();
+    if cache.len() == CACHE {
+        drain(cache);
+    }
+    let len = cache.len();
+    if cfg!(debug_assertions) {
+        let twice = cache.free[..len].iter().any(|free| free.get() == frame);
+        assert!(!twice, "a frame is freed once");
+    }
+    cache.free[len].set(frame);
+    cache.set_len(len + 1);
 }
 
 /// Moves the frames that waited longest to the buddy allocator.
 #[cold]
 fn drain(cache: &Cache) {
-    if let Some(buddy) = BUDDY.lock().as_mut() {
+    with_buddy(|buddy| {
         for slot in &cache.free[..BATCH] {
             buddy.free(slot.get() as usize, 0);
         }
-    }
+        Some(())
+    });
     for index in BATCH..CACHE {
         cache.free[index - BATCH].set(cache.free[index].get());
     }
-    cache.len.set(CACHE - BATCH);
+    cache.set_len(CACHE - BATCH);
 }
 
-/// Takes `frames` frames in a row for the kernel and returns the first.
+/// Takes `frames` frames in a row for the kernel and returns the first. The row is aligned to its
+/// length rounded up to a power of two.
 pub(super) fn take_row(frames: usize) -> Result<usize, OutOfFrames> {
     if frames == 1 {
         return take(Purpose::Kernel).map(|frame| frame as usize);
     }
     let order = frames.next_power_of_two().trailing_zeros() as usize;
-    let mut buddy = BUDDY.lock();
-    let buddy = buddy.as_mut().ok_or(OutOfFrames)?;
     if order >= crate::buddy::ORDERS {
         return Err(OutOfFrames);
     }
-    let first = buddy.allocate(order).ok_or(OutOfFrames)?;
-    buddy.add(first + frames..first + (1 << order));
-    Ok(first)
+    with_buddy(|buddy| {
+        let first = buddy.allocate(order)?;
+        buddy.add(first + frames..first + (1 << order));
+        Some(first)
+    })
+    .ok_or(OutOfFrames)
 }
 
 /// Gives a row of frames back.
 pub(super) fn give_row(first: usize, frames: usize) {
     if frames == 1 {
-        give(first as u32);
-    } else if let Some(buddy) = BUDDY.lock().as_mut() {
-        buddy.add(first..first + frames);
+        return give(first as u32);
     }
+    with_buddy(|buddy| {
+        buddy.add(first..first + frames);
+        Some(())
+    });
+}
+
+/// Works on the buddy allocator; `None` before it is there.
+fn with_buddy<R>(work: impl FnOnce(&mut Buddy<'static>) -> Option<R>) -> Option<R> {
+    let mut buddy = BUDDY.lock();
+    let buddy = buddy.as_mut()?;
+    let result = work(buddy);
+    BUDDY_FREE.store(buddy.free_frames(), Ordering::Relaxed);
+    result
 }
 
 /// The counter of a frame.
@@ -301,7 +350,7 @@ impl Frame {
     pub fn dirty() -> Result<Frame, OutOfFrames> {
         let number = NonZeroU32::new(take(Purpose::User)?).ok_or(OutOfFrames)?;
         count(number.get()).store(1, Ordering::Relaxed);
-        CACHES.with(|cache| cache.user.set(cache.user.get() + 1));
+        Cache::here().count_user(1);
         Ok(Frame(number))
     }
 
@@ -420,6 +469,6 @@ pub(super) fn release(frame: u32) {
 fn last_release(frame: u32, old: u32) {
     assert!(old == 1, "a frame is freed once");
     fence(Ordering::Acquire);
-    CACHES.with(|cache| cache.user.set(cache.user.get() - 1));
+    Cache::here().count_user(-1);
     give(frame);
 }

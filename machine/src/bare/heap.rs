@@ -4,14 +4,13 @@
 //! its header is at the start of the naturally aligned block that holds the object. Each CPU keeps
 //! a short list of free objects of each class, so that most calls take no lock.
 
-use super::cpu::PerCpu;
-use super::{frame, layout};
+use super::{cpu, frame, layout};
 use crate::memory::PAGE;
 use crate::sync::Spin;
 use alloc::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 /// Object sizes. Each is aligned to its largest power-of-two divisor.
 const CLASSES: [u16; 22] = [
@@ -74,24 +73,42 @@ struct Magazine {
     len: Cell<u32>,
 }
 
+/// One CPU's part of the heap. Only that CPU changes it; `used` may be read by all.
+#[repr(align(64))]
 struct Local {
     magazines: [Magazine; COUNT],
     /// Bytes given out here less those that came back here.
-    used: Cell<isize>,
+    used: AtomicIsize,
 }
 
-// SAFETY: as for `Class`; only the owning CPU uses it.
-unsafe impl Send for Local {}
+// SAFETY: the magazines are used by their own CPU alone, which is not interrupted in kernel code.
+unsafe impl Sync for Local {}
 
-static LOCAL: PerCpu<Local> = PerCpu::new(|| Local {
-    magazines: [const {
-        Magazine {
-            head: Cell::new(null_mut()),
-            len: Cell::new(0),
-        }
-    }; COUNT],
-    used: Cell::new(0),
-});
+static LOCAL: [Local; cpu::MAX] = [const {
+    Local {
+        magazines: [const {
+            Magazine {
+                head: Cell::new(null_mut()),
+                len: Cell::new(0),
+            }
+        }; COUNT],
+        used: AtomicIsize::new(0),
+    }
+}; cpu::MAX];
+
+impl Local {
+    /// This CPU's.
+    #[inline(always)]
+    fn here() -> &'static Local {
+        &LOCAL[cpu::index() & (cpu::MAX - 1)]
+    }
+
+    #[inline(always)]
+    fn count(&self, change: isize) {
+        let used = self.used.load(Ordering::Relaxed);
+        self.used.store(used + change, Ordering::Relaxed);
+    }
+}
 
 static SLAB_FRAMES: AtomicUsize = AtomicUsize::new(0);
 static LARGE_FRAMES: AtomicUsize = AtomicUsize::new(0);
@@ -109,8 +126,12 @@ pub struct Stats {
 
 /// How the kernel heap is used at this moment.
 pub fn stats() -> Stats {
+    let used: isize = LOCAL
+        .iter()
+        .map(|local| local.used.load(Ordering::Relaxed))
+        .sum();
     Stats {
-        used: usize::try_from(LOCAL.with(|local| local.used.get())).unwrap_or(0),
+        used: usize::try_from(used).unwrap_or(0),
         slabs: SLAB_FRAMES.load(Ordering::Relaxed),
         large: LARGE_FRAMES.load(Ordering::Relaxed),
     }
@@ -175,21 +196,20 @@ unsafe impl GlobalAlloc for Heap {
         let Some(class) = class_of(&layout) else {
             return large(&layout);
         };
-        LOCAL.with(|local| {
-            let magazine = &local.magazines[class];
-            let mut object = magazine.head.get();
+        let local = Local::here();
+        let magazine = &local.magazines[class];
+        let mut object = magazine.head.get();
+        if object.is_null() {
+            object = refill(class, magazine);
             if object.is_null() {
-                object = refill(class, magazine);
-                if object.is_null() {
-                    return null_mut();
-                }
+                return null_mut();
             }
-            // SAFETY: objects in a magazine are free memory of this class, linked by first words.
-            magazine.head.set(unsafe { (*object).next });
-            magazine.len.set(magazine.len.get() - 1);
-            local.used.set(local.used.get() + CLASSES[class] as isize);
-            object.cast()
-        })
+        }
+        // SAFETY: objects in a magazine are free memory of this class, linked by first words.
+        magazine.head.set(unsafe { (*object).next });
+        magazine.len.set(magazine.len.get() - 1);
+        local.count(CLASSES[class] as isize);
+        object.cast()
     }
 
     #[inline]
@@ -197,18 +217,17 @@ unsafe impl GlobalAlloc for Heap {
         let Some(class) = class_of(&layout) else {
             return free_large(pointer, &layout);
         };
-        LOCAL.with(|local| {
-            let magazine = &local.magazines[class];
-            let object = pointer.cast::<Object>();
-            // SAFETY: the caller gives the object back, so its memory is the heap's again.
-            unsafe { (*object).next = magazine.head.get() };
-            magazine.head.set(object);
-            magazine.len.set(magazine.len.get() + 1);
-            local.used.set(local.used.get() - CLASSES[class] as isize);
-            if magazine.len.get() > 2 * batch(class) {
-                drain(class, magazine);
-            }
-        });
+        let local = Local::here();
+        let magazine = &local.magazines[class];
+        let object = pointer.cast::<Object>();
+        // SAFETY: the caller gives the object back, so its memory is the heap's again.
+        unsafe { (*object).next = magazine.head.get() };
+        magazine.head.set(object);
+        magazine.len.set(magazine.len.get() + 1);
+        local.count(-(CLASSES[class] as isize));
+        if magazine.len.get() > 2 * batch(class) {
+            drain(class, magazine);
+        }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -251,7 +270,7 @@ fn large(layout: &Layout) -> *mut u8 {
         return null_mut();
     };
     LARGE_FRAMES.fetch_add(frames, Ordering::Relaxed);
-    LOCAL.with(|local| local.used.set(local.used.get() + (frames * PAGE) as isize));
+    Local::here().count((frames * PAGE) as isize);
     layout::frame(first)
 }
 
@@ -259,7 +278,7 @@ fn large(layout: &Layout) -> *mut u8 {
 fn free_large(pointer: *mut u8, layout: &Layout) {
     let frames = frames_of(layout);
     LARGE_FRAMES.fetch_sub(frames, Ordering::Relaxed);
-    LOCAL.with(|local| local.used.set(local.used.get() - (frames * PAGE) as isize));
+    Local::here().count(-((frames * PAGE) as isize));
     frame::give_row((pointer.addr() - layout::DIRECT) / PAGE, frames);
 }
 

@@ -140,15 +140,14 @@ impl PageTable {
         let Some(level3) = self.top().next(index(page, 4)) else {
             return;
         };
-        let empty = |table: Table| frame::count(table.0).load(Ordering::Relaxed) == 0;
         let mut gather = Gather::new(&self.root);
         if let Some(level2) = level3.next(index(page, 3))
-            && empty(level2)
+            && level2.used() == 0
         {
             level3.clear(index(page, 3));
             gather.table(level2.0);
         }
-        if empty(level3) {
+        if level3.used() == 0 {
             self.top().set(index(page, 4), Entry::NONE);
             gather.table(level3.0);
         }
@@ -286,11 +285,16 @@ impl PageTable {
         let mut page = range.start;
         while let Some((leaf, start)) = self.next_leaf(page..range.end) {
             let end = range.end.min((start | (LEAF_SPAN - 1)) + 1);
+            let mut left = leaf.used();
             for page in (start..end).step_by(PAGE) {
                 let at = index(page, 1);
                 let entry = leaf.get(at);
                 if !entry.is_none() {
                     f(leaf, at, page, entry);
+                    left -= 1;
+                    if left == 0 {
+                        break;
+                    }
                 }
             }
             page = end;
@@ -383,12 +387,14 @@ impl PageTable {
         while let Some((leaf, start)) = self.next_leaf(page..range.end) {
             let end = range.end.min((start | (LEAF_SPAN - 1)) + 1);
             let into = child.leaf_or_new(start)?;
+            let mut left = leaf.used();
             for page in (start..end).step_by(PAGE) {
                 let at = index(page, 1);
                 let mut entry = leaf.get(at);
                 if entry.is_none() {
                     continue;
                 }
+                left -= 1;
                 if copy_on_write && entry.is_writable() {
                     entry = entry.with_access(entry.access() - Access::WRITE);
                     leaf.set(at, entry);
@@ -404,8 +410,11 @@ impl PageTable {
                     child.forget(page, old);
                     frame::release(old.frame());
                 }
+                if left == 0 {
+                    break;
+                }
             }
-            if frame::count(into.0).load(Ordering::Relaxed) == 0 {
+            if into.used() == 0 {
                 // The parent's leaf had pages outside the range only.
                 let mut unused = Gather::new(&child.root);
                 Self::cut(child.root.0, start, &mut unused);

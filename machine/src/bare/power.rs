@@ -21,6 +21,10 @@ pub fn off() -> ! {
                 unsafe { out_u16(port, kind << 10 | SLEEP_ENABLE) };
             }
         }
+        if let Some(register) = acpi.sleep_control {
+            write(register, (types[0] as u8) << 2 | 1 << 5);
+        }
+        pause();
     }
     // The ports of QEMU's and Bochs's power management, where the tables did not tell.
     for port in [0x604, 0xb004] {

@@ -1,6 +1,6 @@
 //! The real-time clock (MC146818 data sheet): the date at boot.
 
-use super::instructions::{in_u8, out_u8};
+use super::instructions::{in_u8, out_u8, rdtsc};
 
 const INDEX: u16 = 0x70;
 const VALUE: u16 = 0x71;
@@ -47,6 +47,18 @@ pub fn seconds() -> u64 {
         hour = hour % 12 + if afternoon { 12 } else { 0 };
     }
     ((days(2000 + year, month, day) * 24 + hour) * 60 + minute) * 60 + second
+}
+
+/// How far the time stamp counter goes from one second to the next: for machines that have nothing
+/// better. Takes up to two seconds; `None` when the clock stands still.
+pub fn stamps_in_a_second() -> Option<u64> {
+    const PATIENCE: u32 = 10_000_000;
+    let next_second = || {
+        let now = register(0);
+        (0..PATIENCE).find(|_| register(0) != now).map(|_| rdtsc())
+    };
+    let first = next_second()?;
+    Some(next_second()? - first)
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar.

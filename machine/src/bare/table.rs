@@ -153,6 +153,12 @@ impl Table {
         Entry(self.slot(index).load(Ordering::Relaxed))
     }
 
+    /// How many entries are in use (not for top-level tables).
+    #[inline(always)]
+    pub fn used(self) -> u32 {
+        frame::count(self.0).load(Ordering::Relaxed)
+    }
+
     /// Writes an entry that was in use, or of a top-level table, where they are not counted.
     #[inline(always)]
     pub fn set(self, index: usize, entry: Entry) {

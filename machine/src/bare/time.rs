@@ -15,8 +15,8 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 /// The interval timer's clock, in hertz.
 const PIT_HERTZ: u64 = 1_193_182;
-/// The least stretch for the first measurement: 5 ms.
-const SHORT: u64 = PIT_HERTZ / 200;
+/// The least stretch for the first measurement: 2 ms.
+const SHORT: u64 = PIT_HERTZ / 500;
 /// The second measurement comes after this time.
 const SECOND_LOOK: u64 = 1_000_000_000;
 
@@ -124,7 +124,7 @@ fn look() -> Moment {
     }
 }
 
-/// Ends the measurement, after 5 ms from [`begin`] at the earliest, and starts the alarm.
+/// Ends the measurement, after 2 ms from [`begin`] at the earliest, and starts the alarm.
 /// `apic_start` is when the APIC's timer began to count.
 pub(super) fn finish(apic_start: Option<u64>) {
     let Some(first) = *FIRST.lock() else {
@@ -134,7 +134,7 @@ pub(super) fn finish(apic_start: Option<u64>) {
     let mut last = look();
     let least = if known.is_some() { SHORT / 10 } else { SHORT };
     // A machine without the timer gives the same count for ever: do not wait for it.
-    let patience = 20_000;
+    let patience = 10_000;
     for _ in 0..patience {
         if u64::from(first.pit.wrapping_sub(last.pit)) >= least {
             break;
@@ -142,17 +142,15 @@ pub(super) fn finish(apic_start: Option<u64>) {
         last = look();
     }
     let ticks = u64::from(first.pit.wrapping_sub(last.pit));
-    let measured = (last.stamp - first.stamp) * PIT_HERTZ / ticks.max(1);
-    let hertz = known.unwrap_or(measured).max(1_000_000);
-    set_factor(hertz);
-    LOOK_AT.store(
-        if known.is_none() {
-            SECOND_LOOK
-        } else {
-            u64::MAX
-        },
-        Ordering::Relaxed,
-    );
+    let hertz = match (known, ticks) {
+        (Some(hertz), _) => hertz,
+        (None, 0) => rtc::stamps_in_a_second().unwrap_or(1_000_000_000),
+        (None, ticks) => (last.stamp - first.stamp) * PIT_HERTZ / ticks,
+    };
+    set_factor(hertz.max(1_000_000));
+    if known.is_none() && ticks > 0 {
+        LOOK_AT.store(SECOND_LOOK, Ordering::Relaxed);
+    }
 
     if let Some(start) = apic_start {
         let left = apic::timer_count();
