@@ -35,6 +35,8 @@ mod lock;
 pub mod policy;
 mod ready;
 pub mod state;
+#[cfg(test)]
+mod state_tests;
 mod task;
 mod timer;
 mod timer_heap;
