@@ -1,13 +1,14 @@
 //! Memory: what programs see of it.
 //!
-//! - [`object`]: memory objects, the pages of files and of shared memory;
-//! - [`space`]: address spaces, what is where and how it changes:
-//!   [`mappings`] (the ordered map), [`fault`] (pages on demand, copy-on-write), [`fork`], [`remap`], [`heap`] (`brk`);
-//! - [`cursor`]: a user's buffer as a sink or source of bytes;
-//! - [`copy`]: values and strings to and from user memory.
+//! - `object`: memory objects, the pages of files and of shared memory (`pages`: the tree of them);
+//! - `space`: address spaces, what is where and how it changes: `mappings` (the ordered map),
+//!   `fault` (pages on demand, copy-on-write), `fork`, `remap`, `heap` (`brk`), `look` (questions);
+//! - `cursor`: a user's buffer as a sink or source of bytes;
+//! - `copy`: values and strings to and from user memory.
 //!
-//! The one idea: an address space is a plain ordered map of promises ("here are zeros", "here is that file"), and the page
-//! table only caches them. Every page in it can be dropped and made again, but for private pages that were written.
+//! The one idea: an address space is a plain ordered map of promises ("here are zeros", "here is
+//! that file"), and the page table only caches them. Every page in it can be dropped and made
+//! again, but for private pages that were written.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,8 @@ mod space;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod tests;
 
 pub use copy::{c_string, copy_in, copy_in_vec, copy_out, peek, read_user, write_user, zero_user};
 pub use cursor::{Segment, UserSink, UserSource};

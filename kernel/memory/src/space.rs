@@ -6,9 +6,9 @@
 //! Long work goes in steps of at most [`STEP`] bytes with the lock released between them: other threads of the process can
 //! go on, and the `_yielding` forms let other programs run as well.
 
-use crate::fault::Need;
+use crate::fault::{Ahead, Need};
 use crate::heap::Heap;
-use crate::mappings::{Content, Kind, MIN_ADDRESS, Mapping, MappingInfo, Mappings};
+use crate::mappings::{Content, Kind, MIN_ADDRESS, Mapping, Mappings};
 use crate::object::Object;
 use abi::Error;
 use alloc::sync::Arc;
@@ -108,11 +108,9 @@ pub(crate) struct Inner {
     pub table: PageTable,
     pub limits: Limits,
     pub heap: Heap,
-    /// Faults resolved.
+    /// Faults that asked for a page.
     pub faults: u64,
-    /// Where the next fault is expected if anonymous memory is touched in order, and how many pages the last one brought.
-    pub next_fault: usize,
-    pub window: usize,
+    pub ahead: Ahead,
     /// Requests for memory that is writable and executable at once.
     pub writable_code: u64,
 }
@@ -154,8 +152,7 @@ impl Space {
             limits: Limits::default(),
             heap: Heap::default(),
             faults: 0,
-            next_fault: 0,
-            window: 1,
+            ahead: Ahead::default(),
             writable_code: 0,
         };
         Ok(Arc::new(Space {
@@ -380,11 +377,11 @@ impl Space {
     pub async fn populate(&self, range: Range<usize>) {
         let Ok(range) = pages_of(range) else { return };
         for page in range.step_by(PAGE) {
-            let mut inner = self.lock();
-            if inner.populate(page).is_err() {
+            // The lock's guard must be gone before the await below.
+            let outcome = self.lock().populate(page);
+            if outcome.is_err() {
                 return;
             }
-            drop(inner);
             if page.is_multiple_of(64 * PAGE) {
                 rest_a_moment().await;
             }
@@ -478,58 +475,6 @@ impl Space {
     pub fn set_mmap_base(&self, base: usize) {
         let base = (base & !(PAGE - 1)).clamp(MIN_ADDRESS, USER_END);
         self.lock().mappings.set_base(base);
-    }
-
-    /// What is mapped, in order.
-    pub fn mappings(&self) -> Vec<MappingInfo> {
-        self.lock()
-            .mappings
-            .iter()
-            .map(|(start, mapping)| MappingInfo::new(start, mapping))
-            .collect()
-    }
-
-    /// The mapping that holds an address.
-    pub fn mapping_at(&self, address: usize) -> Option<MappingInfo> {
-        self.lock()
-            .mappings
-            .find(address)
-            .map(|(start, mapping)| MappingInfo::new(start, mapping))
-    }
-
-    /// The object and the offset behind an address that is shared with other spaces: the name of a futex between
-    /// processes. `None` where memory is private or nothing is mapped.
-    pub fn shared_place(&self, address: usize) -> Option<(Arc<Object>, u64)> {
-        let inner = self.lock();
-        let (start, mapping) = inner.mappings.find(address)?;
-        match &mapping.content {
-            Content::Object {
-                object,
-                offset,
-                shared: true,
-            } => Some((object.clone(), offset + (address - start) as u64)),
-            _ => None,
-        }
-    }
-
-    /// Pages that are there.
-    pub fn resident(&self) -> usize {
-        self.lock().table.resident()
-    }
-
-    /// Bytes that are mapped.
-    pub fn size(&self) -> usize {
-        self.lock().mappings.size()
-    }
-
-    /// Faults resolved so far.
-    pub fn faults(&self) -> u64 {
-        self.lock().faults
-    }
-
-    /// How often somebody asked for memory that is writable and executable at once.
-    pub fn writable_code(&self) -> u64 {
-        self.lock().writable_code
     }
 
     /// What the space may use.
