@@ -41,6 +41,8 @@ pub enum Seek {
 pub struct Description {
     file: Arc<dyn File>,
     origin: Origin,
+    /// The directory through which a native program opened it, as far as its paths reach.
+    root: Option<Location>,
     kind: FileKind,
     access: Access,
     seekable: bool,
@@ -62,8 +64,9 @@ impl Description {
         location: Location,
         request: &OpenRequest<'_>,
         who: &Credentials,
-    ) -> Arc<Description> {
-        Arc::new(Description {
+    ) -> Description {
+        Description {
+            root: None,
             kind: location.kind(),
             access: request.access,
             seekable: file.seekable(),
@@ -73,7 +76,7 @@ impl Description {
             position: Spin::new(0),
             origin: Origin::Location(location),
             file,
-        })
+        }
     }
 
     /// For a file that was not opened by path: a pipe end (with its inode), an event, a socket.
@@ -92,6 +95,7 @@ impl Description {
             access,
             seekable: file.seekable(),
             strips: false,
+            root: None,
             path_only: false,
             flags: AtomicU16::new((flags & STATUS).bits()),
             position: Spin::new(0),
@@ -108,6 +112,17 @@ impl Description {
     /// The file as a `T`, if it is one.
     pub fn file_as<T: File>(&self) -> Option<&T> {
         (&*self.file as &dyn core::any::Any).downcast_ref()
+    }
+
+    /// As far as paths reach that are given to it.
+    pub(crate) fn root(&self) -> Option<&Location> {
+        self.root.as_ref()
+    }
+
+    /// Paths that are given to it reach as far as `root`.
+    pub(crate) fn below(mut self, root: &Location) -> Arc<Description> {
+        self.root = Some(root.clone());
+        Arc::new(self)
     }
 
     /// Where it was opened, if at a path.

@@ -73,3 +73,25 @@ impl Devices {
         device.ok_or(Error::NoDevice)?.open(number, request)
     }
 }
+
+/// A device that a driver has found.
+#[derive(Clone, Copy, Debug)]
+pub struct NewDevice<'a> {
+    /// Its path below `/dev`.
+    pub name: &'a str,
+    /// Bytes or blocks.
+    pub kind: DeviceKind,
+    /// The number of its node.
+    pub number: DeviceNumber,
+    /// The permission bits of its node.
+    pub mode: u16,
+}
+
+/// Whoever shows devices under names. Drivers tell it what they find and what goes away.
+pub trait Registry: Send + Sync {
+    /// Shows a device. `Exists` if its name or number is taken.
+    fn add(&self, new: &NewDevice<'_>, device: Arc<dyn Device>) -> Result<(), Error>;
+
+    /// Shows it no more; what is open stays open.
+    fn remove(&self, name: &str, kind: DeviceKind, number: DeviceNumber) -> Result<(), Error>;
+}

@@ -9,8 +9,9 @@ use abi::Error;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
-use object::{Sink, Source};
+use object::{Sink, Source, Verb};
 use task::{Readiness, WaitQueue};
+use value::{Document, Value};
 
 bitflags::bitflags! {
     /// How a path is opened.
@@ -106,6 +107,17 @@ pub trait File: Any + Send + Sync {
     /// The pages, if it can be mapped.
     fn pages(&self) -> Option<Arc<memory::Object>> {
         None
+    }
+
+    /// What it can be asked beyond reading and writing, by native programs: see [`object::Object::verbs`].
+    fn verbs(&self) -> &'static [Verb] {
+        &[]
+    }
+
+    /// Does what one of its verbs says.
+    fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
+        let _ = (verb, argument);
+        Err(Error::NotFound)
     }
 
     /// Brings everything written to where it survives.

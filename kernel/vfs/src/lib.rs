@@ -16,7 +16,8 @@
 //! - [`credentials`]: who may;
 //! - [`view`], [`walk`]: looking up;
 //! - [`open`], [`make`], [`remove`], [`rename`], [`attributes`]: changing;
-//! - [`description`]: an open file, shared by handles and descriptors.
+//! - [`description`]: an open file, shared by handles and descriptors;
+//! - [`handle`]: files as native programs see them.
 //!
 //! What needs no file system:
 //! - [`pipe`]: bytes from one program to another;
@@ -33,6 +34,7 @@ pub mod dentry;
 pub mod description;
 pub mod device;
 pub mod file;
+pub mod handle;
 pub mod inode;
 pub mod make;
 pub mod metadata;

@@ -23,6 +23,15 @@ impl View<'_> {
     ///
     /// Opening a named pipe may be incomplete: see [`Description::opening`].
     pub fn open(&self, path: &[u8], request: &OpenRequest<'_>) -> Result<Arc<Description>, Error> {
+        self.describe(path, request).map(Arc::new)
+    }
+
+    /// As [`View::open`], before it is shared.
+    pub(crate) fn describe(
+        &self,
+        path: &[u8],
+        request: &OpenRequest<'_>,
+    ) -> Result<Description, Error> {
         let request = &normal(request)?;
         if request.flags.contains(OpenFlags::NAMELESS) {
             return self.open_nameless(path, request);
@@ -72,6 +81,15 @@ impl View<'_> {
         location: Location,
         request: &OpenRequest<'_>,
     ) -> Result<Arc<Description>, Error> {
+        self.describe_location(location, request).map(Arc::new)
+    }
+
+    /// As [`View::open_location`], before it is shared.
+    pub(crate) fn describe_location(
+        &self,
+        location: Location,
+        request: &OpenRequest<'_>,
+    ) -> Result<Description, Error> {
         self.open_checked(location, &normal(request)?, false)
     }
 
@@ -105,11 +123,7 @@ impl View<'_> {
     }
 
     /// A file without a name, in the directory that `path` names.
-    fn open_nameless(
-        &self,
-        path: &[u8],
-        request: &OpenRequest<'_>,
-    ) -> Result<Arc<Description>, Error> {
+    fn open_nameless(&self, path: &[u8], request: &OpenRequest<'_>) -> Result<Description, Error> {
         if !request.access.contains(Access::WRITE) {
             return Err(Error::Invalid);
         }
@@ -135,7 +149,7 @@ impl View<'_> {
         location: Location,
         request: &OpenRequest<'_>,
         made: bool,
-    ) -> Result<Arc<Description>, Error> {
+    ) -> Result<Description, Error> {
         let OpenRequest { access, flags, .. } = *request;
         let kind = location.kind();
         if flags.contains(OpenFlags::DIRECTORY) && kind != FileKind::Directory {
