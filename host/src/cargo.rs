@@ -48,7 +48,7 @@ fn belongs_to_outer(name: &str) -> bool {
         "CARGO_ENCODED_",
         "CARGO_UNSTABLE_",
     ];
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 7] = [
         "CARGO_PRIMARY_PACKAGE",
         "CARGO_CRATE_NAME",
         "RUSTFLAGS",
@@ -56,7 +56,6 @@ fn belongs_to_outer(name: &str) -> bool {
         "RUSTC_BOOTSTRAP",
         "RUSTC_WORKSPACE_WRAPPER",
         "LD_LIBRARY_PATH",
-        "RUST_BACKTRACE",
     ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }

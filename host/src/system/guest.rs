@@ -1,0 +1,163 @@
+//! Runs a program in the machine and collects what it says.
+
+use super::Context;
+use crate::exec::launch::Launch;
+use crate::exec::session::{self, Give, How, Job, Log, Streams};
+use anyhow::{Result, bail};
+use std::ffi::OsString;
+use std::io::{Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A program to run, with what it needs.
+#[derive(Debug, Clone)]
+pub struct Program {
+    file: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<OsString>,
+    directory: String,
+    gives: Vec<Give>,
+    memory: u64,
+    limit: Duration,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Output {
+    pub how: How,
+    pub output: Vec<u8>,
+    pub errors: Vec<u8>,
+    pub log: String,
+}
+
+impl Program {
+    /// The program at `file`, with an `argv` of its own.
+    pub fn new(file: &Path, arguments: &[&str]) -> Program {
+        Program {
+            file: file.to_path_buf(),
+            arguments: arguments.iter().map(OsString::from).collect(),
+            environment: vec![
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin".into(),
+                "HOME=/root".into(),
+            ],
+            directory: "/".into(),
+            gives: Vec::new(),
+            memory: 256 << 20,
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    /// Its working directory.
+    pub fn directory(mut self, path: &str) -> Program {
+        self.directory = path.into();
+        self
+    }
+
+    /// Its whole environment.
+    pub fn environment(mut self, entries: &[OsString]) -> Program {
+        self.environment = entries.to_vec();
+        self
+    }
+
+    /// The longest time that it may take, with a fast machine.
+    pub fn limit(mut self, limit: Duration) -> Program {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs it; its path in the guest is `/bin/` and its name.
+    pub fn run(self, context: &Context, input: &[u8]) -> Result<Output> {
+        let Some(name) = self.file.file_name().and_then(|name| name.to_str()) else {
+            bail!("a program without a name")
+        };
+        let job = Job {
+            path: format!("/bin/{name}"),
+            program: self.file.clone(),
+            launch: Launch {
+                directory: self.directory,
+                arguments: self.arguments,
+                environment: self.environment,
+            },
+            gives: self.gives,
+            memory: self.memory,
+            cpus: 1,
+            accelerator: context.accelerator.clone(),
+            tty: false,
+            timeout: Some(self.limit * context.accelerator.patience()),
+            append: String::new(),
+        };
+        let (output, errors) = (Collector::default(), Collector::default());
+        let streams = Streams {
+            input: Box::new(Cursor::new(input.to_vec())) as Box<dyn Read + Send>,
+            output: Box::new(output.clone()),
+            errors: Box::new(errors.clone()),
+        };
+        let ending = session::run(&context.kernel, &job, streams, Log::default())?;
+        Ok(Output {
+            how: ending.how,
+            output: output.take(),
+            errors: errors.take(),
+            log: ending.log,
+        })
+    }
+}
+
+impl Output {
+    /// Standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).into_owned()
+    }
+
+    /// Everything that helps to understand a failure.
+    pub fn report(&self) -> String {
+        format!(
+            "ended: {:?}\n--- standard output\n{}--- standard error\n{}--- kernel log\n{}",
+            self.how,
+            tail(&self.output),
+            tail(&self.errors),
+            tail(self.log.as_bytes())
+        )
+    }
+}
+
+/// The last lines of a stream.
+fn tail(bytes: &[u8]) -> String {
+    const LINES: usize = 60;
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let skipped = lines.len().saturating_sub(LINES);
+    let mut shown = String::new();
+    if skipped > 0 {
+        shown = format!("({skipped} lines before)\n");
+    }
+    for line in &lines[skipped..] {
+        shown.push_str(line);
+        shown.push('\n');
+    }
+    shown
+}
+
+/// A writer whose bytes can be taken from another handle.
+#[derive(Debug, Clone, Default)]
+struct Collector(Arc<Mutex<Vec<u8>>>);
+
+impl Collector {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Collector {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

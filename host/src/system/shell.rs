@@ -1,0 +1,178 @@
+//! Sessions with init and the native shell on the serial console, as `helve run` gives them.
+
+use super::{Context, Test, typist::Typist};
+use crate::qemu::serial::SerialGuest;
+use crate::qemu::{Boot, Machine};
+use anyhow::{Context as _, Result, ensure};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The longest time for one session with a fast machine.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// How the shell asks for a command.
+pub const PROMPT: &str = "helve> ";
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::new("shell/commands", commands),
+        Test::new("shell/starts-again", starts_again),
+        Test::new("shell/line-editing", line_editing),
+        Test::new("run/terminal", run_in_a_terminal),
+        Test::new("run/piped", run_piped),
+    ]
+}
+
+/// The machine's own checks at boot, without any program.
+pub fn machine_checks_itself(context: &Context) -> Result<()> {
+    let mut guest = SerialGuest::start(&machine(context, "selftest"))?;
+    let limit = LIMIT * context.accelerator.patience();
+    guest
+        .expect("selftest: all ok", limit)
+        .with_context(|| guest.output())?;
+    Ok(())
+}
+
+fn machine(context: &Context, append: &str) -> Machine {
+    Machine {
+        memory: 128 << 20,
+        cpus: 1,
+        accelerator: context.accelerator.clone(),
+        boot: Boot::Kernel {
+            image: context.kernel.image.clone(),
+            initramfs: Some(context.initramfs.clone()),
+            command_line: format!("console=ttyS0 {append}"),
+        },
+        devices: Vec::new(),
+    }
+}
+
+/// A session on the serial line.
+struct Session {
+    guest: SerialGuest,
+    limit: Duration,
+}
+
+impl Session {
+    fn start(context: &Context) -> Result<Session> {
+        let limit = LIMIT * context.accelerator.patience();
+        let mut session = Session {
+            guest: SerialGuest::start(&machine(context, ""))?,
+            limit,
+        };
+        session.expect(PROMPT)?;
+        Ok(session)
+    }
+
+    fn expect(&mut self, text: &str) -> Result<()> {
+        let found = self.guest.expect(text, self.limit);
+        found.with_context(|| format!("the console showed:\n{}", self.guest.output()))?;
+        Ok(())
+    }
+
+    /// Types a command and waits for its output and the next prompt.
+    fn ask(&mut self, command: &str, answer: &str) -> Result<()> {
+        self.guest.type_text(&format!("{command}\r"))?;
+        self.expect(answer)?;
+        self.expect(PROMPT)
+    }
+
+    fn power_off(&mut self) -> Result<()> {
+        self.guest.type_text("poweroff\r")?;
+        let status = self
+            .guest
+            .finish(self.limit)
+            .with_context(|| self.guest.output())?;
+        ensure!(
+            status.success(),
+            "QEMU ended with {status}:\n{}",
+            self.guest.output()
+        );
+        Ok(())
+    }
+}
+
+fn commands(context: &Context) -> Result<()> {
+    let mut session = Session::start(context)?;
+    session.ask("echo hello", "\nhello")?;
+    session.ask("echo 'one  two' \"three  four\"", "\none  two three  four")?;
+    session.ask("help", "poweroff")?;
+    session.ask("mkdir /tmp/a && ls /tmp", "\na")?;
+    session.ask("rm -r /tmp/a; ls /tmp && echo gone", "\ngone")?;
+    session.ask("ls /bin", "init")?;
+    session.ask("ps", "init")?;
+    session.ask("cat /no/such/file || echo no-file", "\nno-file")?;
+    session.ask("free", "\n")?;
+    session.ask("uptime", "\n")?;
+    session.ask("date", "20")?;
+    session.ask("no-such-command", "no-such-command")?;
+    session.power_off()
+}
+
+fn starts_again(context: &Context) -> Result<()> {
+    let mut session = Session::start(context)?;
+    session.guest.type_text("exit\r")?;
+    session.expect(PROMPT)?;
+    session.ask("echo again", "\nagain")?;
+    session.power_off()
+}
+
+fn line_editing(context: &Context) -> Result<()> {
+    let mut session = Session::start(context)?;
+    // Left arrow and an insertion; history by the up arrow; completion of a command by tab.
+    session.ask("echo helo\x1b[Dl", "\nhello")?;
+    session.ask("echo first", "\nfirst")?;
+    session.ask("\x1b[A", "\nfirst")?;
+    session.ask("echo wrong\x7f\x7f\x7f\x7f\x7fright", "\nright")?;
+    session.ask("upti\t", "uptime")?;
+    session.power_off()
+}
+
+fn run_in_a_terminal(context: &Context) -> Result<()> {
+    let mut command = Command::new(&context.helve);
+    command.args(["run", "--memory", "128M"]);
+    let mut session = Typist::start(command, 80, 24, LIMIT * context.accelerator.patience())?;
+    session.expect("booting")?;
+    session.expect(PROMPT)?;
+    session.send("echo typed\r")?;
+    session.expect("\ntyped")?;
+    session.expect(PROMPT)?;
+    session.send("\x01x")?;
+    let status = session.finish()?;
+    ensure!(
+        status == 0,
+        "ended with {status}; the terminal showed:\n{}",
+        session.shown()
+    );
+    Ok(())
+}
+
+fn run_piped(context: &Context) -> Result<()> {
+    use std::io::{Read, Write};
+    let mut command = Command::new(&context.helve);
+    command
+        .args(["run", "--memory", "128M"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = crate::children::Guarded::spawn(&mut command)?;
+    let mut input = child.child().stdin.take().context("no input")?;
+    input.write_all(b"echo piped\necho last\n")?;
+    drop(input);
+    let mut output = child.child().stdout.take().context("no output")?;
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = output.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let deadline = std::time::Instant::now() + LIMIT * context.accelerator.patience();
+    let status = child.wait_until(Some(deadline))?;
+    child.kill();
+    let text = reader.join().unwrap_or_default();
+    let status = status.with_context(|| format!("it does not end; it showed:\n{text}"))?;
+    ensure!(
+        status.success() && text.contains("\npiped") && text.contains("\nlast"),
+        "ended with {status}; it showed:\n{text}"
+    );
+    Ok(())
+}
