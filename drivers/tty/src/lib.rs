@@ -5,7 +5,8 @@
 //! - [`output`]: from written bytes to what the line gets (pure);
 //! - [`line`]: what a terminal stands between;
 //! - [`terminal`]: all of it together, as a file;
-//! - [`signal`]: the signals a terminal sends.
+//! - [`signal`]: the signals a terminal sends;
+//! - `verbs`: what native programs ask of it.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod output;
 pub mod signal;
 pub mod terminal;
 pub mod termios;
+mod verbs;
 
 pub use discipline::{Effect, LineDiscipline};
 pub use line::{Jobs, Line};

@@ -12,8 +12,9 @@ use abi::Error;
 use alloc::string::String;
 use alloc::sync::Arc;
 use machine::sync::{Once, Spin};
-use object::{Sink, Source};
+use object::{Sink, Source, Verb};
 use task::{Readiness, Ready, WaitQueue};
+use value::{Document, Value};
 use vfs::{Device, DeviceNumber, File, FileKind, Metadata, OpenRequest};
 
 /// The size of the screen; zeros: unknown.
@@ -272,6 +273,11 @@ impl Tty {
         Ok(())
     }
 
+    /// Puts a group into the foreground by the authority of a handle to the terminal, whatever session has it.
+    pub(crate) fn hand_over(&self, group: u32) {
+        self.state.lock().foreground = Some(group);
+    }
+
     /// Whether writers in the background are to be stopped (TOSTOP).
     pub fn stops_writers(&self) -> bool {
         self.settings().local.contains(Local::TOSTOP)
@@ -475,6 +481,14 @@ impl File for Tty {
         let tenths = u64::from(settings.character(index::VTIME));
         let ends = !settings.canonical() && settings.character(index::VMIN) == 0 && tenths != 0;
         ends.then_some(tenths * 100_000_000)
+    }
+
+    fn verbs(&self) -> &'static [Verb] {
+        crate::verbs::VERBS
+    }
+
+    fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
+        crate::verbs::request(self, verb, argument)
     }
 
     fn metadata(&self) -> Metadata {
