@@ -1,0 +1,311 @@
+//! Commands that are the shell's own: those that change it, and those that only it can answer.
+
+use crate::input::Lines;
+use crate::shell::Shell;
+use crate::{launch, run_lines};
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write;
+use helve::{File, environment};
+use shell::expand::Scope;
+use shell::word::is_name;
+
+/// What a builtin has to say. It is written when it has ended, so that it may stand in a pipeline.
+#[derive(Debug, Default)]
+pub struct Output {
+    pub text: String,
+    pub errors: String,
+}
+
+/// A command of the shell.
+#[derive(Clone, Copy)]
+pub struct Builtin {
+    pub name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    /// It makes sense only if it may change the shell.
+    changes: bool,
+    run: fn(&mut Shell, &[String], &mut Output) -> u8,
+}
+
+impl Builtin {
+    /// Does it; returns the status.
+    pub fn run(&self, shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+        (self.run)(shell, arguments, output)
+    }
+
+    /// Does it in a pipeline or in the background, where the shell may not be changed.
+    pub fn run_apart(&self, shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+        if self.changes {
+            output.fail(
+                self.name,
+                "has no effect in a pipeline or in the background",
+            );
+            return 1;
+        }
+        (self.run)(shell, arguments, output)
+    }
+}
+
+impl Output {
+    fn fail(&mut self, name: &str, why: impl core::fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.errors, "{name}: {why}");
+    }
+}
+
+/// The builtin of this name.
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    BUILTINS.iter().find(|builtin| builtin.name == name)
+}
+
+macro_rules! builtins {
+    ($($name:literal $usage:literal $changes:ident $run:expr, $about:literal;)*) => {
+        /// Every builtin, in the order of the alphabet.
+        pub const BUILTINS: &[Builtin] = &[
+            $(Builtin { name: $name, usage: $usage, about: $about, changes: builtins!($changes), run: $run },)*
+        ];
+    };
+    (changes) => { true };
+    (says) => { false };
+}
+
+builtins! {
+    "." "FILE" changes source, "run a script in this shell";
+    ":" "" says |_, _, _| 0, "succeed";
+    "cd" "[DIRECTORY]" changes cd, "change the directory";
+    "echo" "[-n] [TEXT...]" says echo, "show text";
+    "exit" "[STATUS]" changes exit, "leave the shell";
+    "export" "[NAME[=VALUE]...]" changes export, "let programs see variables";
+    "false" "" says |_, _, _| 1, "fail";
+    "help" "" says help, "show this";
+    "history" "" says history, "show the lines typed before";
+    "jobs" "" says jobs, "show programs in the background";
+    "pwd" "" says pwd, "show the directory";
+    "set" "" says set, "show the shell's variables";
+    "shift" "[COUNT]" changes shift, "drop arguments of the script";
+    "true" "" says |_, _, _| 0, "succeed";
+    "type" "NAME..." says type_of, "show what names stand for";
+    "unset" "NAME..." changes unset, "remove variables";
+    "wait" "" changes wait, "wait for programs in the background";
+}
+
+fn cd(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let target = match arguments {
+        [] => shell.variable("HOME").unwrap_or("/".into()),
+        [dash] if dash == "-" => match shell.variable("OLDPWD") {
+            Some(before) => {
+                output.text = format!("{before}\n");
+                before
+            }
+            None => {
+                output.fail("cd", "there is no directory to go back to");
+                return 1;
+            }
+        },
+        [directory] => directory.clone(),
+        _ => {
+            output.fail("cd", "too many arguments");
+            return 2;
+        }
+    };
+    let before = environment::current_directory();
+    match environment::set_current_directory(&target) {
+        Ok(()) => {
+            shell.set("OLDPWD", &before);
+            shell.set("PWD", &environment::current_directory());
+            0
+        }
+        Err(error) => {
+            output.text.clear();
+            output.fail("cd", format_args!("{target}: {error}"));
+            1
+        }
+    }
+}
+
+fn pwd(_: &mut Shell, _: &[String], output: &mut Output) -> u8 {
+    output.text = environment::current_directory() + "\n";
+    0
+}
+
+fn echo(_: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    output.text = commands::echo(arguments);
+    0
+}
+
+fn exit(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let status = match arguments.first().map(|text| text.parse::<i64>()) {
+        None => shell.status,
+        // The low eight bits, as everywhere.
+        Some(Ok(number)) => number as u8,
+        Some(Err(_)) => {
+            output.fail("exit", "not a number");
+            2
+        }
+    };
+    shell.exit(status);
+    status
+}
+
+fn export(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    if arguments.is_empty() {
+        for (name, content) in environment::variables() {
+            let _ = writeln!(output.text, "export {name}={}", quoted(&content));
+        }
+    }
+    let mut status = 0;
+    for argument in arguments {
+        let (name, content) = match argument.split_once('=') {
+            Some((name, content)) => (name, Some(content)),
+            None => (argument.as_str(), None),
+        };
+        if !is_name(name) {
+            output.fail("export", format_args!("{name}: not a name"));
+            status = 1;
+            continue;
+        }
+        if let Some(content) = content {
+            shell.set(name, content);
+        }
+        shell.export(name);
+    }
+    status
+}
+
+fn unset(shell: &mut Shell, arguments: &[String], _: &mut Output) -> u8 {
+    arguments.iter().for_each(|name| shell.unset(name));
+    0
+}
+
+fn set(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    if !arguments.is_empty() {
+        output.fail("set", "options are not supported by this shell");
+        return 2;
+    }
+    for (name, content) in environment::variables() {
+        let _ = writeln!(output.text, "{name}={}", quoted(&content));
+    }
+    for (name, content) in shell.own_variables() {
+        let _ = writeln!(output.text, "{name}={}", quoted(content));
+    }
+    0
+}
+
+/// Text that the shell reads as itself.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+fn shift(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let count = arguments.first().map_or(Ok(1), |text| text.parse());
+    match count {
+        Ok(count) if shell.shift(count) => 0,
+        _ => {
+            output.fail("shift", "not that many arguments");
+            1
+        }
+    }
+}
+
+fn history(shell: &mut Shell, _: &[String], output: &mut Output) -> u8 {
+    for (number, line) in shell.history.lines().enumerate() {
+        let _ = writeln!(output.text, "{:>5}  {line}", number + 1);
+    }
+    0
+}
+
+fn jobs(shell: &mut Shell, _: &[String], output: &mut Output) -> u8 {
+    for job in &shell.jobs {
+        let running = job
+            .children
+            .iter()
+            .any(|child| matches!(child.status(), Ok(None)));
+        let state = if running { "running" } else { "done" };
+        let _ = writeln!(output.text, "[{}] {state}: {}", job.number, job.text);
+    }
+    0
+}
+
+fn wait(shell: &mut Shell, _: &[String], output: &mut Output) -> u8 {
+    let mut status = 0;
+    for job in core::mem::take(&mut shell.jobs) {
+        for child in job.children {
+            match child.wait() {
+                Ok(ended) => status = ended.code(),
+                Err(error) => output.fail("wait", error),
+            }
+        }
+    }
+    status
+}
+
+fn type_of(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let mut status = 0;
+    for name in arguments {
+        let found = match launch::find(shell, name) {
+            _ if find(name).is_some() => "a command of the shell".to_string(),
+            Some(_) if commands::find(name).is_some() => "a native command".to_string(),
+            Some(path) => path,
+            None => {
+                output.fail("type", format_args!("{name}: not found"));
+                status = 1;
+                continue;
+            }
+        };
+        let _ = writeln!(output.text, "{name} is {found}");
+    }
+    status
+}
+
+/// Scripts may run each other this deep.
+const DEEPEST: u32 = 50;
+
+fn source(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let Some(path) = arguments.first() else {
+        output.fail(".", "a file is missing");
+        return 2;
+    };
+    if shell.depth == DEEPEST {
+        output.fail(".", "scripts run each other too deeply");
+        return 1;
+    }
+    match File::open(path) {
+        Ok(file) => {
+            shell.depth += 1;
+            run_lines(shell, &mut Lines::new(file.handle(), true));
+            shell.depth -= 1;
+            shell.status
+        }
+        Err(error) => {
+            output.fail(".", format_args!("{path}: {error}"));
+            1
+        }
+    }
+}
+
+fn help(_: &mut Shell, _: &[String], output: &mut Output) -> u8 {
+    output.text.push_str("Commands of the shell:\n");
+    for Builtin {
+        name, usage, about, ..
+    } in BUILTINS
+    {
+        let _ = writeln!(output.text, "  {:<28} {about}", format!("{name} {usage}"));
+    }
+    output
+        .text
+        .push_str("Native commands (NAME --help says more):\n");
+    for command in commands::COMMANDS {
+        let _ = writeln!(
+            output.text,
+            "  {:<28} {}",
+            format!("{} {}", command.name, command.usage),
+            command.about
+        );
+    }
+    output.text.push_str(
+        "Programs, native and Linux, run by path or from PATH. Also: ; && || ! | & < > >> 2> 2>&1 \"\" '' \\ $NAME * ? [ ] ~ #\n\
+         Keys: Tab completes, arrows move and recall, ^R searches, ^A ^E ^K ^U ^W ^Y ^L edit, ^C gives up, ^D leaves.\n",
+    );
+    0
+}
