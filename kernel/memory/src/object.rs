@@ -455,6 +455,10 @@ mod tests {
         let fresh = Object::new_anonymous(0);
         assert_eq!(fresh.write(0, &mut Short(10)), Ok(10));
         assert_eq!(fresh.len(), 10);
+        // A mapping sees the whole page: nothing of what the frame held before may show.
+        let mut page = [9; PAGE];
+        fresh.page(0).unwrap().read(0, &mut page);
+        assert!(page[10..].iter().all(|&byte| byte == 0));
         fresh.set_len(20).unwrap();
         assert_eq!(bytes_of(&fresh, 9, 20), [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(fresh.write(0, &mut Short(0)), Ok(0));

@@ -243,6 +243,9 @@ fn a_forked_child_has_its_own_bytes() {
     assert_eq!(&read(&parent, A), &Ok(*b"parent"));
     assert_eq!(&read(&child, A), &Ok(*b"child "));
     write(&child, A + 8 * PAGE, b"both").unwrap();
+    // Another fork takes nothing from a shared page.
+    drop(child.fork().unwrap());
+    assert_eq!(child.root().copy_out(A + 8 * PAGE, b"both"), Ok(()));
     assert_eq!(&read(&parent, A + 8 * PAGE), &Ok(*b"both"));
     assert_eq!(
         parent
