@@ -9,6 +9,8 @@
 //! - `piece`: a range of a shared region as a chain.
 
 pub mod control;
+#[cfg(test)]
+mod host;
 mod piece;
 pub mod port;
 mod receive;

@@ -257,9 +257,22 @@ impl Model {
         self.state().pending.extend(vector);
     }
 
+    /// The vectors of the interrupts that were sent since the last call.
+    pub fn take_pending(&self) -> Vec<u16> {
+        std::mem::take(&mut self.state().pending)
+    }
+
+    pub fn config(&self) -> Vec<u8> {
+        self.state().config.clone()
+    }
+
+    pub fn queues(&self) -> u16 {
+        self.state().queues.len() as u16
+    }
+
     /// Runs the handlers of all interrupts that were sent; returns how many.
     pub fn interrupt(&self) -> usize {
-        let pending = std::mem::take(&mut self.state().pending);
+        let pending = self.take_pending();
         for vector in &pending {
             let handler = self.state().handlers.get(vector).cloned();
             if let Some(handler) = handler {

@@ -5,6 +5,8 @@
 
 pub mod mmio;
 pub mod pci;
+#[cfg(test)]
+mod tests;
 
 use abi::Error;
 use machine::irq;

@@ -15,7 +15,7 @@ use object::Sink;
 use task::{Readiness, Ready};
 
 /// Buffers of a port, a page each: QEMU passes on at most a page at a time.
-const BUFFERS: usize = 16;
+const BUFFERS: usize = 8;
 const BUFFER: usize = PAGE;
 
 /// What came before the host closed the port, and that it did.

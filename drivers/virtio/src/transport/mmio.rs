@@ -38,6 +38,8 @@ const MAGIC_VALUE: u32 = 0x7472_6976;
 const MODERN: u32 = 2;
 /// Registers beyond this are not looked at.
 const LONGEST: usize = 0x1000;
+/// Only these lines are connected; a device with another is polled.
+const ISA_LINES: u8 = 16;
 
 /// Where the command line says that a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,11 +199,11 @@ impl Transport for MmioTransport {
     }
 
     fn vectors(&self) -> u16 {
-        1
+        u16::from(self.line < ISA_LINES)
     }
 
     fn connect(&self, vector: u16, handler: irq::Handler) -> Result<(), Error> {
-        if vector != 0 {
+        if vector >= self.vectors() {
             return Err(Error::Range);
         }
         let registers = self.registers.clone();
