@@ -1,10 +1,12 @@
 //! The buddy allocator: which frames are free, in blocks of powers of two.
 //!
-//! The one idea (Knuth, The Art of Computer Programming, volume 1, 2.5): a block of order *k* starts at a multiple of 2^k, and
-//! its *buddy* is the block whose number differs only in bit *k*. When both are free they become one block of order *k* + 1.
+//! The one idea (Knuth, The Art of Computer Programming, volume 1, 2.5): a block of order *k*
+//! starts at a multiple of 2^k, and its *buddy* is the block whose number differs only in bit *k*.
+//! When both are free they become one block of order *k* + 1.
 //!
-//! Pure logic over a slice with one [`Node`] for each frame: no memory is touched, so it is tested on any machine. It knows
-//! frames by number, counted from the slice's start. Allocating and freeing take at most [`ORDERS`] steps.
+//! Pure logic over a slice with one [`Node`] for each frame: no memory is touched, so it is tested
+//! on any machine. It knows frames by number, counted from the slice's start. Allocating and
+//! freeing take at most [`ORDERS`] steps.
 
 /// Orders of blocks: 0 (one frame, 4 KiB) to 18 (1 GiB).
 pub const ORDERS: usize = 19;
@@ -41,7 +43,8 @@ pub struct Buddy<'a> {
 }
 
 impl<'a> Buddy<'a> {
-    /// An allocator without free frames. Every node must be [`Node::TAKEN`]. Panics beyond 2^32 - 1 frames (16 TiB).
+    /// An allocator without free frames. Every node must be [`Node::TAKEN`]. Panics beyond 2^32 - 1
+    /// frames (16 TiB).
     pub const fn new(nodes: &'a mut [Node]) -> Self {
         assert!(nodes.len() < NONE as usize, "frame numbers have 32 bits");
         Buddy {
@@ -56,8 +59,8 @@ impl<'a> Buddy<'a> {
         self.free
     }
 
-    /// Frees any range of taken frames, in the largest blocks that fit: the memory map at boot, or what is
-    /// left over of a block that was larger than needed.
+    /// Frees any range of taken frames, in the largest blocks that fit: the memory map at boot, or
+    /// what is left over of a block that was larger than needed.
     pub fn add(&mut self, frames: core::ops::Range<usize>) {
         let mut at = frames.start;
         while at < frames.end {
@@ -69,7 +72,8 @@ impl<'a> Buddy<'a> {
         }
     }
 
-    /// Takes a block of 2^`order` frames and returns the number of its first, or `None` when no block is large enough.
+    /// Takes a block of 2^`order` frames and returns the number of its first, or `None` when no
+    /// block is large enough.
     pub fn allocate(&mut self, order: usize) -> Option<usize> {
         let found = (order..ORDERS).find(|&order| self.heads[order] != NONE)?;
         let block = self.heads[found] as usize;
@@ -84,8 +88,8 @@ impl<'a> Buddy<'a> {
 
     /// Gives back a block of 2^`order` frames, joining it with its buddies as far as they are free.
     ///
-    /// Panics when the block is not aligned, not inside the slice, or starts where a free block starts: a
-    /// double free is a bug of the kernel that must not go on.
+    /// Panics when the block is not aligned, not inside the slice, or starts where a free block
+    /// starts: a double free is a bug of the kernel that must not go on.
     pub fn free(&mut self, block: usize, order: usize) {
         assert!(
             order < ORDERS && block.is_multiple_of(1 << order),

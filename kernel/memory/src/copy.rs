@@ -1,7 +1,8 @@
 //! Values and strings to and from user memory, for the calls' own arguments.
 //!
-//! Every function brings pages in on the way and then goes on where it stopped. An address that the program may not use is
-//! [`Error::Fault`]. They are async for the day when a page has to come from a disk; today none of them waits.
+//! Every function brings pages in on the way and then goes on where it stopped. An address that the
+//! program may not use is [`Error::Fault`]. They are async for the day when a page has to come from
+//! a disk; today none of them waits.
 
 use crate::space::{Patience, Space};
 use abi::Error;
@@ -97,10 +98,12 @@ pub async fn zero_user(space: &Space, address: usize, len: usize) -> Result<(), 
     })
 }
 
-/// Reads a string that ends with a NUL, without the NUL. Reads nothing beyond the page where that is.
+/// Reads a string that ends with a NUL, without the NUL. Reads nothing beyond the page where that
+/// is.
 ///
 /// # Errors
-/// [`Error::NameTooLong`] when the first `max` bytes have no NUL, [`Error::Fault`], [`Error::NoMemory`].
+/// [`Error::NameTooLong`] when the first `max` bytes have no NUL, [`Error::Fault`],
+/// [`Error::NoMemory`].
 pub async fn c_string(space: &Space, address: usize, max: usize) -> Result<Vec<u8>, Error> {
     const FIRST: usize = 64;
     let mut bytes = Vec::new();
@@ -121,7 +124,8 @@ pub async fn c_string(space: &Space, address: usize, max: usize) -> Result<Vec<u
     Err(Error::NameTooLong)
 }
 
-/// Reads as much of `len` bytes as can be read: for looking at another program's memory. The caller has bounded `len`.
+/// Reads as much of `len` bytes as can be read: for looking at another program's memory. The caller
+/// has bounded `len`.
 pub fn peek(space: &Space, address: usize, len: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     if bytes.try_reserve_exact(len).is_err() {

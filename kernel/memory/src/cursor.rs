@@ -1,7 +1,9 @@
-//! A user's buffers as a sink or source of bytes: what files, pipes and devices read into and write from.
+//! A user's buffers as a sink or source of bytes: what files, pipes and devices read into and write
+//! from.
 //!
-//! The one idea: an address from a user is an allegation. A cursor tries the copy; where it faults, the space says whether the page can come
-//! in, and the copy goes on at that byte. What cannot come in ends the cursor: it accepts nothing more and [`UserSink::error`] says why.
+//! The one idea: an address from a user is an allegation. A cursor tries the copy; where it faults,
+//! the space says whether the page can come in, and the copy goes on at that byte. What cannot come
+//! in ends the cursor: it accepts nothing more and [`UserSink::error`] says why.
 
 use crate::space::{Patience, Space};
 use abi::Error;
@@ -43,7 +45,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves on by up to `wanted` bytes; `copy(root, address, done so far, length)` does the work in each segment.
+    /// Moves on by up to `wanted` bytes; `copy(root, address, done so far, length)` does the work
+    /// in each segment.
     fn advance(
         &mut self,
         wanted: usize,
@@ -91,7 +94,8 @@ pub struct UserSource<'a>(Cursor<'a>);
 macro_rules! constructors {
     ($name:ident) => {
         impl<'a> $name<'a> {
-            /// A cursor over `len` bytes at `address`. The address is not checked before it is used.
+            /// A cursor over `len` bytes at `address`. The address is not checked before it is
+            /// used.
             pub fn new(space: &'a Space, address: usize, len: usize) -> Self {
                 Self(Cursor::new(space, Segment { address, len }, &[]))
             }
@@ -106,7 +110,8 @@ macro_rules! constructors {
                 self.0.done
             }
 
-            /// Why the cursor ended early: [`Error::Fault`] at a bad address, or [`Error::NoMemory`].
+            /// Why the cursor ended early: [`Error::Fault`] at a bad address, or
+            /// [`Error::NoMemory`].
             pub fn error(&self) -> Option<Error> {
                 self.0.error
             }

@@ -1,15 +1,17 @@
-//! Forking an address space: the child sees what the parent saw, and pages are copied only when one of them writes.
+//! Forking an address space: the child sees what the parent saw, and pages are copied only when one
+//! of them writes.
 //!
-//! The one idea: page after page of the parent is shared into the child's page table, read-only in both if it is
-//! private. The next write fault sorts out who gets the copy.
+//! The one idea: page after page of the parent is shared into the child's page table, read-only in
+//! both if it is private. The next write fault sorts out who gets the copy.
 
 use crate::space::{Space, heap_room, rest_a_moment, step_end};
 use abi::Error;
 use alloc::sync::Arc;
 
 impl Space {
-    /// A copy of the space. Private pages are shared until somebody writes; shared mappings stay shared. Other threads of
-    /// the parent may change it meanwhile: the child then has the old or the new state of each part.
+    /// A copy of the space. Private pages are shared until somebody writes; shared mappings stay
+    /// shared. Other threads of the parent may change it meanwhile: the child then has the old or
+    /// the new state of each part.
     ///
     /// # Errors
     /// [`Error::NoMemory`]; the parent is as it was.
@@ -44,7 +46,8 @@ impl Space {
         Ok((child, 0))
     }
 
-    /// Copies what is mapped from `at` on, up to a step; false when all is done. Parent before child is the order of the locks.
+    /// Copies what is mapped from `at` on, up to a step; false when all is done. Parent before
+    /// child is the order of the locks.
     fn fork_step(&self, child: &Space, at: &mut usize) -> Result<bool, Error> {
         let mut parent = self.lock();
         let mut child = child.lock();

@@ -19,8 +19,8 @@ impl Space {
         self.lock().heap = Heap { start, end: start };
     }
 
-    /// Moves the end of the heap; returns where it is then. An end that is not possible (before the heap's start, over
-    /// other mappings, beyond a limit) changes nothing.
+    /// Moves the end of the heap; returns where it is then. An end that is not possible (before the
+    /// heap's start, over other mappings, beyond a limit) changes nothing.
     pub fn brk(&self, new: usize) -> usize {
         let mut inner = self.lock();
         let Heap { start, end } = inner.heap;

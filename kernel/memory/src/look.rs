@@ -26,8 +26,8 @@ impl Space {
             .map(|(start, mapping)| MappingInfo::new(start, mapping))
     }
 
-    /// The object and the offset behind an address that is shared with other spaces: the name of a futex between
-    /// processes. `None` where memory is private or nothing is mapped.
+    /// The object and the offset behind an address that is shared with other spaces: the name of a
+    /// futex between processes. `None` where memory is private or nothing is mapped.
     pub fn shared_place(&self, address: usize) -> Option<(Arc<Object>, u64)> {
         let inner = self.lock();
         let (start, mapping) = inner.mappings.find(address)?;

@@ -1,7 +1,9 @@
-//! The ordered map of an address space: what is promised where. Pure logic; the page table is not touched here.
+//! The ordered map of an address space: what is promised where. Pure logic; the page table is not
+//! touched here.
 //!
-//! The one idea: mappings never overlap and never lie needlessly beside an equal neighbour. Removing a range cuts the mappings at its ends;
-//! inserting one joins it with neighbours that continue it.
+//! The one idea: mappings never overlap and never lie needlessly beside an equal neighbour.
+//! Removing a range cuts the mappings at its ends; inserting one joins it with neighbours that
+//! continue it.
 
 use crate::object::Object;
 use alloc::collections::BTreeMap;
@@ -11,9 +13,11 @@ use core::ops::Range;
 use machine::paging::Access;
 use machine::{PAGE, USER_END};
 
-/// Lowest address that can be mapped (Linux's `mmap_min_addr`): a null pointer with an offset faults.
+/// Lowest address that can be mapped (Linux's `mmap_min_addr`): a null pointer with an offset
+/// faults.
 pub const MIN_ADDRESS: usize = 64 * 1024;
-/// Below it, mappings are placed downwards: as on Linux without randomisation, 128 MiB below the end.
+/// Below it, mappings are placed downwards: as on Linux without randomisation, 128 MiB below the
+/// end.
 pub const MMAP_BASE: usize = USER_END - (128 << 20);
 /// What stays free below a stack that grows (Linux's `stack_guard_gap`).
 pub const STACK_GUARD: usize = 256 * PAGE;
@@ -85,7 +89,8 @@ impl Mapping {
         }
     }
 
-    /// Whether `next`, which begins at this one's end, goes on as this one would. `start` is where this one starts.
+    /// Whether `next`, which begins at this one's end, goes on as this one would. `start` is where
+    /// this one starts.
     fn continues_in(&self, start: usize, next: &Mapping) -> bool {
         let skipped = self.end - start;
         self.access == next.access
@@ -163,7 +168,8 @@ pub struct Mappings {
     size: usize,
     /// Placing goes down from here.
     base: usize,
-    /// No hole between here and `base` is larger than `widest`: the search for a larger one begins here.
+    /// No hole between here and `base` is larger than `widest`: the search for a larger one begins
+    /// here.
     search_from: usize,
     widest: usize,
 }
@@ -336,7 +342,8 @@ impl Mappings {
         }
     }
 
-    /// The highest free place for `len` bytes below the base. Costs a few steps as long as there is room below what was placed last.
+    /// The highest free place for `len` bytes below the base. Costs a few steps as long as there is
+    /// room below what was placed last.
     pub fn find_free(&mut self, len: usize) -> Option<usize> {
         if len <= self.widest {
             self.search_from = self.base;

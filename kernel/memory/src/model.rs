@@ -1,7 +1,9 @@
-//! Property test: random use of address spaces beside a model that keeps plain bytes for every page.
+//! Property test: random use of address spaces beside a model that keeps plain bytes for every
+//! page.
 //!
-//! The model knows nothing of frames, page tables or laziness. Whatever the order of calls, forks, faults and failures, a program must see
-//! what the model says, and when all has ended every frame must be back.
+//! The model knows nothing of frames, page tables or laziness. Whatever the order of calls, forks,
+//! faults and failures, a program must see what the model says, and when all has ended every frame
+//! must be back.
 
 use crate::*;
 use ::object::{Sink, Source};
@@ -145,7 +147,8 @@ fn what() -> impl Strategy<Value = What> {
     prop_oneof![
         3 => Just(What::Anonymous),
         1 => Just(What::SharedAnonymous),
-        3 => (0..FILES, 0..4usize, any::<bool>()).prop_map(|(file, page, shared)| What::File { file, page, shared }),
+        3 => (0..FILES, 0..4usize, any::<bool>())
+            .prop_map(|(file, page, shared)| What::File { file, page, shared }),
     ]
 }
 
@@ -158,11 +161,13 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (page.clone(), pages.clone(), access(), what())
             .prop_map(|(page, pages, access, what)| Op::Map { page, pages, access, what }),
         2 => (page.clone(), pages.clone()).prop_map(|(page, pages)| Op::Unmap { page, pages }),
-        2 => (page.clone(), pages.clone(), access()).prop_map(|(page, pages, access)| Op::Protect { page, pages, access }),
+        2 => (page.clone(), pages.clone(), access())
+            .prop_map(|(page, pages, access)| Op::Protect { page, pages, access }),
         1 => (page.clone(), pages.clone()).prop_map(|(page, pages)| Op::DontNeed { page, pages }),
         2 => (page.clone(), pages.clone(), 1..7usize, proptest::option::of(0..PAGES))
             .prop_map(|(page, pages, new_pages, to)| Op::Remap { page, pages, new_pages, to }),
-        8 => (at.clone(), len.clone(), any::<u8>()).prop_map(|(at, len, byte)| Op::Write { at, len, byte }),
+        8 => (at.clone(), len.clone(), any::<u8>())
+            .prop_map(|(at, len, byte)| Op::Write { at, len, byte }),
         4 => (at, len.clone()).prop_map(|(at, len)| Op::Read { at, len }),
         2 => (0..FILES, 0..5 * PAGE, len, any::<u8>())
             .prop_map(|(file, at, len, byte)| Op::FileWrite { file, at, len, byte }),
@@ -206,7 +211,8 @@ impl World {
         }
     }
 
-    /// Does one thing in both worlds. `short` says that memory may run out: then a failure must have changed nothing.
+    /// Does one thing in both worlds. `short` says that memory may run out: then a failure must
+    /// have changed nothing.
     fn apply(&mut self, who: usize, op: &Op, short: Option<usize>) {
         let who = who % self.spaces.len();
         match *op {
@@ -431,7 +437,8 @@ impl World {
                     None => assert!(new_pages > old.len()),
                     Some(target) => {
                         assert!(short.is_some());
-                        // Without any room at all it was refused at once; else the target was cleared first.
+                        // Without any room at all it was refused at once; else the target was
+                        // cleared first.
                         if short != Some(0) {
                             let end = old.start + new_pages;
                             model.0.retain(|page, _| {
@@ -602,7 +609,11 @@ impl ModelSpace {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn spaces_behave_like_plain_bytes(ops in proptest::collection::vec((0..4usize, op()), 1..60)) {
@@ -617,7 +628,9 @@ proptest! {
     }
 
     #[test]
-    fn running_out_of_memory_changes_nothing(ops in proptest::collection::vec((0..4usize, op(), 0..8usize), 1..40)) {
+    fn running_out_of_memory_changes_nothing(
+        ops in proptest::collection::vec((0..4usize, op(), 0..8usize), 1..40),
+    ) {
         memory_of::fail_never();
         let before = machine::frame::stats();
         let mut world = World::new();

@@ -1,8 +1,9 @@
 //! Memory objects: pages that files, shared memory and address spaces have in common.
 //!
-//! The one idea: a page comes into being when somebody needs it, and there is one frame for it, whoever looks: `read` and
-//! `write` of a file and every shared mapping use the same bytes; private mappings share them until they write.
-//! Bytes beyond the length are always zero, so a longer file never shows old data.
+//! The one idea: a page comes into being when somebody needs it, and there is one frame for it,
+//! whoever looks: `read` and `write` of a file and every shared mapping use the same bytes; private
+//! mappings share them until they write. Bytes beyond the length are always zero, so a longer file
+//! never shows old data.
 
 use crate::pages::Pages;
 use abi::Error;
@@ -43,7 +44,8 @@ impl Object {
         Object::make(&[], len.min(MAX_LEN))
     }
 
-    /// An object with these bytes. Each page is copied from them when it is first mapped or written; reading copies nothing.
+    /// An object with these bytes. Each page is copied from them when it is first mapped or
+    /// written; reading copies nothing.
     pub fn from_static(bytes: &'static [u8]) -> Arc<Object> {
         Object::make(bytes, bytes.len() as u64)
     }
@@ -74,8 +76,9 @@ impl Object {
         self.state.lock().pages.count()
     }
 
-    /// Makes the object shorter or longer. Shorter: pages beyond the end are given up (address spaces that have mapped them keep
-    /// them until they drop them, new faults there fail) and the rest of the last one becomes zero.
+    /// Makes the object shorter or longer. Shorter: pages beyond the end are given up (address
+    /// spaces that have mapped them keep them until they drop them, new faults there fail) and the
+    /// rest of the last one becomes zero.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond 2^63 - 1 bytes.
@@ -124,7 +127,8 @@ impl Object {
         self.state.lock().pages.get(index).cloned()
     }
 
-    /// Calls `visit` with every page of the range that has a frame, until it returns false. The object is locked meanwhile.
+    /// Calls `visit` with every page of the range that has a frame, until it returns false. The
+    /// object is locked meanwhile.
     pub fn visit_present(&self, range: Range<u64>, mut visit: impl FnMut(u64, &Frame) -> bool) {
         let state = self.state.lock();
         for index in range {
@@ -156,8 +160,8 @@ impl Object {
         }
     }
 
-    /// Reads from `offset` on, until the sink accepts no more or the object ends. Returns how many bytes the sink accepted.
-    /// Holes read as zeros and stay holes.
+    /// Reads from `offset` on, until the sink accepts no more or the object ends. Returns how many
+    /// bytes the sink accepted. Holes read as zeros and stay holes.
     pub fn read(&self, offset: u64, sink: &mut dyn Sink) -> usize {
         let mut done = 0;
         while sink.room() > 0 {
@@ -186,10 +190,12 @@ impl Object {
         done
     }
 
-    /// Writes at `offset`, making the object longer as needed. Returns how many bytes the source gave.
+    /// Writes at `offset`, making the object longer as needed. Returns how many bytes the source
+    /// gave.
     ///
     /// # Errors
-    /// When nothing could be written: [`Error::TooLarge`] beyond 2^63 - 1 bytes, [`Error::NoMemory`].
+    /// When nothing could be written: [`Error::TooLarge`] beyond 2^63 - 1 bytes,
+    /// [`Error::NoMemory`].
     pub fn write(&self, offset: u64, source: &mut dyn Source) -> Result<usize, Error> {
         let mut done = 0;
         while source.left() > 0 {
@@ -220,7 +226,8 @@ impl Object {
         Ok(done)
     }
 
-    /// Writes within one page. The object is not locked while the source is read: a user's page may have to come in.
+    /// Writes within one page. The object is not locked while the source is read: a user's page may
+    /// have to come in.
     fn write_page(
         &self,
         index: u64,
@@ -320,7 +327,8 @@ impl State {
         }
     }
 
-    /// Before the object gets longer: a shared mapping may have written behind the end, in the last page.
+    /// Before the object gets longer: a shared mapping may have written behind the end, in the last
+    /// page.
     fn clear_tail(&self) {
         let (index, tail) = split(self.len);
         if tail != 0

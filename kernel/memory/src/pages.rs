@@ -1,7 +1,7 @@
 //! A sparse array of frames: which page of a memory object is in which frame.
 //!
-//! The one idea: a radix tree that is only as high as its largest index needs. One page needs no node at all, which is what
-//! most files are; 32 pages need one node, 4 MiB need two levels.
+//! The one idea: a radix tree that is only as high as its largest index needs. One page needs no
+//! node at all, which is what most files are; 32 pages need one node, 4 MiB need two levels.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -94,7 +94,8 @@ impl Pages {
         }
     }
 
-    /// Puts a frame where there is none. (One that is there is replaced.) On an error nothing visible has changed.
+    /// Puts a frame where there is none. (One that is there is replaced.) On an error nothing
+    /// visible has changed.
     pub fn insert(&mut self, index: u64, frame: Frame) -> Result<(), OutOfFrames> {
         while !self.reaches(index) {
             if !matches!(self.root, Slot::Empty) {
@@ -121,7 +122,8 @@ impl Pages {
         Ok(())
     }
 
-    /// Takes away all pages from `first` on, in as few pieces as there are. The caller drops them outside of its lock.
+    /// Takes away all pages from `first` on, in as few pieces as there are. The caller drops them
+    /// outside of its lock.
     #[must_use]
     pub fn cut(&mut self, first: u64) -> Vec<Slot> {
         let mut gone = Vec::new();
@@ -138,7 +140,8 @@ impl Pages {
     }
 }
 
-/// Cuts `slot`, whose nodes have `level` levels, so that only pages before `first` (not 0, relative to the slot) stay.
+/// Cuts `slot`, whose nodes have `level` levels, so that only pages before `first` (not 0, relative
+/// to the slot) stay.
 fn cut(slot: &mut Slot, level: u32, first: u64, gone: &mut Vec<Slot>) {
     let Slot::Node(node) = slot else { return };
     let edge = slot_of(first, level);

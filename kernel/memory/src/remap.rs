@@ -19,12 +19,14 @@ pub enum Remap {
 }
 
 impl Space {
-    /// Gives the range `old`, a part of one mapping, the length `new_len` (rounded up to pages). Returns where it is then.
+    /// Gives the range `old`, a part of one mapping, the length `new_len` (rounded up to pages).
+    /// Returns where it is then.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for misaligned or empty ranges and for a target that overlaps the old range;
-    /// [`Error::Fault`] when `old` is not inside one mapping; [`Error::NoMemory`] when there is no room, a limit is
-    /// reached or memory is short. On an error nothing has moved (a target range may have been unmapped).
+    /// [`Error::Invalid`] for misaligned or empty ranges and for a target that overlaps the old
+    /// range; [`Error::Fault`] when `old` is not inside one mapping; [`Error::NoMemory`] when there
+    /// is no room, a limit is reached or memory is short. On an error nothing has moved (a target
+    /// range may have been unmapped).
     pub fn remap(&self, old: Range<usize>, new_len: usize, how: Remap) -> Result<usize, Error> {
         let old = pages_of(old)?;
         let new = page_range(old.start, new_len).ok_or(Error::Invalid)?;
@@ -119,7 +121,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Moves the mapping `piece`, which is at `from`, to the free range `to`, which is at least as long.
+    /// Moves the mapping `piece`, which is at `from`, to the free range `to`, which is at least as
+    /// long.
     fn move_mapping(
         &mut self,
         piece: Mapping,

@@ -1,10 +1,11 @@
 //! Address spaces: what a process sees at which address, and the calls that change it.
 //!
-//! The one idea: the map of mappings says what *should* be there; the page table holds what is there already. Changes of the map only take pages away
-//! (or access from them); the next fault brings back what is still right. One lock covers both.
+//! The one idea: the map of mappings says what *should* be there; the page table holds what is
+//! there already. Changes of the map only take pages away (or access from them); the next fault
+//! brings back what is still right. One lock covers both.
 //!
-//! Long work goes in steps of at most [`STEP`] bytes with the lock released between them: other threads of the process can
-//! go on, and the `_yielding` forms let other programs run as well.
+//! Long work goes in steps of at most [`STEP`] bytes with the lock released between them: other
+//! threads of the process can go on, and the `_yielding` forms let other programs run as well.
 
 use crate::fault::{Ahead, Need};
 use crate::heap::Heap;
@@ -22,7 +23,8 @@ use machine::{PAGE, USER_END};
 /// How much of an address space is worked on in one go, in bytes, if it is full of pages.
 const STEP: usize = 2048 * PAGE;
 
-/// Where the step that begins at `start` ends. Ranges too large to be full take larger steps, so that there are never too many.
+/// Where the step that begins at `start` ends. Ranges too large to be full take larger steps, so
+/// that there are never too many.
 pub(crate) fn step_end(table: &PageTable, start: usize, end: usize) -> usize {
     if table.resident() * PAGE <= STEP {
         return end;
@@ -173,9 +175,11 @@ impl Space {
     /// Makes a mapping; returns where it starts.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for no length or a start or offset inside a page; [`Error::Forbidden`] below [`MIN_ADDRESS`];
-    /// [`Error::Exists`] where [`Placement::FixedNoReplace`] finds something; [`Error::Denied`] for more access than
-    /// `max_access`; [`Error::Overflow`] for an offset too large; [`Error::NoMemory`] when there is no place, a limit is reached or memory is short.
+    /// [`Error::Invalid`] for no length or a start or offset inside a page; [`Error::Forbidden`]
+    /// below [`MIN_ADDRESS`]; [`Error::Exists`] where [`Placement::FixedNoReplace`] finds
+    /// something; [`Error::Denied`] for more access than `max_access`; [`Error::Overflow`] for an
+    /// offset too large; [`Error::NoMemory`] when there is no place, a limit is reached or memory
+    /// is short.
     pub fn map(&self, request: MapRequest) -> Result<usize, Error> {
         let MapRequest {
             at,
@@ -246,11 +250,12 @@ impl Space {
         Ok(start)
     }
 
-    /// Takes everything out of a range. Holes in it do not matter. Other threads may see it half done.
+    /// Takes everything out of a range. Holes in it do not matter. Other threads may see it half
+    /// done.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an empty or misaligned range or one outside user space; [`Error::NoMemory`] when cutting a
-    /// mapping in two passes the limit.
+    /// [`Error::Invalid`] for an empty or misaligned range or one outside user space;
+    /// [`Error::NoMemory`] when cutting a mapping in two passes the limit.
     pub fn unmap(&self, range: Range<usize>) -> Result<(), Error> {
         let mut rest = pages_of(range)?;
         while self.unmap_step(&mut rest)? {
@@ -296,8 +301,9 @@ impl Space {
     /// Changes what may be done with a range.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a misaligned range; [`Error::NoMemory`] when part of it is not mapped or cutting mappings passes
-    /// the limit; [`Error::Denied`] beyond what the mappings allow. On an error nothing has changed.
+    /// [`Error::Invalid`] for a misaligned range; [`Error::NoMemory`] when part of it is not mapped
+    /// or cutting mappings passes the limit; [`Error::Denied`] beyond what the mappings allow. On
+    /// an error nothing has changed.
     pub fn protect(&self, range: Range<usize>, access: Access) -> Result<(), Error> {
         if range.is_empty() && range.start.is_multiple_of(PAGE) {
             return Ok(());
@@ -343,7 +349,8 @@ impl Space {
     /// Takes a program's word for how it uses a range.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a misaligned range; [`Error::NoMemory`] when part of it is not mapped (the rest is done).
+    /// [`Error::Invalid`] for a misaligned range; [`Error::NoMemory`] when part of it is not mapped
+    /// (the rest is done).
     pub fn advise(&self, range: Range<usize>, advice: Advice) -> Result<(), Error> {
         if range.is_empty() && range.start.is_multiple_of(PAGE) {
             return Ok(());
@@ -372,8 +379,8 @@ impl Space {
         }
     }
 
-    /// Brings the pages of a range in before they are touched, ready to be written where writes stay private. Stops
-    /// at the first that cannot come in.
+    /// Brings the pages of a range in before they are touched, ready to be written where writes
+    /// stay private. Stops at the first that cannot come in.
     pub async fn populate(&self, range: Range<usize>) {
         let Ok(range) = pages_of(range) else { return };
         for page in range.step_by(PAGE) {
@@ -391,8 +398,8 @@ impl Space {
     /// Brings in what a fault asks for, without waiting.
     ///
     /// # Errors
-    /// [`Error::Fault`] where nothing is mapped; [`Error::Denied`] where the mapping forbids it; [`Error::Range`] beyond the end of a
-    /// mapped object (Linux: `SIGBUS`); [`Error::NoMemory`].
+    /// [`Error::Fault`] where nothing is mapped; [`Error::Denied`] where the mapping forbids it;
+    /// [`Error::Range`] beyond the end of a mapped object (Linux: `SIGBUS`); [`Error::NoMemory`].
     pub fn try_resolve(&self, address: usize, need: Need) -> Result<(), Error> {
         self.lock().resolve(address, need)
     }
@@ -418,10 +425,12 @@ impl Space {
             })
     }
 
-    /// Does something with user memory, bringing pages in as it faults. `f` is called again from its start after each fault.
+    /// Does something with user memory, bringing pages in as it faults. `f` is called again from
+    /// its start after each fault.
     ///
     /// # Errors
-    /// As [`Space::resolve_fault`]; also [`Error::Fault`] when a resolved fault keeps coming back (a misaligned atomic access).
+    /// As [`Space::resolve_fault`]; also [`Error::Fault`] when a resolved fault keeps coming back
+    /// (a misaligned atomic access).
     pub fn with_resolve<T>(
         &self,
         mut f: impl FnMut(&Root) -> Result<T, CopyFault>,
@@ -528,7 +537,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes mappings and pages out of a range. The caller drops what it gets outside of the lock: objects may end with it.
+    /// Takes mappings and pages out of a range. The caller drops what it gets outside of the lock:
+    /// objects may end with it.
     #[must_use]
     pub(crate) fn take_out(&mut self, range: Range<usize>) -> Vec<(usize, Mapping)> {
         let removed = self.mappings.remove(range.clone());

@@ -1,4 +1,5 @@
-//! Address spaces by example: each promise of the interface once, and threads that use a space at once.
+//! Address spaces by example: each promise of the interface once, and threads that use a space at
+//! once.
 
 use crate::*;
 use ::object::{Sink, SliceSink, Source};

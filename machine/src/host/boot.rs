@@ -45,7 +45,8 @@ pub fn info() -> &'static Info {
     current().0.boot.0.get().copied().unwrap_or(&EMPTY)
 }
 
-/// Sets what this machine was started with, once. The test keeps the bytes alive for ever (`Box::leak`). False when it was set before.
+/// Sets what this machine was started with, once. The test keeps the bytes alive for ever
+/// (`Box::leak`). False when it was set before.
 pub fn set_info(info: &'static Info) -> bool {
     current().0.boot.0.set(info).is_ok()
 }

@@ -1,4 +1,5 @@
-//! The simulated clock. It moves only when a test moves it, or when an idle CPU waits for its alarm.
+//! The simulated clock. It moves only when a test moves it, or when an idle CPU waits for its
+//! alarm.
 
 use super::{current, lock};
 use crate::cpu;
@@ -60,7 +61,8 @@ pub(super) fn set_alarm(deadline: Option<u64>) {
     };
 }
 
-/// What an idle CPU does: sleeps until its alarm rings, which takes no real time here. The alarm is one-shot.
+/// What an idle CPU does: sleeps until its alarm rings, which takes no real time here. The alarm is
+/// one-shot.
 pub(super) fn sleep_until_alarm() -> bool {
     let deadline = lock(&current().0.clock.alarms).remove(&cpu::index());
     deadline.map(set).is_some()

@@ -50,7 +50,8 @@ pub fn set_index(index: usize) {
         .fetch_max(index + 1, Ordering::Relaxed);
 }
 
-/// Waits for an interrupt. Here: moves the clock to this CPU's alarm if it has one, else lets other threads run.
+/// Waits for an interrupt. Here: moves the clock to this CPU's alarm if it has one, else lets other
+/// threads run.
 pub fn idle() {
     if !clock::sleep_until_alarm() {
         std::thread::yield_now();
@@ -82,7 +83,8 @@ struct Slot {
     cpu: usize,
 }
 
-/// A value of which every CPU has its own. Made on first use. Here it also belongs to the calling thread, so `T` may be a `Cell`.
+/// A value of which every CPU has its own. Made on first use. Here it also belongs to the calling
+/// thread, so `T` may be a `Cell`.
 pub struct PerCpu<T> {
     init: fn() -> T,
 }

@@ -1,4 +1,5 @@
-//! Simulated device memory: regions with invented bus addresses, which a simulated device reaches with [`peek`] and [`poke`].
+//! Simulated device memory: regions with invented bus addresses, which a simulated device reaches
+//! with [`peek`] and [`poke`].
 
 use super::frame::KernelFrame;
 use super::{current, lock};
@@ -25,7 +26,8 @@ impl Default for Regions {
     }
 }
 
-/// Contiguous, zeroed kernel frames shared with a device. Accesses beyond the end panic: the driver sized the region.
+/// Contiguous, zeroed kernel frames shared with a device. Accesses beyond the end panic: the driver
+/// sized the region.
 pub struct Region {
     bytes: Bytes,
     bus_address: u64,

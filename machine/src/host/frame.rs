@@ -1,7 +1,7 @@
 //! Simulated frames of physical memory: real allocations, counted, with a limit that tests can set.
 //!
-//! Each frame remembers its machine's [`Ledger`], so a leak shows as a count that does not come back, and
-//! [`fail_after`] makes every allocation point fail in turn.
+//! Each frame remembers its machine's [`Ledger`], so a leak shows as a count that does not come
+//! back, and [`fail_after`] makes every allocation point fail in turn.
 
 use super::{current, lock};
 use crate::PAGE;
@@ -62,7 +62,8 @@ impl Ledger {
     }
 }
 
-/// Lets `allocations` more frame allocations of this machine succeed and all after them fail, until [`fail_never`].
+/// Lets `allocations` more frame allocations of this machine succeed and all after them fail, until
+/// [`fail_never`].
 pub fn fail_after(allocations: usize) {
     current()
         .0
@@ -134,7 +135,8 @@ impl Drop for Inner {
     }
 }
 
-/// A counted reference to one 4 KiB frame that users may see. `Clone` counts up, `Drop` counts down and frees the last.
+/// A counted reference to one 4 KiB frame that users may see. `Clone` counts up, `Drop` counts down
+/// and frees the last.
 #[derive(Clone)]
 pub struct Frame(Arc<Inner>);
 
@@ -194,7 +196,8 @@ impl Frame {
         self.0.number
     }
 
-    /// Changes an aligned word of the frame in one step, as a locked instruction would. Returns what `change` saw.
+    /// Changes an aligned word of the frame in one step, as a locked instruction would. Returns
+    /// what `change` saw.
     pub(super) fn atomic<const N: usize, R>(
         &self,
         offset: usize,

@@ -1,4 +1,5 @@
-//! Simulated interrupts: a test raises a line or sends a message, and the handler runs in the calling thread.
+//! Simulated interrupts: a test raises a line or sends a message, and the handler runs in the
+//! calling thread.
 
 use super::{current, lock};
 use std::collections::BTreeMap;

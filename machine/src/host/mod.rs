@@ -3,8 +3,9 @@
 //!
 //! The one idea: **every test thread has its own machine.** Frames, clock, alarms, serial port and
 //! devices belong to a [`Machine`], and a thread that touches any of them for the first time gets a
-//! fresh one. So tests that run side by side never see each other's frame counts or clocks. A test that starts
-//! threads hands its machine to them: `let machine = host::current(); spawn(move || { machine.enter(1); … })`.
+//! fresh one. So tests that run side by side never see each other's frame counts or clocks. A test
+//! that starts threads hands its machine to them: `let machine = host::current(); spawn(move || {
+//! machine.enter(1); … })`.
 
 pub mod boot;
 pub mod clock;
@@ -54,7 +55,8 @@ pub fn current() -> Machine {
     CURRENT.with(|current| current.borrow().clone())
 }
 
-/// Puts the calling thread on a new machine of its own, as CPU 0. For test runners that use one thread for several tests.
+/// Puts the calling thread on a new machine of its own, as CPU 0. For test runners that use one
+/// thread for several tests.
 pub fn fresh() -> Machine {
     let machine = Machine::default();
     machine.enter(0);

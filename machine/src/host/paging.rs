@@ -1,8 +1,9 @@
 //! Simulated page tables: an ordered map from pages to frames, with the faults of the real thing.
 //!
-//! The one idea: everything that hardware would do wrongly or silently is visible here. The tables of the four levels are
-//! counted as frames, so that running out of them fails where it would on the bare machine; copies stop at the exact byte where the processor
-//! would fault; an atomic change of user memory is one step under the frame's lock.
+//! The one idea: everything that hardware would do wrongly or silently is visible here. The tables
+//! of the four levels are counted as frames, so that running out of them fails where it would on
+//! the bare machine; copies stop at the exact byte where the processor would fault; an atomic
+//! change of user memory is one step under the frame's lock.
 
 use super::frame::{Frame, KernelFrame};
 use super::lock;
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-/// Address bits below the prefix of a level 1 (page table), 2 (directory) and 3 (directory pointer) table.
+/// Address bits below the prefix of a level 1 (page table), 2 (directory) and 3 (directory pointer)
+/// table.
 const TABLE_SHIFTS: [u32; 3] = [21, 30, 39];
 
 struct Entry {
@@ -148,7 +150,8 @@ impl PageTable {
         })
     }
 
-    /// The handle through which the kernel reaches this space's memory. Cheap to clone; keeps only the top level alive.
+    /// The handle through which the kernel reaches this space's memory. Cheap to clone; keeps only
+    /// the top level alive.
     pub fn root(&self) -> Root {
         Root(self.pages.clone())
     }
@@ -177,8 +180,8 @@ impl PageTable {
         drop(removed);
     }
 
-    /// Changes what may be done with the pages of `range` that are there. Never adds `WRITE`: a page whose frame is shared
-    /// copy-on-write must fault first.
+    /// Changes what may be done with the pages of `range` that are there. Never adds `WRITE`: a
+    /// page whose frame is shared copy-on-write must fault first.
     pub fn protect(&mut self, range: Range<usize>, access: Access) {
         check_range(&range);
         if range.is_empty() {
@@ -213,7 +216,8 @@ impl PageTable {
             .map(|entry| (entry.frame, entry.access))
     }
 
-    /// The fast path of copy-on-write: makes the page writable if its frame is used nowhere else. False when it is not (or there is no page).
+    /// The fast path of copy-on-write: makes the page writable if its frame is used nowhere else.
+    /// False when it is not (or there is no page).
     pub fn make_writable_if_unique(&mut self, page: usize) -> bool {
         match lock(&self.pages).present.get_mut(&page) {
             Some(entry) if entry.access.contains(Access::WRITE) => true,
@@ -232,8 +236,8 @@ impl PageTable {
         }
     }
 
-    /// Shares the pages of `range` with `child`, at the same addresses. With `copy_on_write` neither may write until it faults.
-    /// On an error the child may hold some of them.
+    /// Shares the pages of `range` with `child`, at the same addresses. With `copy_on_write`
+    /// neither may write until it faults. On an error the child may hold some of them.
     pub fn share_into(
         &mut self,
         child: &mut PageTable,
@@ -255,7 +259,8 @@ impl PageTable {
         Ok(())
     }
 
-    /// Moves the pages of `from` to the empty range of the same length at `to`. On an error nothing has moved.
+    /// Moves the pages of `from` to the empty range of the same length at `to`. On an error nothing
+    /// has moved.
     pub fn move_pages(&mut self, from: Range<usize>, to: usize) -> Result<(), OutOfFrames> {
         check_range(&from);
         check_range(&(to..to + from.len()));
@@ -305,8 +310,9 @@ impl Drop for PageTable {
 pub struct Root(Arc<Mutex<Pages>>);
 
 impl Root {
-    /// Calls `step(frame, offset in it, bytes done, bytes to do)` page by page. The table stays locked during each step:
-    /// as on a real machine, no access goes to a frame that has already been taken away.
+    /// Calls `step(frame, offset in it, bytes done, bytes to do)` page by page. The table stays
+    /// locked during each step: as on a real machine, no access goes to a frame that has already
+    /// been taken away.
     fn walk(
         &self,
         address: usize,
@@ -353,7 +359,8 @@ impl Root {
         })
     }
 
-    /// Copies `len` bytes of `frame`, from `offset` on, to user memory. Panics when they pass the frame's end.
+    /// Copies `len` bytes of `frame`, from `offset` on, to user memory. Panics when they pass the
+    /// frame's end.
     pub fn copy_out_frame(
         &self,
         address: usize,
@@ -366,7 +373,8 @@ impl Root {
         self.copy_out(address, &page[..len])
     }
 
-    /// Copies `len` bytes of user memory into `frame`, from `offset` on. Panics when they pass the frame's end.
+    /// Copies `len` bytes of user memory into `frame`, from `offset` on. Panics when they pass the
+    /// frame's end.
     pub fn copy_in_frame(
         &self,
         address: usize,

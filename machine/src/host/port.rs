@@ -1,4 +1,5 @@
-//! Simulated I/O ports: a test attaches a device at a port range; elsewhere reads give ones, as on an empty bus.
+//! Simulated I/O ports: a test attaches a device at a port range; elsewhere reads give ones, as on
+//! an empty bus.
 
 use super::{current, lock, mmio::Device};
 use std::collections::BTreeMap;
@@ -27,7 +28,8 @@ pub struct Ports {
     len: u16,
 }
 
-/// Claims `len` ports from `base` on; `None` when somebody has one of them, or the range is empty or too long.
+/// Claims `len` ports from `base` on; `None` when somebody has one of them, or the range is empty
+/// or too long.
 pub fn claim(base: u16, len: u16) -> Option<Ports> {
     let last = base.checked_add(len.checked_sub(1)?)?;
     let bus = current().0.ports.clone();
@@ -72,7 +74,8 @@ macro_rules! ports {
 }
 
 impl Ports {
-    /// The device behind a port of this range. Panics outside the range: the driver knows its device.
+    /// The device behind a port of this range. Panics outside the range: the driver knows its
+    /// device.
     fn device(&self, offset: u16, width: usize) -> Option<(Arc<dyn Device>, usize)> {
         assert!(
             usize::from(offset) + width <= usize::from(self.len),

@@ -1,4 +1,5 @@
-//! The simulated power switch: ends the calling test by a panic whose payload says how, so that a test can catch it.
+//! The simulated power switch: ends the calling test by a panic whose payload says how, so that a
+//! test can catch it.
 
 /// How a machine ended: the payload of the panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

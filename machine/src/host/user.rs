@@ -1,7 +1,7 @@
 //! Simulated user mode: "running a user program" is calling a closure of the test.
 //!
-//! A context runs its own script (see [`UserContext::script`]), or else the machine's (see [`set_program`]), which serves
-//! contexts that the code under test creates itself.
+//! A context runs its own script (see [`UserContext::script`]), or else the machine's (see
+//! [`set_program`]), which serves contexts that the code under test creates itself.
 
 use super::{current, lock};
 use crate::PAGE;
@@ -10,7 +10,8 @@ use crate::paging::Root;
 pub use crate::trap::{Fault, Invalid, Registers, Trap};
 use std::sync::{Arc, Mutex};
 
-/// What stands for a user program: sees and changes registers and memory, and says why it came back.
+/// What stands for a user program: sees and changes registers and memory, and says why it came
+/// back.
 pub type Script = dyn FnMut(&mut UserView<'_>) -> Trap + Send;
 
 /// What a [`Script`] works on.
@@ -32,7 +33,8 @@ pub fn set_program(script: impl FnMut(&mut UserView<'_>) -> Trap + Send + 'stati
     *lock(&current().0.programs.0) = Some(Arc::new(Mutex::new(Box::new(script))));
 }
 
-/// The XSAVE image of a processor with SSE only: 512 bytes of legacy state and a header of 64 (Intel SDM volume 1, 13.4).
+/// The XSAVE image of a processor with SSE only: 512 bytes of legacy state and a header of 64
+/// (Intel SDM volume 1, 13.4).
 const VECTOR_SIZE: usize = 512 + 64;
 const FCW: usize = 0;
 const MXCSR: usize = 24;
@@ -93,13 +95,15 @@ impl UserContext {
         self.vector = initial_vector_state();
     }
 
-    /// Runs in user mode until something brings it back. Here: one call of the script. Panics when there is none.
+    /// Runs in user mode until something brings it back. Here: one call of the script. Panics when
+    /// there is none.
     pub fn enter(&mut self, root: &Root) -> Trap {
         let script = self
             .script
             .clone()
             .or_else(|| lock(&current().0.programs.0).clone());
-        let script = script.expect("a test enters user mode only with a script: UserContext::script or host::user::set_program");
+        let script =
+            script.expect("a test gives a script: UserContext::script or host::user::set_program");
         let mut view = UserView {
             registers: &mut self.registers,
             root,
