@@ -204,6 +204,10 @@ impl Cpu {
             self.tasks.store(tasks, Ordering::Relaxed);
             run.queue.release(tasks);
         } else if task.settle() {
+            let weight = task.weight();
+            if run.queue.running_weight() != Some(weight) {
+                run.queue.reweigh(weight);
+            }
             // Who is made to give way keeps its deadline.
             run.queue.put_back(task, yields && !asked);
             return None;

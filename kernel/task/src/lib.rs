@@ -10,7 +10,8 @@
 //! - `executor`: [`spawn`], [`run`], the current task, yielding
 //! - `waiters`: the list of wakers that the wait primitives share
 //! - [`wait`](WaitQueue): the wait primitive
-//! - [`ready`](Readiness): cached readiness bits, with waiters and observers
+//! - [`ready`](Readiness): cached readiness bits, with waiters
+//! - [`observers`](Observer): who is told each time
 //! - `timer`: wake-ups at a point in time
 //! - [`clock`]: what time it is
 //! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
@@ -29,11 +30,16 @@ pub mod clock;
 mod cpu;
 mod error;
 mod executor;
+#[cfg(test)]
+mod executor_tests;
 #[cfg(not(target_os = "none"))]
 mod host;
 mod lock;
+mod observers;
 pub mod policy;
 mod ready;
+#[cfg(test)]
+mod ready_tests;
 pub mod state;
 #[cfg(test)]
 mod state_tests;
@@ -54,7 +60,8 @@ pub use executor::{
 #[cfg(not(target_os = "none"))]
 pub use host::{block_on, run_until_idle};
 pub use lock::{Mutex, MutexGuard, Permit, Semaphore};
-pub use ready::{Observer, ObserverGuard, Readiness, Ready, Wait, WaitAny, wait_any};
+pub use observers::{Observer, ObserverGuard};
+pub use ready::{Readiness, Ready, Wait, WaitAny, wait_any};
 pub use task::Task;
 pub use timer::{Sleep, TimerGuard, at, sleep_until};
 pub use wait::{Interruptible, Patient, Timed, WaitQueue};

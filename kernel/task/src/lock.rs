@@ -276,3 +276,86 @@ impl<'a> Future for Turn<'a> {
         Turn::poll(&mut self, context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{block_on, run_until_idle, spawn, yield_now};
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn only_one_at_a_time_and_in_order() {
+        let mutex = Arc::new(Mutex::new(Vec::new()));
+        for who in 0..5 {
+            let mutex = mutex.clone();
+            spawn("holder", async move {
+                let mut list = mutex.lock().await.unwrap();
+                list.push(who);
+                for _ in 0..who {
+                    yield_now().await;
+                }
+                list.push(who);
+            })
+            .unwrap();
+        }
+        run_until_idle();
+        let list = mutex.try_lock().unwrap();
+        assert_eq!(*list, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
+        assert!(mutex.try_lock().is_none());
+        drop(list);
+        assert!(block_on(mutex.lock()).is_ok());
+        assert_eq!(block_on(mutex.lock_uninterruptible("the test")).len(), 10);
+    }
+
+    #[test]
+    fn nobody_overtakes() {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let first = semaphore.try_acquire().unwrap();
+        let theirs = semaphore.clone();
+        let waiter = spawn("waiter", async move {
+            theirs.acquire().await.unwrap().forget();
+        })
+        .unwrap();
+        run_until_idle();
+        drop(first);
+        assert_eq!(semaphore.free(), 0, "it belongs to the waiter already");
+        assert!(semaphore.try_acquire().is_none());
+        run_until_idle();
+        assert!(waiter.is_done());
+        semaphore.release();
+        assert_eq!(semaphore.free(), 1);
+    }
+
+    #[test]
+    fn a_permit_that_is_not_taken_is_given_back() {
+        let semaphore = Semaphore::new(0);
+        let mut context = Context::from_waker(core::task::Waker::noop());
+        let mut one = semaphore.acquire();
+        let mut two = semaphore.acquire();
+        assert!(Pin::new(&mut one).poll(&mut context).is_pending());
+        assert!(Pin::new(&mut two).poll(&mut context).is_pending());
+        semaphore.release();
+        drop(one);
+        assert!(Pin::new(&mut two).poll(&mut context).is_ready());
+        drop(two);
+        assert_eq!(semaphore.free(), 1);
+    }
+
+    #[test]
+    fn an_interruption_ends_the_wait() {
+        let mutex = Arc::new(Mutex::new(0));
+        let held = mutex.try_lock().unwrap();
+        let theirs = mutex.clone();
+        let waiter = spawn("waiter", async move {
+            assert!(theirs.lock().await.is_err());
+        })
+        .unwrap();
+        run_until_idle();
+        waiter.interrupt();
+        run_until_idle();
+        assert!(waiter.is_done());
+        drop(held);
+        assert!(mutex.try_lock().is_some());
+    }
+}

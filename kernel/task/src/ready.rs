@@ -10,6 +10,7 @@
 //! For the owner: change the bits while holding the lock that guards what they describe. Then a bit never says what the
 //! object does not know, and a waiter that saw `READ` and got `WouldBlock` will find the bit cleared and wait.
 
+use crate::observers::{Observer, ObserverGuard, Observers};
 use crate::waiters::{Batch, Ticket, Waiters};
 use crate::{TimerGuard, WaitError, clock, timer, with_current};
 use alloc::sync::Arc;
@@ -39,21 +40,15 @@ bitflags::bitflags! {
 }
 
 /// There are waiters in the list, and they have not been woken.
-const WAITED: u32 = 1 << 30;
+pub(crate) const WAITED: u32 = 1 << 30;
 /// There is a list of observers.
-const OBSERVED: u32 = 1 << 31;
-const LISTENED: u32 = WAITED | OBSERVED;
-
-/// Is told about bits that were set. Called without locks; must not block.
-pub trait Observer: Send + Sync {
-    /// `bits` were set (again, perhaps), and this observer is interested in at least one of them.
-    fn ready(&self, bits: Ready);
-}
+pub(crate) const OBSERVED: u32 = 1 << 31;
+pub(crate) const LISTENED: u32 = WAITED | OBSERVED;
 
 /// See the module.
 pub struct Readiness {
-    word: AtomicU32,
-    waiters: Spin<Waiters>,
+    pub(crate) word: AtomicU32,
+    pub(crate) waiters: Spin<Waiters>,
     /// Shared with the guards, so that they can take themselves out. Made for the first observer.
     observers: Once<Arc<Observers>>,
 }
@@ -146,12 +141,9 @@ impl Readiness {
         observer: Arc<dyn Observer>,
     ) -> Result<ObserverGuard, abi::Error> {
         let observers = self.observers.get_or_init(Arc::default);
-        let slot = observers.add(mask(interest), observer)?;
+        let guard = observers.add(mask(interest), observer)?;
         self.word.fetch_or(OBSERVED, Ordering::AcqRel);
-        Ok(ObserverGuard {
-            observers: observers.clone(),
-            slot,
-        })
+        Ok(guard)
     }
 
     #[cold]
@@ -223,7 +215,7 @@ impl fmt::Debug for Readiness {
 /// No memory for another waiter.
 struct NoRoom;
 
-fn mask(interest: Ready) -> u32 {
+pub(crate) fn mask(interest: Ready) -> u32 {
     (interest | Ready::HANGUP | Ready::ERROR).bits()
 }
 
@@ -371,91 +363,5 @@ impl Future for WaitAny<'_> {
 impl Drop for WaitAny<'_> {
     fn drop(&mut self) {
         self.forget();
-    }
-}
-
-/// The observers of one object.
-#[derive(Default)]
-struct Observers {
-    slots: Spin<Vec<Option<Connection>>>,
-}
-
-struct Connection {
-    mask: u32,
-    observer: Arc<dyn Observer>,
-}
-
-impl Observers {
-    fn add(&self, mask: u32, observer: Arc<dyn Observer>) -> Result<usize, abi::Error> {
-        let mut slots = self.slots.lock();
-        if let Some(free) = slots.iter().position(Option::is_none) {
-            slots[free] = Some(Connection { mask, observer });
-            return Ok(free);
-        }
-        slots.try_reserve(1).map_err(|_| abi::Error::NoMemory)?;
-        slots.push(Some(Connection { mask, observer }));
-        Ok(slots.len() - 1)
-    }
-
-    /// Observers are called without the lock: they take locks of their own, and may drop guards.
-    fn tell(&self, bits: u32, word: &AtomicU32) {
-        let mut next = 0;
-        loop {
-            let slots = self.slots.lock();
-            if slots.is_empty() {
-                // Under the lock: whoever adds one sets the flag after that.
-                word.fetch_and(!OBSERVED, Ordering::AcqRel);
-            }
-            let found = slots
-                .iter()
-                .enumerate()
-                .skip(next)
-                .find_map(|(index, slot)| {
-                    let connection = slot.as_ref()?;
-                    (connection.mask & bits != 0).then(|| (index, connection.observer.clone()))
-                });
-            drop(slots);
-            let Some((index, observer)) = found else {
-                return;
-            };
-            observer.ready(Ready::from_bits_truncate(bits));
-            next = index + 1;
-        }
-    }
-}
-
-/// Keeps an observer connected; dropping it disconnects.
-pub struct ObserverGuard {
-    observers: Arc<Observers>,
-    slot: usize,
-}
-
-impl ObserverGuard {
-    /// Changes what the observer is interested in.
-    pub fn set_interest(&self, interest: Ready) {
-        if let Some(Some(slot)) = self.observers.slots.lock().get_mut(self.slot) {
-            slot.mask = mask(interest);
-        }
-    }
-}
-
-impl Drop for ObserverGuard {
-    fn drop(&mut self) {
-        let mut slots = self.observers.slots.lock();
-        let observer = slots.get_mut(self.slot).and_then(Option::take);
-        while slots.last().is_some_and(Option::is_none) {
-            slots.pop();
-        }
-        drop(slots);
-        // Last, and without the lock: it may be the last reference, with anything behind it.
-        drop(observer);
-    }
-}
-
-impl fmt::Debug for ObserverGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObserverGuard")
-            .field("slot", &self.slot)
-            .finish()
     }
 }

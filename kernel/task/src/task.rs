@@ -24,8 +24,9 @@ pub struct Task {
     pub(crate) home: &'static Cpu,
     /// Gone when the task is done.
     body: Spin<Option<Body>>,
-    /// Written under the run queue's lock of `home`; see [`Entity`].
     weight: AtomicU32,
+    /// What the policy remembers (see [`Entity`]); under the run queue's lock of `home`.
+    weighed: AtomicU32,
     lag: AtomicI64,
     left: AtomicI64,
     /// Nanoseconds; written by the CPU that polls it.
@@ -60,6 +61,7 @@ impl Task {
             home,
             body: Spin::new(None),
             weight: AtomicU32::new(NORMAL_WEIGHT),
+            weighed: AtomicU32::new(NORMAL_WEIGHT),
             lag: AtomicI64::new(0),
             left: AtomicI64::new(0),
             polled: AtomicU64::new(0),
@@ -132,7 +134,7 @@ impl Task {
         self.wake();
     }
 
-    /// Sets its share of the CPU relative to others; 1024 is normal, 0 counts as 1. Takes effect the next time it waits.
+    /// Sets its share of the CPU relative to others; 1024 is normal, 0 counts as 1. Takes effect at its next turn.
     pub fn set_weight(&self, weight: u32) {
         self.weight.store(weight.max(1), Ordering::Relaxed);
     }
@@ -188,16 +190,18 @@ impl Task {
 
     /// What the policy remembers of it; under the lock of its run queue.
     pub(crate) fn entity(&self) -> Entity {
-        Entity::from_parts(
-            self.weight.load(Ordering::Relaxed),
+        let remembered = Entity::from_parts(
+            self.weighed.load(Ordering::Relaxed),
             self.lag.load(Ordering::Relaxed),
             self.left.load(Ordering::Relaxed),
-        )
+        );
+        remembered.with_weight(self.weight())
     }
 
-    /// The reverse; the weight stays what it was set to.
+    /// The reverse.
     pub(crate) fn remember(&self, entity: Entity) {
-        let (_, lag, left) = entity.into_parts();
+        let (weight, lag, left) = entity.into_parts();
+        self.weighed.store(weight, Ordering::Relaxed);
         self.lag.store(lag, Ordering::Relaxed);
         self.left.store(left, Ordering::Relaxed);
     }

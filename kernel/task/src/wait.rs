@@ -280,3 +280,267 @@ impl<F> fmt::Debug for Patient<'_, F> {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Task, block_on, clock, run_until_idle, spawn, yield_now};
+    use alloc::boxed::Box;
+    use alloc::sync::Arc;
+    use alloc::task::Wake;
+    use core::sync::atomic::AtomicBool;
+    use core::task::Waker;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    fn take(items: &Spin<usize>) -> Option<()> {
+        let mut items = items.lock();
+        *items = items.checked_sub(1)?;
+        Some(())
+    }
+
+    #[test]
+    fn what_holds_needs_no_wait() {
+        let queue = WaitQueue::new();
+        assert_eq!(block_on(queue.wait_until(|| Some(3))), Ok(3));
+        assert!(queue.is_empty() && !queue.wake_one() && queue.wake_all() == 0);
+    }
+
+    #[test]
+    fn a_wake_with_a_false_condition_waits_again() {
+        let shared = Arc::new((WaitQueue::new(), Spin::new(0)));
+        let theirs = shared.clone();
+        let task = spawn("waiter", async move {
+            let (queue, items) = &*theirs;
+            assert_eq!(queue.wait_until(|| take(items)).await, Ok(()));
+        })
+        .unwrap();
+        run_until_idle();
+        for _ in 0..3 {
+            assert!(shared.0.wake_one());
+            assert_eq!(run_until_idle(), 1);
+            assert!(!task.is_done());
+        }
+        *shared.1.lock() = 1;
+        shared.0.wake_one();
+        run_until_idle();
+        assert!(task.is_done());
+    }
+
+    #[test]
+    fn an_interruption_ends_it_and_a_kill_stays() {
+        let queue = Arc::new(WaitQueue::new());
+        let seen = Arc::new(Spin::new(VecDeque::new()));
+        let (theirs, results) = (queue.clone(), seen.clone());
+        let task = spawn("waiter", async move {
+            for _ in 0..4 {
+                let result = theirs.wait_until(|| None::<()>).await;
+                results.lock().push_back(result);
+                crate::with_current(Task::clear_interrupt);
+            }
+            theirs
+                .wait_until_uninterruptible("the test", || {
+                    (results.lock().len() == 9).then_some(())
+                })
+                .await;
+        })
+        .unwrap();
+        run_until_idle();
+        assert_eq!(seen.lock().len(), 0);
+        task.interrupt();
+        run_until_idle();
+        assert_eq!(seen.lock().len(), 1);
+        task.kill();
+        run_until_idle();
+        assert_eq!(seen.lock().len(), 4);
+        assert!(task.killed() && task.interrupted() && !task.is_done());
+        seen.lock().resize(9, Ok(()));
+        queue.wake_all();
+        run_until_idle();
+        assert!(task.is_done() && queue.is_empty());
+    }
+
+    #[test]
+    fn a_deadline_ends_it_on_time() {
+        let queue = WaitQueue::new();
+        let deadline = clock::now() + 5_000;
+        let result = block_on(queue.wait_until_by(Some(deadline), || None::<()>));
+        assert_eq!(result, Err(WaitError::TimedOut));
+        assert_eq!(clock::now(), deadline);
+        assert!(queue.is_empty());
+        let result = block_on(queue.wait_until_by(Some(0), || Some(1)));
+        assert_eq!(
+            result,
+            Ok(1),
+            "what holds wins over a deadline that has passed"
+        );
+        let result = block_on(queue.wait_until_by(Some(0), || None::<()>));
+        assert_eq!(result, Err(WaitError::TimedOut));
+    }
+
+    #[test]
+    fn all_are_woken_once() {
+        let shared = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
+        let tasks: Vec<_> = (0..50)
+            .map(|_| {
+                let theirs = shared.clone();
+                spawn("waiter", async move {
+                    let open = || theirs.1.load(Ordering::Relaxed).then_some(());
+                    theirs.0.wait_until(open).await.unwrap();
+                })
+                .unwrap()
+            })
+            .collect();
+        run_until_idle();
+        assert_eq!(shared.0.wake_all(), 50);
+        assert_eq!(run_until_idle(), 50);
+        shared.1.store(true, Ordering::Relaxed);
+        assert_eq!(shared.0.wake_all(), 50);
+        assert_eq!(run_until_idle(), 50);
+        assert!(tasks.iter().all(|task| task.is_done()));
+    }
+
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Produce,
+        Start,
+        /// Polls one that was woken.
+        Run(usize),
+        /// Polls one, woken or not.
+        Disturb(usize),
+        Drop(usize),
+        WakeAll,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => Just(Step::Produce),
+            4 => Just(Step::Start),
+            3 => any::<usize>().prop_map(Step::Run),
+            1 => any::<usize>().prop_map(Step::Disturb),
+            3 => any::<usize>().prop_map(Step::Drop),
+            1 => Just(Step::WakeAll),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is cancelled when: an item never lies there while somebody sleeps for it.
+        #[test]
+        fn a_wake_is_handed_on(steps in proptest::collection::vec(step(), 1..120)) {
+            let queue = WaitQueue::new();
+            let items = Spin::new(0);
+            type Waiting<'a> = Box<dyn Future<Output = Result<(), Interrupted>> + Unpin + 'a>;
+            let mut waiters: Vec<(Waiting<'_>, Arc<Flag>)> = Vec::new();
+            let poll = |waiters: &mut Vec<(Waiting<'_>, Arc<Flag>)>, which: usize| {
+                let (future, flag) = &mut waiters[which];
+                flag.0.store(false, Ordering::SeqCst);
+                let waker = Waker::from(flag.clone());
+                if Pin::new(future).poll(&mut Context::from_waker(&waker)).is_ready() {
+                    drop(waiters.swap_remove(which));
+                }
+            };
+            for step in steps {
+                match step {
+                    Step::Produce => {
+                        *items.lock() += 1;
+                        queue.wake_one();
+                    }
+                    Step::Start => {
+                        let future = queue.wait_until(|| take(&items));
+                        let flag = Arc::new(Flag(AtomicBool::new(false)));
+                        waiters.push((Box::new(future), flag));
+                        let last = waiters.len() - 1;
+                        poll(&mut waiters, last);
+                    }
+                    Step::Run(which) => {
+                        let woken: Vec<_> = (0..waiters.len())
+                            .filter(|&at| waiters[at].1.0.load(Ordering::SeqCst))
+                            .collect();
+                        if !woken.is_empty() {
+                            poll(&mut waiters, woken[which % woken.len()]);
+                        }
+                    }
+                    Step::Disturb(which) if !waiters.is_empty() => {
+                        let which = which % waiters.len();
+                        poll(&mut waiters, which);
+                    }
+                    Step::Drop(which) if !waiters.is_empty() => {
+                        drop(waiters.swap_remove(which % waiters.len()));
+                    }
+                    Step::WakeAll => {
+                        queue.wake_all();
+                    }
+                    Step::Disturb(_) | Step::Drop(_) => {}
+                }
+                let sleeping = waiters.iter().any(|(_, flag)| !flag.0.load(Ordering::SeqCst));
+                let woken = waiters.iter().any(|(_, flag)| flag.0.load(Ordering::SeqCst));
+                prop_assert!(*items.lock() == 0 || !sleeping || woken, "an item and only sleepers");
+            }
+            while let Some(which) =
+                waiters.iter().position(|(_, flag)| flag.0.load(Ordering::SeqCst))
+            {
+                poll(&mut waiters, which);
+            }
+            prop_assert!(*items.lock() == 0 || waiters.is_empty(), "a wake was lost");
+            drop(waiters);
+            prop_assert!(queue.is_empty());
+        }
+    }
+
+    /// Real threads, real memory: nothing is lost between CPUs.
+    #[test]
+    fn nothing_is_lost_between_threads() {
+        const ITEMS: usize = 3_000;
+        let shared = Arc::new((WaitQueue::new(), Spin::new(0usize)));
+        let consumers: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = shared.clone();
+                std::thread::spawn(move || {
+                    block_on(async {
+                        for _ in 0..ITEMS {
+                            shared.0.wait_until(|| take(&shared.1)).await.unwrap();
+                        }
+                    });
+                })
+            })
+            .collect();
+        block_on(async {
+            for _ in 0..2 * ITEMS {
+                *shared.1.lock() += 1;
+                shared.0.wake_one();
+            }
+        });
+        for consumer in consumers {
+            consumer.join().unwrap();
+        }
+        assert_eq!(*shared.1.lock(), 0);
+    }
+
+    #[test]
+    fn tasks_take_turns() {
+        let shared = Arc::new((WaitQueue::new(), Spin::new(0usize)));
+        for me in 0..2 {
+            let shared = shared.clone();
+            spawn("player", async move {
+                for round in 0..100 {
+                    let mine = || (*shared.1.lock() == 2 * round + me).then_some(());
+                    shared.0.wait_until(mine).await.unwrap();
+                    *shared.1.lock() += 1;
+                    shared.0.wake_all();
+                    yield_now().await;
+                }
+            })
+            .unwrap();
+        }
+        run_until_idle();
+        assert_eq!(*shared.1.lock(), 200);
+    }
+}

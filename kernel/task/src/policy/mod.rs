@@ -52,11 +52,18 @@ impl Entity {
         }
     }
 
-    /// The same entity with another weight.
+    /// The same entity with another weight, and the same claim in real time.
+    #[must_use]
     pub const fn with_weight(self, weight: u32) -> Self {
+        let weight = if weight == 0 { 1 } else { weight };
+        if weight == self.weight {
+            return self;
+        }
+        let lag = self.lag as i128 * self.weight as i128 / weight as i128;
         Entity {
-            weight: if weight == 0 { 1 } else { weight },
-            ..self
+            weight,
+            lag: lag as i64,
+            left: self.left,
         }
     }
 
@@ -206,6 +213,34 @@ impl<T> Queue<T> {
             running.time = running.time.wrapping_add(step);
             self.sum += i128::from(running.weight) * i128::from(step);
         }
+    }
+
+    /// Gives the running entity another weight. What it is owed, or owes, and the rest of its slice stay the same in
+    /// real time.
+    pub fn reweigh(&mut self, weight: u32) {
+        self.settle();
+        let weight = weight.max(1);
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        let (old, new) = (i128::from(running.weight), i128::from(weight));
+        if old == new {
+            return;
+        }
+        let scale = |virtual_time: i64| (i128::from(virtual_time) * old / new) as i64;
+        let ahead = running.time.wrapping_sub(self.reference);
+        let left = running.deadline.wrapping_sub(running.time);
+        let scaled = scale(ahead);
+        running.weight = weight;
+        running.time = self.reference.wrapping_add(scaled);
+        running.deadline = running.time.wrapping_add(scale(left));
+        self.sum += new * i128::from(scaled) - old * i128::from(ahead);
+        self.weight += (new - old) as i64;
+    }
+
+    /// The weight of the running entity.
+    pub fn running_weight(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.weight)
     }
 
     /// Real nanoseconds that the running entity has left of its slice.

@@ -255,3 +255,36 @@ fn yielding_goes_around() {
         queue.put_back(who, true);
     }
 }
+
+/// A change of weight counts from now on, and moves nobody's claim.
+#[test]
+fn another_weight_changes_the_share_and_not_the_claim() {
+    let mut queue = Queue::new();
+    queue.join(Entity::new(NORMAL_WEIGHT), 0);
+    queue.join(Entity::new(NORMAL_WEIGHT), 1);
+    let mut served = [0u64; 2];
+    let mut run = |queue: &mut Queue<usize>, turns: u64, weight: u32| {
+        let before = served;
+        for _ in 0..turns {
+            let who = queue.pick().unwrap();
+            queue.charge(100_000);
+            served[who] += 100_000;
+            if who == 0 {
+                queue.reweigh(weight);
+            }
+            queue.put_back(who, false);
+        }
+        (served[0] - before[0], served[1] - before[1])
+    };
+    for (weight, share) in [
+        (NORMAL_WEIGHT, 1.0),
+        (3072, 3.0),
+        (256, 0.25),
+        (15, 15.0 / 1024.0),
+    ] {
+        let (mine, other) = run(&mut queue, 400_000, weight);
+        let seen = mine as f64 / other as f64;
+        assert!((seen / share - 1.0).abs() < 0.01, "{seen} for {share}");
+        assert_eq!(queue.weight, i64::from(NORMAL_WEIGHT + weight));
+    }
+}

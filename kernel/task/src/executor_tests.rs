@@ -1,0 +1,295 @@
+//! The executor on a simulated CPU: tasks "compute" by moving the clock.
+
+use crate::state::State;
+use crate::{
+    Task, block_on, charge_user, clock, current, run_until_idle, should_yield, sleep_until, spawn,
+    stats, with_current, yield_now,
+};
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use machine::host;
+use machine::host::clock::{advance, alarm};
+use machine::sync::Spin;
+
+const SLICE: u64 = crate::policy::SLICE;
+
+/// Computes in steps of 10 µs for `total` ns, and gives way when asked, as a user thread does.
+async fn compute(total: u64) {
+    for _ in 0..total / 10_000 {
+        advance(10_000);
+        if should_yield() {
+            yield_now().await;
+        }
+    }
+}
+
+#[test]
+fn a_task_runs_to_its_end_and_is_gone() {
+    let ran = Arc::new(AtomicBool::new(false));
+    let flag = ran.clone();
+    assert!(current().is_none() && with_current(|_| ()).is_none());
+    let task = spawn(
+        "a name that is much too long for its place: ä",
+        async move {
+            let me = current().unwrap();
+            assert_eq!(with_current(|task| task.state()), Some(State::Running));
+            assert!(me.name().starts_with("a name") && me.name().len() <= 31);
+            yield_now().await;
+            flag.store(true, Ordering::Relaxed);
+        },
+    )
+    .unwrap();
+    assert_eq!((stats().tasks, stats().waiting), (1, 1));
+    assert_eq!(run_until_idle(), 2);
+    assert!(task.is_done() && ran.load(Ordering::Relaxed));
+    assert_eq!(Arc::strong_count(&ran), 1, "the future is dropped");
+    assert_eq!((stats().tasks, stats().polls), (0, 2));
+    task.wake();
+    task.kill();
+    assert_eq!(run_until_idle(), 0);
+    let weak: Weak<Task> = Arc::downgrade(&task);
+    drop(task);
+    assert!(weak.upgrade().is_none(), "the task does not keep itself");
+}
+
+#[test]
+fn a_task_that_all_forget_still_runs() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = ran.clone();
+    drop(spawn("forgotten", async move {
+        sleep_until(clock::now() + 1000).await.unwrap();
+        count.fetch_add(1, Ordering::Relaxed);
+    }));
+    block_on(sleep_until(clock::now() + 2000)).unwrap();
+    assert_eq!(ran.load(Ordering::Relaxed), 1);
+    assert_eq!(Arc::strong_count(&ran), 1);
+}
+
+#[test]
+fn who_runs_alone_is_not_disturbed() {
+    let task = spawn("hog", async {
+        for _ in 0..1000 {
+            advance(SLICE);
+            assert!(!should_yield());
+            assert_eq!(alarm(0), None);
+        }
+    });
+    assert_eq!(run_until_idle(), 1);
+    assert!(task.unwrap().is_done());
+}
+
+#[test]
+fn a_slice_ends_when_somebody_waits() {
+    let turns = Arc::new(Spin::new(alloc::vec::Vec::new()));
+    for who in 0..2 {
+        let turns = turns.clone();
+        let hog = spawn("hog", async move {
+            turns.lock().push((who, clock::now()));
+            for _ in 0..4 {
+                let begin = clock::now();
+                assert!(!should_yield());
+                assert!(
+                    alarm(0).is_some_and(|at| at <= begin + SLICE),
+                    "the alarm is set"
+                );
+                while !should_yield() {
+                    advance(1_000);
+                }
+                assert_eq!(clock::now() - begin, SLICE);
+                yield_now().await;
+                turns.lock().push((who, clock::now()));
+            }
+        });
+        assert!(hog.is_ok());
+    }
+    let begin = clock::now();
+    // The last one is alone at the end, and would never be asked.
+    while turns.lock().len() < 8 {
+        assert!(crate::poll_once());
+    }
+    let seen: alloc::vec::Vec<_> = turns.lock().clone();
+    for (index, (who, at)) in seen.iter().enumerate() {
+        assert_eq!((*who, *at), (index % 2, begin + index as u64 * SLICE));
+    }
+    assert!(stats().longest_delay <= 1_000);
+}
+
+#[test]
+fn cpu_time_is_shared_by_weight_and_accounted() {
+    let nices = [-5, 0, 5];
+    let tasks = nices.map(|nice| {
+        let task = spawn("hog", compute(10_000_000_000)).unwrap();
+        task.set_nice(nice);
+        task
+    });
+    let begin = clock::now();
+    while clock::now() < begin + 3_000_000_000 {
+        crate::poll_once();
+    }
+    let total: u32 = tasks.iter().map(|task| task.weight()).sum();
+    for task in &tasks {
+        let fair = 3_000_000_000 * u64::from(task.weight()) / u64::from(total);
+        let off = task.cpu_time().abs_diff(fair);
+        assert!(off < 12 * SLICE, "{off} ns off");
+    }
+    let sum: u64 = tasks.iter().map(|task| task.cpu_time()).sum();
+    assert_eq!(sum, clock::now() - begin);
+}
+
+#[test]
+fn time_is_charged_up_to_now() {
+    let task = spawn("worker", async {
+        advance(700);
+        assert_eq!(with_current(Task::cpu_time), Some(700));
+        charge_user(500);
+        yield_now().await;
+        advance(50);
+        charge_user(50);
+    })
+    .unwrap();
+    run_until_idle();
+    assert_eq!((task.cpu_time(), task.user_time()), (750, 550));
+    assert_eq!(stats().longest_poll, 200);
+}
+
+#[test]
+fn timers_ring_while_a_task_stays_in_user_mode() {
+    let rang = Arc::new(AtomicU64::new(0));
+    let time = rang.clone();
+    spawn("sleeper", async move {
+        let deadline = clock::now() + 500_000;
+        sleep_until(deadline).await.unwrap();
+        time.store(clock::now() - deadline, Ordering::Relaxed);
+    })
+    .unwrap();
+    let hog = spawn("hog", async {
+        for _ in 0..100 {
+            advance(10_000);
+            if should_yield() {
+                yield_now().await;
+            }
+        }
+        compute(2 * SLICE).await;
+    })
+    .unwrap();
+    run_until_idle();
+    assert!(hog.is_done());
+    let late = rang.load(Ordering::Relaxed);
+    assert!(late > 0 && late <= SLICE, "{late}");
+}
+
+#[test]
+fn timers_ring_in_order_and_cancelled_ones_do_not() {
+    struct Ring(Spin<alloc::vec::Vec<u64>>);
+    impl alloc::task::Wake for Ring {
+        fn wake(self: Arc<Self>) {
+            self.0.lock().push(clock::now());
+        }
+    }
+    let ring = Arc::new(Ring(Spin::default()));
+    let begin = clock::now();
+    let set = |after: u64| crate::at(begin + after, ring.clone().into());
+    let guards = [set(300), set(100), set(200), set(100)];
+    let cancelled = set(50);
+    assert_eq!(alarm(0), Some(begin + 50));
+    assert!(cancelled.is_pending() && cancelled.deadline() == begin + 50);
+    drop(cancelled);
+    block_on(sleep_until(begin + 250)).unwrap();
+    let rings: alloc::vec::Vec<_> = ring.0.lock().iter().map(|at| at - begin).collect();
+    assert_eq!(rings, [100, 100, 200]);
+    let pending = guards.each_ref().map(|guard| guard.is_pending());
+    assert_eq!(pending, [true, false, false, false]);
+    drop(guards);
+    assert_eq!(Arc::strong_count(&ring), 1);
+}
+
+#[test]
+fn sleep_is_exact_and_can_be_interrupted() {
+    let begin = clock::now();
+    let task = spawn("sleeper", async move {
+        assert!(sleep_until(begin + 1_000_000_000).await.is_err());
+        assert_eq!(clock::now(), begin + 10);
+        // Still interrupted: does not even begin.
+        assert!(sleep_until(begin + 1_000_000_000).await.is_err());
+        with_current(Task::clear_interrupt);
+        assert!(sleep_until(begin + 500).await.is_ok());
+        assert_eq!(clock::now(), begin + 500);
+    })
+    .unwrap();
+    block_on(sleep_until(begin + 10)).unwrap();
+    task.interrupt();
+    block_on(sleep_until(begin + 500)).unwrap();
+    assert!(task.is_done());
+}
+
+#[test]
+fn a_wake_from_another_cpu_kicks_this_one() {
+    let machine = host::current();
+    let queue = crate::WaitQueue::new();
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = ran.clone();
+    let task = spawn("waiter", async move {
+        let woken = || (count.fetch_add(1, Ordering::Relaxed) >= 4).then_some(());
+        queue.wait_until(woken).await.unwrap();
+    })
+    .unwrap();
+    run_until_idle();
+    let before = ran.load(Ordering::Relaxed);
+    let other = task.clone();
+    std::thread::spawn(move || {
+        machine.enter(1);
+        other.wake();
+        assert!(!crate::poll_once(), "it runs at home");
+        assert_eq!(machine::host::cpu::kicks(0), 1);
+    })
+    .join()
+    .unwrap();
+    assert!(crate::poll_once());
+    assert!(ran.load(Ordering::Relaxed) > before);
+}
+
+#[test]
+fn a_budget_yields_only_when_it_must() {
+    let order = Arc::new(Spin::new(alloc::vec::Vec::new()));
+    for who in 0..2 {
+        let order = order.clone();
+        spawn("worker", async move {
+            let mut budget = crate::budget();
+            for step in 0..1_000 {
+                advance(10_000);
+                if step % 100 == 0 {
+                    order.lock().push(who);
+                }
+                budget.step(1).await;
+            }
+        })
+        .unwrap();
+    }
+    run_until_idle();
+    let order = order.lock();
+    assert_eq!(order.len(), 20);
+    let switches = order.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(switches > 3, "{switches}");
+}
+
+#[test]
+fn many_tasks_come_and_go() {
+    let live = Arc::new(AtomicUsize::new(0));
+    for round in 0..20 {
+        for index in 0..500u64 {
+            let live = live.clone();
+            live.fetch_add(1, Ordering::Relaxed);
+            spawn("short", async move {
+                for _ in 0..index % 5 {
+                    yield_now().await;
+                }
+                sleep_until(clock::now() + index * 7 % 90).await.unwrap();
+                live.fetch_sub(1, Ordering::Relaxed);
+            })
+            .unwrap();
+        }
+        block_on(sleep_until(clock::now() + 100)).unwrap();
+        assert_eq!(live.load(Ordering::Relaxed), 0, "round {round}");
+        assert_eq!((stats().tasks, stats().waiting), (0, 0));
+    }
+}
