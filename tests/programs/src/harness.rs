@@ -11,6 +11,7 @@ use crate::memory::Shared;
 use std::fs;
 use std::io::Write;
 use std::panic;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -70,6 +71,7 @@ pub fn main(groups: &[Group], helpers: &[Helper], limit: u32) -> ExitCode {
 
 fn run_all(chosen: &[(String, Test)], limit: u32) -> ExitCode {
     println!("1..{}", chosen.len());
+    let _ = std::env::current_exe().map(|path| OWN_PATH.set(path));
     let root = format!("/tmp/tests-{}", std::process::id());
     let _ = fs::create_dir("/tmp");
     let _ = fs::create_dir(&root);
@@ -215,7 +217,12 @@ impl Report {
     }
 }
 
-/// The path of the running program, to start it again.
-pub fn own_path() -> std::path::PathBuf {
-    std::env::current_exe().expect("/proc/self/exe names the program")
+static OWN_PATH: OnceLock<PathBuf> = OnceLock::new();
+
+/// The path of the running program, to start it again. Asked once at the start: after a change of user the link in
+/// `/proc` cannot be read any more.
+pub fn own_path() -> PathBuf {
+    OWN_PATH
+        .get_or_init(|| std::env::current_exe().expect("/proc/self/exe names the program"))
+        .clone()
 }

@@ -285,7 +285,7 @@ fn arch_prctl_fs_and_gs() {
 
 fn arch_prctl_errors() {
     fails!(EINVAL, SYS_arch_prctl, 0x9999, 0);
-    fails!(EPERM, SYS_arch_prctl, ARCH_SET_GS, 0x8000_0000_0000usize);
+    fails!(EPERM, SYS_arch_prctl, ARCH_SET_GS, 1usize << 57);
     fails!(
         EPERM,
         SYS_arch_prctl,
