@@ -1,9 +1,16 @@
 //! Readiness: who is woken for what, and that nobody sleeps through.
 
-use crate::observers::Observer;
-use crate::ready::*;
+use crate::ready::{LISTENED, WAITED, mask};
+use crate::{Observer, Readiness, Ready, Wait, WaitError, clock, wait_any};
 use crate::{block_on, run_until_idle, spawn};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::Pin;
 use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering;
+use core::task::{Context, Poll, Waker};
+use machine::sync::Spin;
 use proptest::prelude::*;
 
 #[test]
