@@ -14,8 +14,8 @@
 //! - [`interrupt`]: MSI-X, and MSI where there is no MSI-X.
 //!
 //! Sections in comments are those of the PCI Local Bus Specification 3.0 unless they say otherwise. The types of the
-//! crate `pci_types` are not used: its access trait has unsafe methods, which only an unsafe crate could implement, and
-//! its BAR decoder panics on a reserved type.
+//! crate `pci_types` are not used: its access trait cannot be implemented under this crate's rules, and its BAR decoder
+//! panics on a reserved type.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
