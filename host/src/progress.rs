@@ -35,8 +35,12 @@ impl Show {
 
 /// Prints one line of the tool's own to standard error.
 pub fn say(text: impl AsRef<str>) {
-    // Nobody may be reading; that is no reason to fail.
-    let _ = writeln!(std::io::stderr(), "helve: {}", text.as_ref());
+    // Nobody may be reading; that is no reason to fail. In this crate's own tests libtest keeps the line.
+    if cfg!(test) {
+        eprintln!("helve: {}", text.as_ref());
+    } else {
+        let _ = writeln!(std::io::stderr(), "helve: {}", text.as_ref());
+    }
 }
 
 /// A step that is going on. See [`Show::step`].

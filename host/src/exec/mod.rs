@@ -253,6 +253,6 @@ mod tests {
         assert_eq!(quiet(How::Signalled(11)), 139);
         assert_eq!(quiet(How::TimedOut), 124);
         assert_eq!(quiet(How::ReaderGone), 141);
-        assert_eq!(quiet(How::Refused("x".into())), 126);
+        assert_eq!(quiet(How::Refused("(a test)".into())), 126);
     }
 }
