@@ -51,6 +51,10 @@ impl Descriptors {
         self.limit.store(limit.min(CEILING), Ordering::Relaxed);
     }
 
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     /// The open file behind a descriptor, if its handle carries these rights.
     pub fn get(&self, descriptor: u32, rights: Rights) -> Result<Arc<Description>, Errno> {
         let number = self.slot(descriptor)?.handle;
@@ -169,7 +173,7 @@ impl Descriptors {
     /// A copy for a forked child: the same numbers, the same open files.
     pub fn fork(&self) -> Result<Descriptors, Errno> {
         let view = self.view.lock();
-        let table = Arc::new(self.table.fork()?);
+        let table = Arc::new(self.table.clone_all()?);
         let copy = View { slots: view.slots.clone(), lowest_free: view.lowest_free };
         Ok(Descriptors { table, view: Spin::new(copy), limit: AtomicUsize::new(self.limit.load(Ordering::Relaxed)) })
     }

@@ -8,6 +8,7 @@ use crate::errno::{Answer, Errno};
 use crate::signal::queue::{Info, SI_USER};
 use crate::signal::send;
 use crate::signal::set::SIGPIPE;
+use crate::terminal;
 use abi::{Error, Rights};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,11 +32,13 @@ enum Where {
 
 pub async fn read(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Answer {
     let file = call.file_with(descriptor, Rights::READ)?;
+    terminal::check_read(call, &file)?;
     read_into(call, &file, buffer as usize, count as usize, Where::Position, true).await
 }
 
 pub async fn write(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Answer {
     let file = call.file_with(descriptor, Rights::WRITE)?;
+    terminal::check_write(call, &file)?;
     write_from(call, &file, buffer as usize, count as usize, Where::Position).await
 }
 
@@ -105,7 +108,13 @@ async fn read_into(
         if file.is_non_blocking() || !may_wait {
             return Err(Errno::EAGAIN);
         }
-        wait(file, Ready::READ).await?;
+        // A terminal may say that a read without a byte ends some time.
+        let until = file.file().read_timeout().map(|length| machine::time::now() + length);
+        match wait(file, Ready::READ, until).await {
+            Ok(()) => {}
+            Err(Errno::EAGAIN) => return Ok(0),
+            Err(errno) => return Err(errno),
+        }
     }
 }
 
@@ -134,7 +143,7 @@ async fn write_from(call: &Call<'_>, file: &Arc<Description>, address: usize, co
                     _ => return Ok(done),
                 }
             }
-            Err(Error::WouldBlock) if !file.is_non_blocking() => match wait(file, Ready::WRITE).await {
+            Err(Error::WouldBlock) if !file.is_non_blocking() => match wait(file, Ready::WRITE, None).await {
                 Ok(()) => {}
                 Err(_) if done > 0 => return Ok(done),
                 Err(errno) => return Err(errno),
@@ -162,13 +171,13 @@ fn write_once(
 }
 
 /// Waits until the file is ready, or will never be.
-async fn wait(file: &Description, interest: Ready) -> Result<(), Errno> {
+async fn wait(file: &Description, interest: Ready, until: Option<u64>) -> Result<(), Errno> {
     let Some(readiness) = file.readiness() else {
         // Something that says "not now" and does not say when: let the others run and ask again.
         task::yield_now().await;
         return Ok(());
     };
-    match readiness.wait(interest | Ready::HANGUP | Ready::ERROR, None).await {
+    match readiness.wait(interest | Ready::HANGUP | Ready::ERROR, until).await {
         Ok(_) => Ok(()),
         Err(WaitError::TimedOut) => Err(Errno::EAGAIN),
         Err(_) => Err(Errno::ERESTARTSYS),
@@ -301,7 +310,7 @@ async fn write_slice(call: &Call<'_>, file: &Arc<Description>, bytes: &[u8], pla
                     break;
                 }
             }
-            Err(Error::WouldBlock) if !file.is_non_blocking() => match wait(file, Ready::WRITE).await {
+            Err(Error::WouldBlock) if !file.is_non_blocking() => match wait(file, Ready::WRITE, None).await {
                 Ok(()) => {}
                 Err(_) if done > 0 => break,
                 Err(errno) => return Err(errno),

@@ -46,6 +46,7 @@ mod stat;
 mod system;
 pub mod table;
 mod terminal;
+mod termios;
 mod thread;
 mod time;
 mod timer;
@@ -55,4 +56,5 @@ mod wait;
 
 pub use errno::Errno;
 pub use jobs::Jobs;
+pub use time::real as real_time;
 pub use unsupported::counts as unsupported_calls;

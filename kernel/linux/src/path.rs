@@ -179,7 +179,7 @@ pub async fn fchmodat2(call: &mut Call<'_>, [directory, path, mode, flags, ..]: 
 }
 
 pub fn fchmod(call: &mut Call<'_>, [descriptor, mode, ..]: Args) -> Answer {
-    let location = place_of(&open_file(call, descriptor)?)?;
+    let location = place_of(&*open_file(call, descriptor)?)?;
     location.set_mode(At::working(call).credentials(), mode as u16 & 0o7777, call.now())?;
     Ok(0)
 }
@@ -211,7 +211,7 @@ pub async fn fchownat(call: &mut Call<'_>, [directory, path, uid, gid, flags, _]
 }
 
 pub fn fchown(call: &mut Call<'_>, [descriptor, uid, gid, ..]: Args) -> Answer {
-    let location = place_of(&open_file(call, descriptor)?)?;
+    let location = place_of(&*open_file(call, descriptor)?)?;
     set_owner(call, &location, uid, gid)
 }
 
@@ -276,7 +276,7 @@ pub async fn utimensat(call: &mut Call<'_>, [directory, path, times, flags, ..]:
         new = [new_time(given[0], given[1])?, new_time(given[2], given[3])?];
     }
     let location = if path == 0 {
-        place_of(&open_file(call, directory)?)?
+        place_of(&*open_file(call, directory)?)?
     } else {
         let path = call.path(path).await?;
         locate(call, directory, &path, flags & AT_SYMLINK_NOFOLLOW == 0, flags)?

@@ -3,7 +3,8 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::open::{O_CLOEXEC, O_DIRECT, O_NONBLOCK};
-use vfs::OpenFlags;
+use vfs::pipe::Pipe;
+use vfs::{Access, Description, OpenFlags};
 
 pub async fn pipe(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
     pipe2(call, [to, 0, 0, 0, 0, 0]).await
@@ -14,7 +15,10 @@ pub async fn pipe2(call: &mut Call<'_>, [to, flags, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     let status = if flags & O_NONBLOCK != 0 { OpenFlags::NON_BLOCKING } else { OpenFlags::empty() };
-    let (reader, writer) = vfs::pipe::open(status, call.now())?;
+    let identity = call.process().identity();
+    let (reader, writer, pipe) = Pipe::pair(identity.effective.uid, identity.effective.gid, call.now())?;
+    let reader = Description::nameless(reader, Some(pipe.clone()), Access::READ, status);
+    let writer = Description::nameless(writer, Some(pipe), Access::WRITE, status);
     let close_on_exec = flags & O_CLOEXEC != 0;
     let descriptors = call.process().descriptors();
     let read_end = descriptors.insert(reader, close_on_exec, 0)?;

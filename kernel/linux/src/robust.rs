@@ -68,15 +68,11 @@ pub fn release(thread: &Arc<Thread>, space: &Arc<Space>) {
 fn mark(thread: &Thread, space: &Arc<Space>, entry: u64, offset: u64) {
     let address = (entry & !1).wrapping_add(offset) as usize;
     let root = space.root();
-    let mut held = false;
+    let held = |value: u32| value & FUTEX_TID_MASK == thread.id();
     let update = root.update_u32(address, |value| {
-        held = value & FUTEX_TID_MASK == thread.id();
-        if held { value & FUTEX_WAITERS | FUTEX_OWNER_DIED } else { value }
+        if held(value) { value & FUTEX_WAITERS | FUTEX_OWNER_DIED } else { value }
     });
-    if let Ok(before) = update
-        && held
-        && before & FUTEX_WAITERS != 0
-    {
+    if update.is_ok_and(|before| held(before) && before & FUTEX_WAITERS != 0) {
         futex::wake_at(space, address, 1, true);
     }
 }

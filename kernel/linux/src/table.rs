@@ -107,7 +107,6 @@ calls! {
     62 kill now signal::calls::kill, Whole;
     63 uname wait system::uname, Whole;
     72 fcntl wait ioctl::fcntl, Part;
-    73 flock now ioctl::flock, Part;
     74 fsync now io::fsync, Whole;
     75 fdatasync now io::fsync, Whole;
     76 truncate wait path::truncate, Whole;

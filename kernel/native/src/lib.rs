@@ -1,3 +1,35 @@
-//! native
+//! The native door: what programs ask through handles.
+//!
+//! It translates, checks and calls down. A call is refused here for a wrong number, a missing right, a bad address or
+//! a malformed value; everything else is the object's own business.
+//!
+//! - [`call`]: the native calls; [`door`]: native threads; `caller`: reading arguments
+//! - `bytes`, `objects`, `waiting`, `spaces`, `running`: the calls, by what they are about
+//! - [`first`]: starting programs; `block`: what they start with; [`note`]: telling native programs from others
+//! - [`processes`], [`spaces`], [`port`], [`power`], [`channel`]: objects and registries that no other room has
+//! - [`groups`]: what a terminal interrupts together
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod block;
+mod bytes;
+pub mod call;
+mod caller;
+pub mod channel;
+pub mod door;
+pub mod first;
+pub mod groups;
+pub mod note;
+mod objects;
+pub mod port;
+pub mod power;
+pub mod processes;
+mod running;
+pub mod spaces;
+mod waiting;
+
+pub use call::call;
+pub use first::{LinuxStart, LinuxStarter, Start};
+pub use groups::Jobs;

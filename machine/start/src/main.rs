@@ -6,13 +6,7 @@
 // SAFETY: the entry code is the only user of this name, and calls it once with this signature.
 #[unsafe(no_mangle)]
 extern "C" fn helve_start() -> ! {
-    machine::start(main)
-}
-
-#[cfg(target_os = "none")]
-fn main() -> ! {
-    machine::selftest::run();
-    machine::power::off()
+    machine::start(kernel::main)
 }
 
 #[cfg(not(target_os = "none"))]

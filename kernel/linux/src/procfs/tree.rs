@@ -25,7 +25,7 @@ impl ProcFs {
 }
 
 impl FileSystem for ProcFs {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "proc"
     }
 

@@ -14,5 +14,4 @@ pub mod queue;
 pub mod send;
 pub mod set;
 
-pub use queue::Info;
-pub use set::{Set, Signal};
+pub use set::Set;

@@ -31,8 +31,6 @@ pub enum Fields {
 
 pub const SI_USER: i32 = 0;
 pub const SI_KERNEL: i32 = 0x80;
-pub const SI_QUEUE: i32 = -1;
-pub const SI_TIMER: i32 = -2;
 pub const SI_TKILL: i32 = -6;
 
 impl Info {
@@ -112,6 +110,8 @@ impl Pending {
 mod tests {
     use super::super::set::*;
     use super::*;
+
+    const SI_QUEUE: i32 = -1;
 
     #[test]
     fn standard_signals_do_not_queue_and_real_time_ones_do() {

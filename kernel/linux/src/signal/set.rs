@@ -1,6 +1,7 @@
 //! Signal numbers, sets of them, and what they do when nobody handles them.
 //!
 //! Source: signal(7); Linux `include/uapi/asm-generic/signal.h`.
+#![allow(dead_code, reason = "the list of signals is whole, whoever uses it")]
 
 /// A signal number, 1 to 64.
 pub type Signal = u8;

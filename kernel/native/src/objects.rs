@@ -1,0 +1,113 @@
+//! Handles themselves: `registry`, `open`, `close`, `duplicate`, `inspect`, `request`.
+
+use crate::call::Arguments;
+use crate::caller::{Caller, number};
+use abi::{Error, Number, OpenFlags, Rights};
+use alloc::vec::Vec;
+use object::Reply;
+use value::Value;
+use vfs::Description;
+
+pub async fn registry(caller: &Caller<'_>, [address, length, ..]: Arguments) -> Result<u64, Error> {
+    let name = caller.name(address, length).await?;
+    let handle = caller.thread.process().namespace().get(&name)?;
+    caller.handles.insert(handle).map(|number| number.0.into())
+}
+
+pub async fn open(
+    caller: &Caller<'_>,
+    [number, address, length, rights, flags, _]: Arguments,
+) -> Result<u64, Error> {
+    let handle = caller.handle(number)?;
+    let path = caller.path(address, length).await?;
+    let rights = all_known(rights, Rights::from_bits)?;
+    let flags = all_known(flags, OpenFlags::from_bits)?;
+    let mut needed = Rights::LIST;
+    needed.set(Rights::CREATE, flags.contains(OpenFlags::CREATE));
+    needed.set(Rights::WRITE, flags.contains(OpenFlags::TRUNCATE));
+    if flags.contains(OpenFlags::TRUNCATE) && !rights.contains(Rights::WRITE) {
+        return Err(Error::Invalid);
+    }
+    // Nothing below gives more than the handle that leads there: rights only ever shrink.
+    let opened = handle.check(needed | rights)?.open(&path, rights, flags)?.into_restricted(rights);
+    if let Some(file) = opened.downcast_ref::<Description>()
+        && !file.is_non_blocking()
+    {
+        file.opened().await?;
+    }
+    caller.handles.insert(opened).map(|number| number.0.into())
+}
+
+/// A register of bits, all of which must have a meaning.
+fn all_known<B>(register: u64, from_bits: impl Fn(u32) -> Option<B>) -> Result<B, Error> {
+    u32::try_from(register).ok().and_then(from_bits).ok_or(Error::Invalid)
+}
+
+pub fn close(caller: &Caller<'_>, [register, ..]: Arguments) -> Result<u64, Error> {
+    let handle = caller.handles.remove(number(register)?)?;
+    drop(handle);
+    Ok(0)
+}
+
+pub fn duplicate(caller: &Caller<'_>, [register, rights, ..]: Arguments) -> Result<u64, Error> {
+    let rights = all_known(rights, Rights::from_bits)?;
+    caller.handles.duplicate(number(register)?, rights).map(|number| number.0.into())
+}
+
+pub async fn inspect(caller: &Caller<'_>, [number, address, capacity, ..]: Arguments) -> Result<u64, Error> {
+    let about = caller.handle(number)?.inspect()?;
+    caller.reply(&about, address, capacity).await
+}
+
+pub async fn request(
+    caller: &Caller<'_>,
+    [number, verb, length, argument, address, capacity]: Arguments,
+) -> Result<u64, Error> {
+    let handle = caller.handle(number)?;
+    let verb = caller.name(verb, length).await?;
+    let argument = caller.value(argument).await?;
+    let reply = handle.request(&verb, argument.as_document())?;
+    if reply.handles.is_empty() {
+        return caller.reply(&reply.value, address, capacity).await;
+    }
+    let mut numbers = Vec::new();
+    let answered = with_handles(caller, reply, &mut numbers, address, capacity).await;
+    if !matches!(answered, Ok(length) if length <= capacity) {
+        // The program never learns the numbers.
+        for number in numbers {
+            caller.handles.remove(number)?;
+        }
+    }
+    answered
+}
+
+/// Puts a reply's handles into the caller's table and their numbers into the value.
+async fn with_handles(
+    caller: &Caller<'_>,
+    reply: Reply,
+    numbers: &mut Vec<Number>,
+    address: u64,
+    capacity: u64,
+) -> Result<u64, Error> {
+    let mut named = Vec::new();
+    for (name, handle) in reply.handles {
+        let number = caller.handles.insert(handle)?;
+        numbers.push(number);
+        named.push((name, number));
+    }
+    let value = Value::build(|builder| {
+        for (key, element) in reply.value.as_document() {
+            builder.put(key, element);
+        }
+        for (name, number) in named {
+            builder.put(name, number.0);
+        }
+    })?;
+    caller.reply(&value, address, capacity).await
+}
+
+/// Calls of a later stage: the handle is checked, and the answer is honest.
+pub fn unsupported(caller: &Caller<'_>, [number, ..]: Arguments) -> Result<u64, Error> {
+    caller.handle(number)?;
+    Err(Error::Unsupported)
+}
