@@ -191,7 +191,8 @@ impl Object {
     }
 
     /// Writes at `offset`, making the object longer as needed. Returns how many bytes the source
-    /// gave.
+    /// gave. Writers and [`Object::set_len`] take turns by a lock of their file; readers and
+    /// mappings need none.
     ///
     /// # Errors
     /// When nothing could be written: [`Error::TooLarge`] beyond 2^63 - 1 bytes,
@@ -238,10 +239,7 @@ impl Object {
         let whole = wanted == PAGE;
         let present = {
             let mut state = self.state.lock();
-            if index * PAGE as u64 + (start + wanted) as u64 > state.len {
-                state.clear_tail();
-            }
-            match state.pages.get(index) {
+            let frame = match state.pages.get(index) {
                 Some(frame) => Some(frame.clone()),
                 None if whole => None,
                 None => {
@@ -249,7 +247,11 @@ impl Object {
                     state.insert(index, frame.clone())?;
                     Some(frame)
                 }
+            };
+            if frame.is_some() && index * PAGE as u64 + (start + wanted) as u64 > state.len {
+                state.clear_tail();
             }
+            frame
         };
         let given = match present {
             Some(frame) => source.take_frame(&frame, start, wanted),
@@ -293,7 +295,14 @@ impl Object {
             Some(made) => made.copy_from(&frame),
             None => state.insert(index, frame)?,
         }
-        state.len = state.len.max(index * PAGE as u64 + given as u64);
+        let end = index * PAGE as u64 + given as u64;
+        if end > state.len {
+            // The old end is in an earlier page, or in this one, whose bytes are all new.
+            if split(state.len).0 != index {
+                state.clear_tail();
+            }
+            state.len = end;
+        }
         Ok(given)
     }
 

@@ -1,0 +1,208 @@
+//! What is where: placing, limits, stacks, moving.
+
+use super::*;
+
+#[test]
+fn bad_requests_are_refused() {
+    let _leaks = Leaks::none();
+    let space = Space::new().unwrap();
+    let fixed = |at, pages| space.map(request(Placement::Fixed(at), pages));
+    assert_eq!(fixed(A, 0), Err(Error::Invalid));
+    assert_eq!(fixed(A + 1, 1), Err(Error::Invalid));
+    assert_eq!(fixed(0, 1), Err(Error::Forbidden));
+    assert_eq!(fixed(MIN_ADDRESS - PAGE, 1), Err(Error::Forbidden));
+    assert_eq!(fixed(USER_END - PAGE, 2), Err(Error::NoMemory));
+    assert_eq!(fixed(usize::MAX - PAGE + 1, 1), Err(Error::NoMemory));
+    assert_eq!(fixed(USER_END - PAGE, 1), Ok(USER_END - PAGE));
+    assert_eq!(fixed(MIN_ADDRESS, 1), Ok(MIN_ADDRESS));
+    assert_eq!(
+        space.map(request(Placement::FixedNoReplace(MIN_ADDRESS), 1)),
+        Err(Error::Exists)
+    );
+    let huge = MapRequest {
+        len: usize::MAX,
+        ..request(Placement::Anywhere { hint: 0 }, 1)
+    };
+    assert_eq!(space.map(huge), Err(Error::NoMemory));
+    let huge = MapRequest {
+        len: USER_END,
+        ..request(Placement::Anywhere { hint: 0 }, 1)
+    };
+    assert_eq!(space.map(huge), Err(Error::NoMemory));
+    let too_much = MapRequest {
+        max_access: Access::READ,
+        ..request(Placement::Fixed(A), 1)
+    };
+    assert_eq!(space.map(too_much), Err(Error::Denied));
+    let object = Object::new_anonymous(1);
+    let inside = MapRequest {
+        backing: file(&object, 5, true),
+        ..request(Placement::Fixed(A), 1)
+    };
+    assert_eq!(space.map(inside), Err(Error::Invalid));
+    let far = MapRequest {
+        backing: file(&object, u64::MAX - 4095, true),
+        ..request(Placement::Fixed(A), 1)
+    };
+    assert_eq!(space.map(far), Err(Error::Overflow));
+
+    assert_eq!(space.unmap(A + 1..A + PAGE), Err(Error::Invalid));
+    assert_eq!(space.unmap(A..A), Err(Error::Invalid));
+    assert_eq!(
+        space.unmap(USER_END - PAGE..USER_END + PAGE),
+        Err(Error::Invalid)
+    );
+    assert_eq!(space.unmap(A..A + 1), Ok(()));
+    assert_eq!(
+        space.protect(A..A + PAGE, Access::READ),
+        Err(Error::NoMemory)
+    );
+    assert_eq!(
+        space.protect(A + 1..A + PAGE, Access::READ),
+        Err(Error::Invalid)
+    );
+    assert_eq!(space.protect(A..A, Access::READ), Ok(()));
+    assert_eq!(
+        space.advise(A..A + PAGE, Advice::DontNeed),
+        Err(Error::NoMemory)
+    );
+}
+
+#[test]
+fn hints_are_honoured_where_there_is_room() {
+    let space = Space::new().unwrap();
+    let at_hint = |hint, pages| {
+        space
+            .map(request(Placement::Anywhere { hint }, pages))
+            .unwrap()
+    };
+    assert_eq!(at_hint(A + 5, 2), A);
+    assert_eq!(at_hint(A + PAGE, 1), MMAP_BASE - PAGE);
+    assert_eq!(at_hint(1, 1), MMAP_BASE - 2 * PAGE);
+    assert_eq!(at_hint(USER_END, 1), MMAP_BASE - 3 * PAGE);
+    space.set_mmap_base(0x7000_0000_0123);
+    assert_eq!(at_hint(0, 1), 0x7000_0000_0000 - PAGE);
+}
+
+#[test]
+fn limits_hold() {
+    let space = Space::new().unwrap();
+    space.set_limits(Limits {
+        bytes: 10 * PAGE,
+        mappings: 3,
+    });
+    mapped(&space, A, 8);
+    assert_eq!(
+        space.map(request(Placement::Fixed(A + 9 * PAGE), 3)),
+        Err(Error::NoMemory)
+    );
+    // In place of something, the same amount is no more.
+    mapped(&space, A, 8);
+    space.unmap(A + PAGE..A + 2 * PAGE).unwrap();
+    space.unmap(A + 3 * PAGE..A + 4 * PAGE).unwrap();
+    assert_eq!(space.mappings().len(), 3);
+    assert_eq!(
+        space.unmap(A + 5 * PAGE..A + 6 * PAGE),
+        Err(Error::NoMemory)
+    );
+    assert_eq!(
+        space.protect(A..A + PAGE, Access::READ),
+        Err(Error::NoMemory)
+    );
+    assert_eq!(
+        space.map(request(Placement::Fixed(A + 20 * PAGE), 1)),
+        Err(Error::NoMemory)
+    );
+    assert_eq!(space.size(), 6 * PAGE);
+    space.unmap(A..A + 3 * PAGE).unwrap();
+    mapped(&space, A + 20 * PAGE, 1);
+}
+
+#[test]
+fn a_stack_grows_to_its_limit_and_keeps_its_guard() {
+    let space = Space::new().unwrap();
+    let top = A + 0x100_0000;
+    let kind = Kind::Stack { grows: 0x20_0000 };
+    space
+        .map(MapRequest {
+            kind,
+            ..request(Placement::Fixed(top - PAGE), 1)
+        })
+        .unwrap();
+    write(&space, top - 3 * PAGE, b"deeper").unwrap();
+    assert_eq!(
+        space.mapping_at(top - 1).unwrap().range,
+        top - 3 * PAGE..top
+    );
+    assert_eq!(space.resident(), 1);
+    // The limit counts from where the stack was mapped.
+    let lowest = top - PAGE - 0x20_0000;
+    assert_eq!(write(&space, lowest - 1, b"x"), Err(Error::Fault));
+    // Something below within the guard stops it.
+    mapped(&space, lowest - STACK_GUARD, 1);
+    assert_eq!(write(&space, lowest, b"x"), Err(Error::Fault));
+    write(&space, lowest + PAGE, b"x").unwrap();
+    // What nobody can touch needs no guard.
+    space
+        .protect(
+            lowest - STACK_GUARD..lowest - STACK_GUARD + PAGE,
+            Access::empty(),
+        )
+        .unwrap();
+    write(&space, lowest, b"x").unwrap();
+    assert_eq!(write(&space, lowest - 1, b"x"), Err(Error::Fault));
+}
+
+#[test]
+fn mappings_move_with_their_pages() {
+    let _leaks = Leaks::none();
+    let space = Space::new().unwrap();
+    mapped(&space, A, 3);
+    mapped(&space, A + 3 * PAGE, 1);
+    space
+        .protect(A + 3 * PAGE..A + 4 * PAGE, Access::READ)
+        .unwrap();
+    write(&space, A + 2 * PAGE, b"here").unwrap();
+    let frames = frame::stats().user;
+    assert_eq!(
+        space.remap(A..A + 3 * PAGE, 5 * PAGE, Remap::InPlace),
+        Err(Error::NoMemory)
+    );
+    let moved = space
+        .remap(A..A + 3 * PAGE, 5 * PAGE, Remap::Anywhere)
+        .unwrap();
+    assert_eq!(moved, MMAP_BASE - 5 * PAGE);
+    assert_eq!(&read(&space, moved + 2 * PAGE), &Ok(*b"here\0"));
+    assert_eq!(frame::stats().user, frames);
+    assert!(!space.is_mapped(A..A + PAGE));
+    assert_eq!(
+        space.remap(moved..moved + 5 * PAGE, 1, Remap::InPlace),
+        Ok(moved)
+    );
+    assert_eq!(
+        space.remap(moved..moved + PAGE, 5 * PAGE, Remap::Anywhere),
+        Ok(moved)
+    );
+    assert_eq!(read::<4>(&space, moved + 2 * PAGE), Ok([0; 4]));
+    assert_eq!(
+        space.remap(moved..moved + 6 * PAGE, PAGE, Remap::InPlace),
+        Err(Error::Fault)
+    );
+    assert_eq!(
+        space.remap(moved..moved + PAGE, 0, Remap::InPlace),
+        Err(Error::Invalid)
+    );
+    assert_eq!(
+        space.remap(moved..moved + 2 * PAGE, PAGE, Remap::Fixed(moved)),
+        Err(Error::Invalid)
+    );
+    assert_eq!(
+        space.remap(moved..moved + PAGE, PAGE, Remap::Fixed(0)),
+        Err(Error::Forbidden)
+    );
+    let end = USER_END - PAGE;
+    assert_eq!(
+        space.remap(moved..moved + PAGE, 2 * PAGE, Remap::Fixed(end)),
+        Err(Error::Invalid)
+    );
+}
