@@ -497,7 +497,7 @@ proptest! {
         cases: 1000,
         failure_persistence: None,
         // The same cases in every run; change it, and `cases`, to search further.
-        rng_seed: RngSeed::Fixed(0x4845_4c56_45),
+        rng_seed: RngSeed::Fixed(0x4845_4c56),
         ..ProptestConfig::default()
     })]
 
