@@ -21,13 +21,38 @@ unsafe extern "C" {
     fn machine_zero_page(page: *mut u8);
     fn machine_user_copy(to: *mut u8, from: *const u8, len: usize) -> usize;
     fn machine_user_zero(to: *mut u8, len: usize) -> usize;
-    fn machine_user_load_u32(from: usize, into: *mut u32) -> u32;
-    fn machine_user_load_u64(from: usize, into: *mut u64) -> u32;
-    fn machine_user_store_u32(to: usize, value: u32) -> u32;
-    fn machine_user_store_u64(to: usize, value: u64) -> u32;
-    fn machine_user_compare_exchange_u32(at: usize, old: u32, new: u32, seen: *mut u32) -> u32;
+    fn machine_user_load_u32(from: usize) -> Word;
+    fn machine_user_load_u64(from: usize) -> Word;
+    fn machine_user_store_u32(to: usize, value: u32) -> Word;
+    fn machine_user_store_u64(to: usize, value: u64) -> Word;
+    fn machine_user_compare_exchange_u32(at: usize, old: u32, new: u32) -> Word;
     static fixups_start: [usize; 2];
     static fixups_end: [usize; 2];
+}
+
+/// What the routines for words return, in two registers.
+#[repr(C)]
+struct Word {
+    value: u64,
+    faulted: u64,
+}
+
+impl Word {
+    #[inline(always)]
+    fn check(self, address: usize, write: bool) -> Result<u64, CopyFault> {
+        match self.faulted as u32 {
+            0 => Ok(self.value),
+            _ => Err(no_word(address, write)),
+        }
+    }
+}
+
+fn no_word(address: usize, write: bool) -> CopyFault {
+    CopyFault {
+        done: 0,
+        address,
+        write,
+    }
 }
 
 /// From how many bytes on `rep movsb` and `rep stosb` are used.
@@ -195,49 +220,50 @@ impl Root {
     #[inline(always)]
     fn word(&self, address: usize, size: usize, write: bool) -> Result<(), CopyFault> {
         if !address.is_multiple_of(size) || address >= USER_END {
-            return fault(1, address, write);
+            return Err(no_word(address, write));
         }
         self.activate();
         Ok(())
     }
 
     /// Reads an aligned word in one step.
+    #[inline]
     pub fn load_u32(&self, address: usize) -> Result<u32, CopyFault> {
         self.word(address, 4, false)?;
-        let mut value = 0;
-        // SAFETY: a user address under the exception table, and a local variable.
-        let faulted = unsafe { machine_user_load_u32(address, &mut value) };
-        fault(faulted, address, false)?;
-        Ok(value)
+        // SAFETY: a user address under the exception table.
+        let word = unsafe { machine_user_load_u32(address) };
+        word.check(address, false).map(|value| value as u32)
     }
 
     /// Writes an aligned word in one step.
+    #[inline]
     pub fn store_u32(&self, address: usize, value: u32) -> Result<(), CopyFault> {
         self.word(address, 4, true)?;
         // SAFETY: a user address under the exception table.
-        let faulted = unsafe { machine_user_store_u32(address, value) };
-        fault(faulted, address, true)
+        let word = unsafe { machine_user_store_u32(address, value) };
+        word.check(address, true).map(drop)
     }
 
     /// Reads an aligned double word in one step.
+    #[inline]
     pub fn load_u64(&self, address: usize) -> Result<u64, CopyFault> {
         self.word(address, 8, false)?;
-        let mut value = 0;
-        // SAFETY: a user address under the exception table, and a local variable.
-        let faulted = unsafe { machine_user_load_u64(address, &mut value) };
-        fault(faulted, address, false)?;
-        Ok(value)
+        // SAFETY: a user address under the exception table.
+        let word = unsafe { machine_user_load_u64(address) };
+        word.check(address, false)
     }
 
     /// Writes an aligned double word in one step.
+    #[inline]
     pub fn store_u64(&self, address: usize, value: u64) -> Result<(), CopyFault> {
         self.word(address, 8, true)?;
         // SAFETY: a user address under the exception table.
-        let faulted = unsafe { machine_user_store_u64(address, value) };
-        fault(faulted, address, true)
+        let word = unsafe { machine_user_store_u64(address, value) };
+        word.check(address, true).map(drop)
     }
 
     /// Writes `new` if the word is `old`. `Ok(Ok(old))` when it did, `Ok(Err(seen))` when not.
+    #[inline]
     pub fn compare_exchange_u32(
         &self,
         address: usize,
@@ -245,19 +271,19 @@ impl Root {
         new: u32,
     ) -> Result<Result<u32, u32>, CopyFault> {
         self.word(address, 4, true)?;
-        let mut seen = 0;
-        // SAFETY: a user address under the exception table, and a local variable.
-        let faulted = unsafe { machine_user_compare_exchange_u32(address, old, new, &mut seen) };
-        fault(faulted, address, true)?;
+        // SAFETY: a user address under the exception table.
+        let word = unsafe { machine_user_compare_exchange_u32(address, old, new) };
+        let seen = word.check(address, true)? as u32;
         Ok(if seen == old { Ok(old) } else { Err(seen) })
     }
 
     /// Replaces the word by `f` of it in one step. Returns the old word.
     pub fn update_u32(&self, address: usize, f: impl Fn(u32) -> u32) -> Result<u32, CopyFault> {
-        let mut old = self.load_u32(address).map_err(|fault| CopyFault {
+        let writes = |fault| CopyFault {
             write: true,
             ..fault
-        })?;
+        };
+        let mut old = self.load_u32(address).map_err(writes)?;
         loop {
             match self.compare_exchange_u32(address, old, f(old))? {
                 Ok(old) => return Ok(old),
@@ -265,16 +291,4 @@ impl Root {
             }
         }
     }
-}
-
-#[inline(always)]
-fn fault(faulted: u32, address: usize, write: bool) -> Result<(), CopyFault> {
-    if faulted == 0 {
-        return Ok(());
-    }
-    Err(CopyFault {
-        done: 0,
-        address,
-        write,
-    })
 }

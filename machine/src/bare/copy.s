@@ -282,36 +282,36 @@ machine_user_zero:
     fixup 6b
     jmp 6b
 
-# Words of user memory in one step: (rdi address, ...) -> eax 0, or 1 after a fault.
+# Words of user memory in one step: (rdi address, ...) -> rax what was read, edx 0, or 1 after a
+# fault. The results stay in registers: no memory of the kernel is touched while users' is open.
 .macro user_word name
 .balign 16
 .global \name
 \name:
+    mov eax, esi
     test dword ptr gs:[{smap}], 1
     jz 1f
     stac
 1:
 .endm
 .macro user_word_end
-    xor eax, eax
+    xor edx, edx
 3:  test dword ptr gs:[{smap}], 1
     jz 4f
     clac
 4:  ret
-2:  mov eax, 1
+2:  mov edx, 1
     jmp 3b
 .endm
 
-user_word machine_user_load_u32         # rsi: where the word goes
+user_word machine_user_load_u32
 99: mov eax, [rdi]
     fixup 2f
-    mov [rsi], eax
     user_word_end
 
 user_word machine_user_load_u64
 99: mov rax, [rdi]
     fixup 2f
-    mov [rsi], rax
     user_word_end
 
 user_word machine_user_store_u32        # esi: the word
@@ -319,14 +319,12 @@ user_word machine_user_store_u32        # esi: the word
     fixup 2f
     user_word_end
 
-user_word machine_user_store_u64
+user_word machine_user_store_u64        # rsi: the word
 99: mov [rdi], rsi
     fixup 2f
     user_word_end
 
-user_word machine_user_compare_exchange_u32     # esi: old, edx: new, rcx: where the seen word goes
-    mov eax, esi
+user_word machine_user_compare_exchange_u32     # esi: old, edx: new
 99: lock cmpxchg [rdi], edx
     fixup 2f
-    mov [rcx], eax
     user_word_end

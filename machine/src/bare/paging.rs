@@ -68,6 +68,8 @@ impl Drop for Root {
 pub struct PageTable {
     root: Root,
     resident: usize,
+    /// Which of the 256 top-level entries were ever used: what dropping has to look at.
+    slots: [u64; 4],
 }
 
 #[inline]
@@ -94,6 +96,7 @@ impl PageTable {
         Ok(PageTable {
             root: Root(top.0),
             resident: 0,
+            slots: [0; 4],
         })
     }
 
@@ -120,6 +123,15 @@ impl PageTable {
     /// The same, made when it is not there.
     #[inline]
     fn leaf_or_new(&mut self, page: usize) -> Result<Table, OutOfFrames> {
+        match self.leaf(page) {
+            Some(leaf) => Ok(leaf),
+            None => self.new_leaf(page),
+        }
+    }
+
+    #[cold]
+    fn new_leaf(&mut self, page: usize) -> Result<Table, OutOfFrames> {
+        self.slots[index(page, 4) / 64] |= 1 << (index(page, 4) % 64);
         let make = || {
             let level3 = self
                 .top()
@@ -201,34 +213,23 @@ impl PageTable {
         check_range(&range);
         let mut gather = Gather::new(&self.root);
         let mut page = range.start;
-        while page < range.end {
-            let (leaf, end) = match self.next_leaf(page..range.end) {
-                Some((leaf, start)) => {
-                    page = start;
-                    (leaf, range.end.min((start | (LEAF_SPAN - 1)) + 1))
-                }
-                None => break,
-            };
-            let first = page;
-            let mut emptied = false;
-            while page < end {
-                let at = index(page, 1);
+        while let Some((leaf, start)) = self.next_leaf(page..range.end) {
+            let end = range.end.min((start | (LEAF_SPAN - 1)) + 1);
+            page = start;
+            while let Some(found) = used_page(leaf, page..end) {
+                let at = index(found, 1);
                 let entry = leaf.get(at);
-                if !entry.is_none() {
-                    emptied = leaf.clear(at);
-                    self.resident -= 1;
-                    if entry.is_present() {
-                        gather.page(page);
-                    }
-                    gather.frame(entry.frame());
-                    if emptied {
-                        break;
-                    }
+                let emptied = leaf.clear(at);
+                self.resident -= 1;
+                if entry.is_present() {
+                    gather.page(found);
                 }
-                page += PAGE;
-            }
-            if emptied {
-                Self::cut(self.root.0, first, &mut gather);
+                gather.frame(entry.frame());
+                if emptied {
+                    Self::cut(self.root.0, start, &mut gather);
+                    break;
+                }
+                page = found + PAGE;
             }
             page = end;
         }
@@ -265,16 +266,23 @@ impl PageTable {
         'search: while page < range.end {
             let mut table = self.top();
             for level in [4, 3, 2] {
-                match table.next(index(page, level)) {
-                    Some(next) => table = next,
+                let from = index(page, level);
+                match table.first_used(from, 512) {
+                    // In the top level, entries from 256 on are the kernel's.
+                    Some(found) if level < 4 || found < 256 => {
+                        if found != from {
+                            page = (page >> shift(level) & !511 | found) << shift(level);
+                        }
+                        table = table.next(found)?;
+                    }
+                    Some(_) => return None,
                     None => {
-                        let span = 1 << shift(level);
-                        page = (page | (span - 1)) + 1;
+                        page = (page | ((1 << shift(level + 1)) - 1)) + 1;
                         continue 'search;
                     }
                 }
             }
-            return Some((table, page));
+            return (page < range.end).then_some((table, page));
         }
         None
     }
@@ -286,16 +294,14 @@ impl PageTable {
         while let Some((leaf, start)) = self.next_leaf(page..range.end) {
             let end = range.end.min((start | (LEAF_SPAN - 1)) + 1);
             let mut left = leaf.used();
-            for page in (start..end).step_by(PAGE) {
-                let at = index(page, 1);
-                let entry = leaf.get(at);
-                if !entry.is_none() {
-                    f(leaf, at, page, entry);
-                    left -= 1;
-                    if left == 0 {
-                        break;
-                    }
-                }
+            page = start;
+            while left > 0
+                && let Some(found) = used_page(leaf, page..end)
+            {
+                let at = index(found, 1);
+                f(leaf, at, found, leaf.get(at));
+                left -= 1;
+                page = found + PAGE;
             }
             page = end;
         }
@@ -388,17 +394,18 @@ impl PageTable {
             let end = range.end.min((start | (LEAF_SPAN - 1)) + 1);
             let into = child.leaf_or_new(start)?;
             let mut left = leaf.used();
-            for page in (start..end).step_by(PAGE) {
-                let at = index(page, 1);
+            page = start;
+            while left > 0
+                && let Some(found) = used_page(leaf, page..end)
+            {
+                let at = index(found, 1);
                 let mut entry = leaf.get(at);
-                if entry.is_none() {
-                    continue;
-                }
                 left -= 1;
+                page = found + PAGE;
                 if copy_on_write && entry.is_writable() {
                     entry = entry.with_access(entry.access() - Access::WRITE);
                     leaf.set(at, entry);
-                    gather.page(page);
+                    gather.page(found);
                 }
                 frame::hold(entry.frame());
                 let old = into.get(at);
@@ -407,11 +414,8 @@ impl PageTable {
                     child.resident += 1;
                 } else {
                     into.set(at, entry);
-                    child.forget(page, old);
+                    child.forget(found, old);
                     frame::release(old.frame());
-                }
-                if left == 0 {
-                    break;
                 }
             }
             if into.used() == 0 {
@@ -467,27 +471,40 @@ impl Drop for PageTable {
             switch(kernel_map::top().0);
         }
         tlb::forget_elsewhere(&self.root);
-        for at in 0..256 {
-            if let Some(table) = self.top().next(at) {
-                self.top().set(at, Entry::NONE);
-                free_tables(table, 3);
+        for (word, mut slots) in self.slots.into_iter().enumerate() {
+            while slots != 0 {
+                let at = word * 64 + slots.trailing_zeros() as usize;
+                slots &= slots - 1;
+                if let Some(table) = self.top().next(at) {
+                    self.top().set(at, Entry::NONE);
+                    free_tables(table, 3);
+                }
             }
         }
     }
+}
+
+/// The first page in use of a part of what `leaf` covers.
+#[inline]
+fn used_page(leaf: Table, pages: Range<usize>) -> Option<usize> {
+    if pages.is_empty() {
+        return None;
+    }
+    let from = index(pages.start, 1);
+    let found = leaf.first_used(from, from + pages.len() / PAGE)?;
+    Some(pages.start + (found - from) * PAGE)
 }
 
 /// Frees a table and all below it. No CPU may still use it.
 fn free_tables(table: Table, level: u32) {
     let counter = frame::count(table.0);
     let mut left = counter.load(Ordering::Relaxed);
-    for at in 0..512 {
-        if left == 0 {
-            break;
-        }
-        let entry = table.get(at);
-        if entry.is_none() {
-            continue;
-        }
+    let mut at = 0;
+    while left > 0
+        && let Some(found) = table.first_used(at, 512)
+    {
+        let entry = table.get(found);
+        at = found + 1;
         left -= 1;
         if level == 1 {
             frame::release(entry.frame());

@@ -159,6 +159,12 @@ impl Table {
         frame::count(self.0).load(Ordering::Relaxed)
     }
 
+    /// The first entry in use from `from` on.
+    #[inline]
+    pub fn first_used(self, from: usize, to: usize) -> Option<usize> {
+        (from..to).find(|index| !self.get(*index).is_none())
+    }
+
     /// Writes an entry that was in use, or of a top-level table, where they are not counted.
     #[inline(always)]
     pub fn set(self, index: usize, entry: Entry) {
