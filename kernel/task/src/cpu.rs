@@ -188,7 +188,8 @@ impl Cpu {
     /// The task comes back if it is not queued again: to be dropped without the lock.
     fn settle_in(&self, run: &mut Run, polled: Polled, now: u64) -> Option<Arc<Task>> {
         run.charge(now);
-        let asked = self.attention.swap(0, Ordering::Acquire) & SWITCH != 0;
+        let asked = self.attention.load(Ordering::Relaxed) != 0
+            && self.attention.swap(0, Ordering::Acquire) & SWITCH != 0;
         if asked {
             let delay = now.saturating_sub(run.asked);
             raise(&self.counters.longest_delay, delay);

@@ -151,9 +151,9 @@ impl Readiness {
     fn tell(&self, bits: u32, before: u32) {
         if before & WAITED != 0 {
             let mut batch = Batch::new();
-            let round = self.waiters.lock().begin();
+            let mut waiters = self.waiters.lock();
+            let round = waiters.begin();
             loop {
-                let mut waiters = self.waiters.lock();
                 let more = waiters.woken(&round, bits, &mut batch);
                 if waiters.waiting() == 0 {
                     self.word.fetch_and(!WAITED, Ordering::AcqRel);
@@ -163,6 +163,7 @@ impl Readiness {
                 if !more {
                     break;
                 }
+                waiters = self.waiters.lock();
             }
         }
         if before & OBSERVED != 0
@@ -193,7 +194,7 @@ impl Readiness {
         if let Some(ticket) = ticket.take() {
             let mut waiters = self.waiters.lock();
             waiters.remove(ticket);
-            if waiters.waiting() == 0 {
+            if waiters.waiting() == 0 && self.word.load(Ordering::Relaxed) & WAITED != 0 {
                 self.word.fetch_and(!WAITED, Ordering::AcqRel);
             }
         }
@@ -262,10 +263,14 @@ impl Future for Wait<'_> {
         }
         if bits != 0 {
             this.readiness.forget(&mut this.ticket);
-            this.timer = None;
+            if this.deadline.is_some() {
+                this.timer = None;
+            }
             return Poll::Ready(Ok(Ready::from_bits_truncate(bits)));
         }
-        timer::keep(&mut this.timer, this.deadline, context.waker());
+        if this.deadline.is_some() {
+            timer::keep(&mut this.timer, this.deadline, context.waker());
+        }
         Poll::Pending
     }
 }

@@ -61,11 +61,11 @@ impl WaitQueue {
         if self.is_empty() {
             return 0;
         }
-        let round = self.waiters.lock().begin();
         let mut batch = Batch::new();
         let mut count = 0;
+        let mut waiters = self.waiters.lock();
+        let round = waiters.begin();
         loop {
-            let mut waiters = self.waiters.lock();
             let before = waiters.waiting();
             let more = waiters.woken(&round, u32::MAX, &mut batch);
             count += (before - waiters.waiting()) as usize;
@@ -75,6 +75,7 @@ impl WaitQueue {
             if !more {
                 return count;
             }
+            waiters = self.waiters.lock();
         }
     }
 
@@ -178,7 +179,9 @@ impl<'a, F> Wait<'a, F> {
             // No memory for a place in the line: ask again on the next turn.
             context.waker().wake_by_ref();
         }
-        timer::keep(&mut self.timer, self.deadline, context.waker());
+        if self.deadline.is_some() {
+            timer::keep(&mut self.timer, self.deadline, context.waker());
+        }
         Poll::Pending
     }
 
@@ -195,8 +198,11 @@ impl<'a, F> Wait<'a, F> {
     }
 
     /// Takes the entry out of the line; a wake that came for it counts as used.
+    #[inline]
     fn leave(&mut self) -> Option<Phase> {
-        self.timer = None;
+        if self.deadline.is_some() {
+            self.timer = None;
+        }
         let ticket = self.ticket.take()?;
         let mut waiters = self.queue.waiters.lock();
         let phase = waiters.remove(ticket);

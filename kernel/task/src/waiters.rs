@@ -58,9 +58,9 @@ pub(crate) struct Waiters {
     rest: Vec<Entry>,
     head: u32,
     tail: u32,
+    /// Free entries of `rest`.
     free: u32,
-    /// Whether `first` was ever used; it is the first free entry until then.
-    started: bool,
+    first_used: bool,
     waiting: u32,
     entries: u32,
     round: u32,
@@ -74,7 +74,7 @@ impl Waiters {
             head: NONE,
             tail: NONE,
             free: NONE,
-            started: false,
+            first_used: false,
             waiting: 0,
             entries: 0,
             round: 0,
@@ -120,14 +120,16 @@ impl Waiters {
             self.unlink(index);
         }
         self.entries -= 1;
-        if self.entries == 0 && self.rest.capacity() > KEPT {
-            self.rest = Vec::new();
-            self.free = NONE;
-            self.started = false;
+        if index == 0 {
+            self.first_used = false;
         } else {
             let free = self.free;
             self.entry(index).next = free;
             self.free = index;
+        }
+        if self.entries == 0 && self.rest.capacity() > KEPT {
+            self.rest = Vec::new();
+            self.free = NONE;
         }
         phase
     }
@@ -186,14 +188,14 @@ impl Waiters {
     }
 
     fn allocate(&mut self) -> Option<u32> {
+        if !self.first_used {
+            self.first_used = true;
+            return Some(0);
+        }
         if self.free != NONE {
             let index = self.free;
             self.free = self.entry(index).next;
             return Some(index);
-        }
-        if !self.started {
-            self.started = true;
-            return Some(0);
         }
         self.rest.try_reserve(1).ok()?;
         self.rest.push(Entry::EMPTY);
@@ -244,7 +246,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    const SIZE: usize = 8;
+    const SIZE: usize = 4;
 
     pub fn new() -> Self {
         Batch {
@@ -320,7 +322,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(batches, 3);
+        assert_eq!(batches, 5);
         assert_eq!(waiters.waiting(), 11);
         for ticket in tickets {
             waiters.remove(ticket);

@@ -109,8 +109,9 @@ pub struct Queue<T> {
     running: Option<Place>,
     /// Virtual time near the average; exactly its floor after [`settle`](Self::settle).
     reference: i64,
-    /// Σ weight · (time − reference), over waiting and running.
-    sum: i128,
+    /// Σ weight · (time − reference), over waiting and running. One entity adds 1024 times the real nanoseconds that
+    /// it is off, so this has room for a hundred thousand that are all off by ten seconds.
+    sum: i64,
     /// Σ weight, over waiting and running.
     weight: i64,
     /// Breaks ties between equal deadlines: first come, first served.
@@ -156,27 +157,20 @@ impl<T> Queue<T> {
     /// An entity becomes runnable. `true`: it should run instead of the running one, at once.
     pub fn join(&mut self, entity: Entity, item: T) -> bool {
         let weight = i64::from(entity.weight);
-        self.settle();
-        let mut lag = entity.lag;
-        if lag < 0 {
-            let passed = self.reference.wrapping_sub(entity.left).max(0);
-            lag = lag.saturating_add(passed).min(0);
-        }
-        if self.weight == 0 {
-            lag = 0;
-        } else if lag != 0 {
-            // Joining moves the average towards the newcomer; this is what leaves it with `lag` afterwards.
-            let scaled = i128::from(lag) * i128::from(self.weight + weight);
-            lag = divide(scaled, self.weight);
+        let slice = to_virtual(SLICE, entity.weight);
+        let mut lag = 0;
+        if self.weight != 0 {
+            self.settle();
+            lag = self.claim(&entity);
         }
         let time = self.reference.wrapping_sub(lag);
         let place = Place {
             weight: entity.weight,
             time,
-            deadline: time.wrapping_add(to_virtual(SLICE, entity.weight)),
+            deadline: time.wrapping_add(slice),
         };
         self.weight += weight;
-        self.sum -= i128::from(weight) * i128::from(lag);
+        self.sum -= weight * lag;
         let preempts = match &self.running {
             Some(running) => {
                 before(place.deadline, running.deadline) && {
@@ -188,6 +182,24 @@ impl<T> Queue<T> {
         };
         self.insert(place, item);
         preempts
+    }
+
+    /// How far before the average an entity must be placed so that it has, once it is counted, the lag it left with.
+    fn claim(&self, entity: &Entity) -> i64 {
+        let mut lag = entity.lag;
+        if lag < 0 {
+            let passed = self.reference.wrapping_sub(entity.left).max(0);
+            lag = lag.saturating_add(passed).min(0);
+        }
+        if lag == 0 {
+            return 0;
+        }
+        // Joining moves the average towards the newcomer.
+        let weight = i64::from(entity.weight);
+        match lag.checked_mul(self.weight + weight) {
+            Some(scaled) => divide(scaled, self.weight),
+            None => lag,
+        }
     }
 
     /// The entity that should run next becomes the running one. There must be no running one.
@@ -211,7 +223,7 @@ impl<T> Queue<T> {
             let charged = nanoseconds.clamp(SHORTEST_CHARGE, LONGEST_CHARGE);
             let step = to_virtual(charged, running.weight);
             running.time = running.time.wrapping_add(step);
-            self.sum += i128::from(running.weight) * i128::from(step);
+            self.sum += i64::from(running.weight) * step;
         }
     }
 
@@ -234,8 +246,9 @@ impl<T> Queue<T> {
         running.weight = weight;
         running.time = self.reference.wrapping_add(scaled);
         running.deadline = running.time.wrapping_add(scale(left));
-        self.sum += new * i128::from(scaled) - old * i128::from(ahead);
-        self.weight += (new - old) as i64;
+        let (old, new) = (old as i64, new as i64);
+        self.sum += new * scaled - old * ahead;
+        self.weight += new - old;
     }
 
     /// The weight of the running entity.
@@ -285,7 +298,7 @@ impl<T> Queue<T> {
         let weight = i64::from(place.weight);
         let ahead = place.time.wrapping_sub(self.reference);
         self.weight -= weight;
-        self.sum -= i128::from(weight) * i128::from(ahead);
+        self.sum -= weight * ahead;
         if self.weight == 0 {
             // Alone, it is the average: time goes on from where it stands.
             self.reference = place.time;
@@ -313,13 +326,13 @@ impl<T> Queue<T> {
     }
 
     /// Moves the reference to the floor of the average.
+    #[inline]
     fn settle(&mut self) {
-        if self.sum >= 0 && self.sum < i128::from(self.weight) || self.weight == 0 {
-            return;
+        if self.sum as u64 >= self.weight as u64 && self.weight != 0 {
+            let step = divide(self.sum, self.weight);
+            self.reference = self.reference.wrapping_add(step);
+            self.sum -= step * self.weight;
         }
-        let step = divide(self.sum, self.weight);
-        self.reference = self.reference.wrapping_add(step);
-        self.sum -= i128::from(step) * i128::from(self.weight);
     }
 
     /// Whether an entity at `time` has no negative lag. Exact right after `settle`.
@@ -352,12 +365,10 @@ fn to_virtual(nanoseconds: u64, weight: u32) -> i64 {
 
 /// Rounds down. Sums of normal weights are often powers of two, and a shift is many times cheaper than a division.
 #[inline]
-fn divide(value: i128, by: i64) -> i64 {
-    if by.count_ones() == 1 {
-        return (value >> by.trailing_zeros()) as i64;
-    }
-    match i64::try_from(value) {
-        Ok(value) => value.div_euclid(by),
-        Err(_) => value.div_euclid(i128::from(by)) as i64,
+fn divide(value: i64, by: i64) -> i64 {
+    if by & (by - 1) == 0 {
+        value >> by.trailing_zeros()
+    } else {
+        value.div_euclid(by)
     }
 }

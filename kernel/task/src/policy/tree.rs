@@ -47,7 +47,6 @@ pub(super) struct Tree<T> {
     root: u32,
     free: u32,
     len: usize,
-    random: u32,
 }
 
 /// Below this many nodes memory is never given back.
@@ -60,7 +59,6 @@ impl<T> Tree<T> {
             root: NONE,
             free: NONE,
             len: 0,
-            random: 0x9e37_79b9,
         }
     }
 
@@ -83,16 +81,12 @@ impl<T> Tree<T> {
     }
 
     pub fn insert(&mut self, key: Key, time: i64, weight: u32, item: T) {
-        // Xorshift (G. Marsaglia, 2003): any numbers do that deadlines do not follow.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
         let node = Node {
             key,
             time,
             earliest: time,
             weight,
-            priority: self.random,
+            priority: scatter(key.arrival),
             left: NONE,
             right: NONE,
             item: Some(item),
@@ -107,7 +101,11 @@ impl<T> Tree<T> {
             index
         };
         self.len += 1;
-        self.root = self.place(self.root, index);
+        self.root = if self.root == NONE {
+            index
+        } else {
+            self.place(self.root, index)
+        };
     }
 
     /// Takes the first by key among those whose time is not after `limit`. A single one is always taken.
@@ -224,6 +222,15 @@ impl<T> Tree<T> {
         }
         self.nodes[index as usize].earliest = earliest;
     }
+}
+
+/// Any numbers do for priorities that deadlines do not follow (the finaliser of MurmurHash3 by A. Appleby).
+#[inline]
+fn scatter(arrival: u64) -> u32 {
+    let mut mixed = arrival as u32;
+    mixed = (mixed ^ (mixed >> 16)).wrapping_mul(0x85eb_ca6b);
+    mixed = (mixed ^ (mixed >> 13)).wrapping_mul(0xc2b2_ae35);
+    mixed ^ (mixed >> 16)
 }
 
 #[cfg(test)]
