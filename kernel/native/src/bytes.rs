@@ -11,7 +11,10 @@ use vfs::Description;
 /// The most that one call moves, in bytes: what it is cut to.
 const MOST: u64 = 0x7fff_f000;
 
-pub async fn read(caller: &Caller<'_>, [number, offset, address, length, ..]: Arguments) -> Result<u64, Error> {
+pub async fn read(
+    caller: &Caller<'_>,
+    [number, offset, address, length, ..]: Arguments,
+) -> Result<u64, Error> {
     let handle = caller.handle(number)?;
     let lists = matches!(handle.kind(), Kind::Directory | Kind::Registry);
     let object = handle.check(if lists { Rights::LIST } else { Rights::READ })?;
@@ -26,7 +29,10 @@ pub async fn read(caller: &Caller<'_>, [number, offset, address, length, ..]: Ar
     repeat(&handle, object, Ready::READ, once).await
 }
 
-pub async fn write(caller: &Caller<'_>, [number, offset, address, length, ..]: Arguments) -> Result<u64, Error> {
+pub async fn write(
+    caller: &Caller<'_>,
+    [number, offset, address, length, ..]: Arguments,
+) -> Result<u64, Error> {
     let handle = caller.handle(number)?;
     let object = handle.check(Rights::WRITE)?;
     let length = length.min(MOST) as usize;
@@ -40,7 +46,10 @@ pub async fn write(caller: &Caller<'_>, [number, offset, address, length, ..]: A
     repeat(&handle, object, Ready::WRITE, once).await
 }
 
-pub async fn insert(caller: &Caller<'_>, [number, offset, address, length, ..]: Arguments) -> Result<u64, Error> {
+pub async fn insert(
+    caller: &Caller<'_>,
+    [number, offset, address, length, ..]: Arguments,
+) -> Result<u64, Error> {
     let handle = caller.handle(number)?;
     let object = handle.check(Rights::WRITE)?;
     let length = length.min(MOST) as usize;
@@ -82,5 +91,7 @@ async fn wait(readiness: &Readiness, interest: Ready) -> Result<(), Error> {
 }
 
 fn is_non_blocking(handle: &Handle) -> bool {
-    handle.downcast_ref::<Description>().is_some_and(Description::is_non_blocking)
+    handle
+        .downcast_ref::<Description>()
+        .is_some_and(Description::is_non_blocking)
 }

@@ -19,7 +19,14 @@ pub type Arguments = [u64; 6];
 /// any other door that made a call with bit 31 set.
 pub async fn call(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut UserContext) -> Flow {
     let registers = &user.registers;
-    let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+    let arguments = [
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ];
     let Some(call) = abi::decode(registers.rax) else {
         return answer(user, Err(Error::NoCall));
     };
@@ -27,7 +34,11 @@ pub async fn call(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut UserConte
         // The process is ending.
         return answer(user, Err(Error::Interrupted));
     };
-    let caller = Caller { thread, space, handles: &handles };
+    let caller = Caller {
+        thread,
+        space,
+        handles: &handles,
+    };
     match caller.answer(call, arguments).await {
         Ok(Answer::Value(value)) => answer(user, Ok(value)),
         Ok(Answer::End(flow)) => flow,
@@ -73,7 +84,9 @@ impl Caller<'_> {
             Call::Start => Box::pin(running::start(self, arguments)).await,
             Call::Exit => return running::exit(self, arguments),
             Call::Yield => running::yield_now(self, arguments).await,
-            Call::Send | Call::Receive | Call::Call | Call::Submit => objects::unsupported(self, arguments),
+            Call::Send | Call::Receive | Call::Call | Call::Submit => {
+                objects::unsupported(self, arguments)
+            }
         };
         value.map(Answer::Value)
     }

@@ -39,7 +39,10 @@ impl Caller<'_> {
     }
 
     async fn text(&self, address: u64, length: u64, longest: usize) -> Result<String, Error> {
-        let length = usize::try_from(length).ok().filter(|length| *length <= longest).ok_or(Error::NameTooLong)?;
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= longest)
+            .ok_or(Error::NameTooLong)?;
         let bytes = memory::copy_in_vec(self.space, address as usize, length).await?;
         String::from_utf8(bytes).map_err(|_| Error::Invalid)
     }
@@ -75,5 +78,7 @@ impl Caller<'_> {
 
 /// A register that holds a handle's number.
 pub fn number(register: u64) -> Result<Number, Error> {
-    u32::try_from(register).map(Number).map_err(|_| Error::BadHandle)
+    u32::try_from(register)
+        .map(Number)
+        .map_err(|_| Error::BadHandle)
 }

@@ -10,7 +10,10 @@ use vfs::{OpenFlags, Time};
 pub struct ChannelRegistry;
 
 /// What a holder of a pipe's end may do besides its own direction.
-const END: Rights = Rights::INSPECT.union(Rights::SIGNAL).union(Rights::DUPLICATE).union(Rights::TRANSFER);
+const END: Rights = Rights::INSPECT
+    .union(Rights::SIGNAL)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER);
 
 impl Object for ChannelRegistry {
     fn kind(&self) -> Kind {

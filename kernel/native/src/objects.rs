@@ -29,7 +29,10 @@ pub async fn open(
         return Err(Error::Invalid);
     }
     // Nothing below gives more than the handle that leads there: rights only ever shrink.
-    let opened = handle.check(needed | rights)?.open(&path, rights, flags)?.into_restricted(rights);
+    let opened = handle
+        .check(needed | rights)?
+        .open(&path, rights, flags)?
+        .into_restricted(rights);
     if let Some(file) = opened.downcast_ref::<Description>()
         && !file.is_non_blocking()
     {
@@ -40,7 +43,10 @@ pub async fn open(
 
 /// A register of bits, all of which must have a meaning.
 fn all_known<B>(register: u64, from_bits: impl Fn(u32) -> Option<B>) -> Result<B, Error> {
-    u32::try_from(register).ok().and_then(from_bits).ok_or(Error::Invalid)
+    u32::try_from(register)
+        .ok()
+        .and_then(from_bits)
+        .ok_or(Error::Invalid)
 }
 
 pub fn close(caller: &Caller<'_>, [register, ..]: Arguments) -> Result<u64, Error> {
@@ -51,10 +57,16 @@ pub fn close(caller: &Caller<'_>, [register, ..]: Arguments) -> Result<u64, Erro
 
 pub fn duplicate(caller: &Caller<'_>, [register, rights, ..]: Arguments) -> Result<u64, Error> {
     let rights = all_known(rights, Rights::from_bits)?;
-    caller.handles.duplicate(number(register)?, rights).map(|number| number.0.into())
+    caller
+        .handles
+        .duplicate(number(register)?, rights)
+        .map(|number| number.0.into())
 }
 
-pub async fn inspect(caller: &Caller<'_>, [number, address, capacity, ..]: Arguments) -> Result<u64, Error> {
+pub async fn inspect(
+    caller: &Caller<'_>,
+    [number, address, capacity, ..]: Arguments,
+) -> Result<u64, Error> {
     let about = caller.handle(number)?.inspect()?;
     caller.reply(&about, address, capacity).await
 }

@@ -41,11 +41,20 @@ impl Observer for Bell {
 impl Port {
     /// A port that watches nothing.
     pub fn new() -> Port {
-        Port { bell: Arc::new(Bell(Readiness::new(Ready::empty()))), watched: Spin::new(BTreeMap::new()) }
+        Port {
+            bell: Arc::new(Bell(Readiness::new(Ready::empty()))),
+            watched: Spin::new(BTreeMap::new()),
+        }
     }
 
     /// Reports `handle` as `number` and `key` from now on; no interest ends that.
-    pub fn watch(&self, number: Number, handle: Handle, interest: Events, key: u64) -> Result<(), Error> {
+    pub fn watch(
+        &self,
+        number: Number,
+        handle: Handle,
+        interest: Events,
+        key: u64,
+    ) -> Result<(), Error> {
         if interest.is_empty() {
             let gone = self.watched.lock().remove(&number);
             return gone.map(drop).ok_or(Error::NotFound);
@@ -56,8 +65,15 @@ impl Port {
         }
         let readiness = handle.check(Rights::empty())?.readiness();
         let bits = Ready::from_bits_truncate(interest.bits());
-        let observer = readiness.map(|readiness| readiness.observe(bits, self.bell.clone())).transpose()?;
-        let entry = Watched { handle, interest, key, _observer: observer };
+        let observer = readiness
+            .map(|readiness| readiness.observe(bits, self.bell.clone()))
+            .transpose()?;
+        let entry = Watched {
+            handle,
+            interest,
+            key,
+            _observer: observer,
+        };
         let mut watched = self.watched.lock();
         if watched.len() >= MOST_WATCHED && !watched.contains_key(&number) {
             drop(watched);
@@ -94,7 +110,11 @@ impl Port {
                 Some(readiness) => Events::from_bits_truncate(readiness.get().bits()) & wanted,
                 None => entry.interest,
             };
-            (!ready.is_empty()).then_some(Event { key: entry.key, events: ready, handle: number.0 })
+            (!ready.is_empty()).then_some(Event {
+                key: entry.key,
+                events: ready,
+                handle: number.0,
+            })
         });
         reports.take(most).collect()
     }
@@ -130,7 +150,9 @@ impl Object for EventRegistry {
 
     fn open(&self, path: &str, rights: Rights, flags: OpenFlags) -> Result<Handle, Error> {
         match path {
-            "port" if flags.contains(OpenFlags::CREATE) => Ok(Handle::new(Arc::new(Port::new()), rights)),
+            "port" if flags.contains(OpenFlags::CREATE) => {
+                Ok(Handle::new(Arc::new(Port::new()), rights))
+            }
             _ => Err(Error::NotFound),
         }
     }
@@ -158,10 +180,15 @@ mod tests {
         let port = Port::new();
         let lamp = Arc::new(Lamp(Readiness::new(Ready::empty())));
         let handle = Handle::new(lamp.clone(), Rights::READ);
-        port.watch(Number(3), handle.clone(), Events::READ, 77).unwrap();
+        port.watch(Number(3), handle.clone(), Events::READ, 77)
+            .unwrap();
         assert_eq!(port.look(8), []);
         lamp.0.set(Ready::READ | Ready::WRITE);
-        let expected = Event { key: 77, events: Events::READ, handle: 3 };
+        let expected = Event {
+            key: 77,
+            events: Events::READ,
+            handle: 3,
+        };
         for _ in 0..2 {
             assert_eq!(block_on(port.wait(8, None)).unwrap(), [expected]);
         }
@@ -169,21 +196,32 @@ mod tests {
         assert_eq!(block_on(port.wait(8, Some(0))), Err(WaitError::TimedOut));
         lamp.0.set(Ready::HANGUP);
         assert_eq!(port.look(8)[0].events, Events::HANGUP);
-        port.watch(Number(3), handle.clone(), Events::empty(), 0).unwrap();
+        port.watch(Number(3), handle.clone(), Events::empty(), 0)
+            .unwrap();
         assert_eq!(port.look(8), []);
-        assert_eq!(port.watch(Number(3), handle, Events::empty(), 0), Err(Error::NotFound));
+        assert_eq!(
+            port.watch(Number(3), handle, Events::empty(), 0),
+            Err(Error::NotFound)
+        );
     }
 
     #[test]
     fn a_port_watches_no_port_and_has_a_limit() {
         let port = Port::new();
         let other = Handle::new(Arc::new(Port::new()), Rights::all());
-        assert_eq!(port.watch(Number(1), other, Events::READ, 0), Err(Error::Invalid));
+        assert_eq!(
+            port.watch(Number(1), other, Events::READ, 0),
+            Err(Error::Invalid)
+        );
         let lamp = Handle::new(Arc::new(Lamp(Readiness::new(Ready::empty()))), Rights::READ);
         for number in 0..MOST_WATCHED as u32 {
-            port.watch(Number(number), lamp.clone(), Events::READ, 0).unwrap();
+            port.watch(Number(number), lamp.clone(), Events::READ, 0)
+                .unwrap();
         }
-        assert_eq!(port.watch(Number(u32::MAX - 1), lamp.clone(), Events::READ, 0), Err(Error::Limit));
+        assert_eq!(
+            port.watch(Number(u32::MAX - 1), lamp.clone(), Events::READ, 0),
+            Err(Error::Limit)
+        );
         port.watch(Number(5), lamp, Events::WRITE, 1).unwrap();
     }
 }

@@ -22,8 +22,16 @@ impl Object for Power {
 
     fn verbs(&self) -> &'static [Verb] {
         &[
-            Verb { name: "off", rights: Rights::ADMINISTER, summary: "switches the machine off; no reply" },
-            Verb { name: "reboot", rights: Rights::ADMINISTER, summary: "starts the machine again; no reply" },
+            Verb {
+                name: "off",
+                rights: Rights::ADMINISTER,
+                summary: "switches the machine off; no reply",
+            },
+            Verb {
+                name: "reboot",
+                rights: Rights::ADMINISTER,
+                summary: "starts the machine again; no reply",
+            },
         ]
     }
 }

@@ -21,10 +21,12 @@ impl Object for SpaceObject {
     fn describe(&self, into: &mut Builder) {
         let (mut bytes, mut mappings) = (0usize, 0u32);
         for mapping in self.0.mappings() {
-            bytes += mapping.end - mapping.start;
+            bytes += mapping.range.len();
             mappings += 1;
         }
-        into.put("mapped", bytes).put("mappings", mappings).put("resident", self.0.resident() * PAGE);
+        into.put("mapped", bytes)
+            .put("mappings", mappings)
+            .put("resident", self.0.resident() * PAGE);
     }
 }
 
@@ -36,7 +38,10 @@ fn space(caller: &Caller<'_>, number: u64) -> Result<Arc<SpaceObject>, Error> {
 }
 
 fn mapping(register: u64) -> Result<(Mapping, Access), Error> {
-    let mapping = u32::try_from(register).ok().and_then(Mapping::from_bits).ok_or(Error::Invalid)?;
+    let mapping = u32::try_from(register)
+        .ok()
+        .and_then(Mapping::from_bits)
+        .ok_or(Error::Invalid)?;
     if mapping.contains(Mapping::WRITE | Mapping::EXECUTE) {
         return Err(Error::Denied);
     }
@@ -55,7 +60,11 @@ pub fn map(
     let (mapping, access) = mapping(bits)?;
     let shared = mapping.contains(Mapping::SHARED);
     let (backing, max_access) = if memory == u64::from(Number::NONE.0) {
-        let backing = if shared { Backing::SharedAnonymous } else { Backing::Anonymous };
+        let backing = if shared {
+            Backing::SharedAnonymous
+        } else {
+            Backing::Anonymous
+        };
         (backing, Access::READ | Access::WRITE | Access::EXECUTE)
     } else {
         of_object(&caller.handle(memory)?, access, shared, offset)?
@@ -91,9 +100,18 @@ fn of_object(
     if !max_access.contains(access) {
         return Err(Error::Denied);
     }
-    let file = handle.downcast_ref::<Description>().ok_or(Error::WrongKind)?;
+    let file = handle
+        .downcast_ref::<Description>()
+        .ok_or(Error::WrongKind)?;
     let object = file.pages().ok_or(Error::WrongKind)?;
-    Ok((Backing::Object { object, offset, shared }, max_access))
+    Ok((
+        Backing::Object {
+            object,
+            offset,
+            shared,
+        },
+        max_access,
+    ))
 }
 
 pub fn unmap(caller: &Caller<'_>, [target, address, length, ..]: Arguments) -> Result<u64, Error> {
@@ -101,7 +119,10 @@ pub fn unmap(caller: &Caller<'_>, [target, address, length, ..]: Arguments) -> R
     space(caller, target)?.0.unmap(range).map(|()| 0)
 }
 
-pub fn protect(caller: &Caller<'_>, [target, address, length, bits, ..]: Arguments) -> Result<u64, Error> {
+pub fn protect(
+    caller: &Caller<'_>,
+    [target, address, length, bits, ..]: Arguments,
+) -> Result<u64, Error> {
     let (_, access) = mapping(bits)?;
     let range = range(address, length)?;
     space(caller, target)?.0.protect(range, access).map(|()| 0)

@@ -27,13 +27,20 @@ pub async fn wait(
         return Err(Error::Invalid);
     }
     let events = match handle.downcast::<Port>() {
-        Some(port) => match port.wait(capacity.min(MOST_EVENTS) as usize, deadline).await {
+        Some(port) => match port
+            .wait(capacity.min(MOST_EVENTS) as usize, deadline)
+            .await
+        {
             Err(WaitError::TimedOut) => return Ok(0),
             found => found?,
         },
         None => match one(&handle, self::interest(interest)?, deadline).await {
             Err(WaitError::TimedOut) => return Ok(0),
-            found => Vec::from([Event { key: 0, events: found?, handle: number(register)?.0 }]),
+            found => Vec::from([Event {
+                key: 0,
+                events: found?,
+                handle: number(register)?.0,
+            }]),
         },
     };
     let bytes: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
@@ -50,19 +57,35 @@ async fn sleep(deadline: Option<u64>) -> Result<u64, Error> {
 }
 
 /// Waits for one object. One that never makes anybody wait is ready for everything.
-async fn one(handle: &Handle, interest: Events, deadline: Option<u64>) -> Result<Events, WaitError> {
+async fn one(
+    handle: &Handle,
+    interest: Events,
+    deadline: Option<u64>,
+) -> Result<Events, WaitError> {
     // The rights were checked by the caller.
-    let Ok(object) = handle.check(Rights::empty()) else { return Ok(interest) };
-    let Some(readiness) = object.readiness() else { return Ok(interest) };
-    let ready = readiness.wait(Ready::from_bits_truncate(interest.bits()), deadline).await?;
+    let Ok(object) = handle.check(Rights::empty()) else {
+        return Ok(interest);
+    };
+    let Some(readiness) = object.readiness() else {
+        return Ok(interest);
+    };
+    let ready = readiness
+        .wait(Ready::from_bits_truncate(interest.bits()), deadline)
+        .await?;
     Ok(Events::from_bits_truncate(ready.bits()))
 }
 
 fn interest(register: u64) -> Result<Events, Error> {
-    u32::try_from(register).ok().and_then(Events::from_bits).ok_or(Error::Invalid)
+    u32::try_from(register)
+        .ok()
+        .and_then(Events::from_bits)
+        .ok_or(Error::Invalid)
 }
 
-pub fn watch(caller: &Caller<'_>, [port, register, events, key, ..]: Arguments) -> Result<u64, Error> {
+pub fn watch(
+    caller: &Caller<'_>,
+    [port, register, events, key, ..]: Arguments,
+) -> Result<u64, Error> {
     let port = caller.handle(port)?;
     port.check(Rights::WRITE)?;
     let port = port.downcast::<Port>().ok_or(Error::WrongKind)?;
@@ -70,5 +93,6 @@ pub fn watch(caller: &Caller<'_>, [port, register, events, key, ..]: Arguments) 
     if !handle.rights().intersects(Rights::SIGNAL | Rights::READ) {
         return Err(Error::Denied);
     }
-    port.watch(number(register)?, handle, interest(events)?, key).map(|()| 0)
+    port.watch(number(register)?, handle, interest(events)?, key)
+        .map(|()| 0)
 }

@@ -1,0 +1,234 @@
+//! Starting programs: by the kernel at boot, and by native programs.
+//!
+//! The one idea: whoever starts a program says everything it is given. A native program gets handles by name; for
+//! others there is a [`LinuxStarter`], which is handed the part of it that a Linux program can understand.
+
+use crate::block;
+use crate::door::{Native, NativeDoor};
+use crate::groups::{self, Group};
+use crate::note::is_native;
+use crate::processes::{ProcessObject, ThreadObject};
+use crate::spaces::SpaceObject;
+use abi::{Error, Number, Rights};
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::future::Future;
+use core::pin::Pin;
+use machine::sync::Once;
+use machine::user::UserContext;
+use object::{Handle, Namespace, Object, Table};
+use process::{Birth, Process, Thread, image};
+use tty::Tty;
+use vfs::{Credentials, Description, Location, View};
+
+/// A program and everything it is given.
+pub struct Start {
+    /// The open program file.
+    pub program: Arc<Description>,
+    pub arguments: Vec<Vec<u8>>,
+    pub environment: Vec<(String, Vec<u8>)>,
+    /// Where relative paths start, in the `file:` registry.
+    pub directory: String,
+    /// Handles by the names under which the program finds them.
+    pub handles: Vec<(String, Handle)>,
+    /// The registries that it can name.
+    pub namespace: Namespace,
+    pub parent: Option<Arc<Process>>,
+    pub group: Group,
+}
+
+/// What a Linux program is handed. Field by field what `linux::first::Start` wants.
+pub struct LinuxStart {
+    pub root: Location,
+    pub directory: Location,
+    pub path: Vec<u8>,
+    pub arguments: Vec<Vec<u8>>,
+    /// `NAME=content`.
+    pub environment: Vec<Vec<u8>>,
+    pub streams: [Option<Handle>; 3],
+    pub namespace: Namespace,
+    pub parent: Option<Arc<Process>>,
+    /// The terminal it shall control, if it leads a group and reads from one.
+    pub terminal: Option<Arc<Tty>>,
+    pub leads_group: bool,
+}
+
+/// The future of [`LinuxStarter::start`].
+pub type Starting = Pin<Box<dyn Future<Output = Result<Arc<Process>, Error>> + Send>>;
+
+/// Starts programs that are not native.
+pub trait LinuxStarter: Send + Sync {
+    /// Loads and starts a Linux program.
+    ///
+    /// # Errors
+    /// `NotExecutable` and whatever else keeps a program from starting.
+    fn start(&self, start: LinuxStart) -> Starting;
+}
+
+static LINUX: Once<Arc<dyn LinuxStarter>> = Once::new();
+
+/// Says who starts programs that are not native. The first answer stays; without one they are refused.
+pub fn set_linux_starter(starter: Arc<dyn LinuxStarter>) {
+    // A second starter is not heard.
+    let _ = LINUX.set(starter);
+}
+
+/// Loads and starts a program; it runs from now on.
+///
+/// # Errors
+/// [`Error::NotExecutable`], [`Error::ArgumentsTooLong`], [`Error::NoMemory`], [`Error::Limit`].
+pub async fn start(start: Start) -> Result<Arc<Process>, Error> {
+    let pages = start.program.pages().ok_or(Error::Denied)?;
+    let group = start.group;
+    let parent = start.parent.clone();
+    let process = if is_native(&pages) {
+        native(start, &pages).await?
+    } else {
+        linux(start).await?
+    };
+    groups::join(&process, parent.as_ref(), group);
+    Ok(process)
+}
+
+async fn native(start: Start, pages: &Arc<memory::Object>) -> Result<Arc<Process>, Error> {
+    let plan = image::inspect(pages)?;
+    if plan.interpreter.is_some() {
+        return Err(Error::NotExecutable);
+    }
+    let space = memory::Space::new()?;
+    let loaded = image::load(&space, pages, plan, image::PROGRAM_BASE).await?;
+    let top = image::map_stack(&space, image::STACK_SIZE, false)?;
+    let handles = Arc::new(Table::new());
+    let birth = Birth {
+        name: name_of(&start),
+        parent: start.parent.clone(),
+        space: space.clone(),
+        handles: handles.clone(),
+        namespace: start.namespace.clone(),
+    };
+    let personality = Native::new(&start.arguments);
+    let process = Process::new(birth, task::clock::now(), |_| personality)?;
+    let begun = begin(&process, &start, &space, &handles, loaded.entry, top).await;
+    if begun.is_err() {
+        process.abandon();
+    }
+    begun.map(|()| process)
+}
+
+async fn begin(
+    process: &Arc<Process>,
+    start: &Start,
+    space: &Arc<memory::Space>,
+    handles: &Table,
+    entry: usize,
+    top: usize,
+) -> Result<(), Error> {
+    let thread = Thread::new(process)?;
+    let mut numbers: Vec<(String, Number)> = Vec::new();
+    for (name, handle) in &start.handles {
+        numbers.push((name.clone(), handles.insert(handle.clone())?));
+    }
+    let own: [(&str, Arc<dyn Object>, Rights); 3] = [
+        ("process", Arc::new(ProcessObject::of(process.clone())), OWN),
+        ("thread", Arc::new(ThreadObject(thread.clone())), OWN),
+        (
+            "space",
+            Arc::new(SpaceObject(space.clone())),
+            OWN | Rights::MAP,
+        ),
+    ];
+    for (name, object, rights) in own {
+        numbers.retain(|(given, _)| given != name);
+        numbers.push((
+            name.to_string(),
+            handles.insert(Handle::new(object, rights))?,
+        ));
+    }
+    let block = block::build(start, &numbers)?;
+    let (pointer, bytes) = block::stack(top, &block);
+    memory::copy_out(space, pointer, &bytes).await?;
+    let user = UserContext::new(entry, pointer).map_err(|_| Error::NoMemory)?;
+    process::launch(Arc::new(NativeDoor(thread)), user)
+}
+
+/// What a program may do with itself.
+const OWN: Rights = Rights::SIGNAL
+    .union(Rights::INSPECT)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER);
+
+/// The last name of the first argument.
+fn name_of(start: &Start) -> String {
+    let first = start
+        .arguments
+        .first()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let name = first
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+async fn linux(start: Start) -> Result<Arc<Process>, Error> {
+    let starter = LINUX.get().ok_or(Error::NotExecutable)?;
+    // A Linux program needs a root directory; without one it has no place to be.
+    let files = start.namespace.get("file").map_err(|_| Error::Denied)?;
+    let root = files
+        .downcast_ref::<Description>()
+        .and_then(Description::location)
+        .ok_or(Error::Denied)?;
+    let path = start.program.location().ok_or(Error::Denied)?.path(root);
+    if !path.starts_with(b"/") {
+        return Err(Error::Denied);
+    }
+    let owner = Credentials::root();
+    let view = View {
+        root,
+        start: root,
+        credentials: &owner,
+    };
+    let directory = view.locate(start.directory.as_bytes(), true)?;
+    let stream = |name| {
+        start
+            .handles
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, handle)| handle.clone())
+    };
+    let streams = ["in", "out", "err"].map(stream);
+    let leads_group = start.group != Group::Parent;
+    let terminal = streams[0]
+        .as_ref()
+        .and_then(terminal_of)
+        .filter(|_| start.group == Group::Own);
+    let environment = start
+        .environment
+        .iter()
+        .map(|(name, content)| [name.as_bytes(), b"=", content].concat());
+    let environment = environment.collect();
+    let start = LinuxStart {
+        root: root.clone(),
+        directory,
+        path,
+        arguments: start.arguments,
+        environment,
+        streams,
+        namespace: start.namespace,
+        parent: start.parent,
+        terminal,
+        leads_group,
+    };
+    starter.start(start).await
+}
+
+/// The terminal behind a handle, if it is one.
+fn terminal_of(handle: &Handle) -> Option<Arc<Tty>> {
+    let file = handle.downcast_ref::<Description>()?.file().clone();
+    let any: Arc<dyn Any + Send + Sync> = file;
+    any.downcast().ok()
+}

@@ -1,0 +1,280 @@
+//! Processes and threads as objects, and the `process:` registry.
+
+use abi::{Error, Kind, OpenFlags, Rights};
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+use machine::PAGE;
+use machine::sync::Once;
+use object::{Handle, Object, Records, Sink, Verb};
+use process::{Process, Status, Thread};
+use task::{Readiness, Ready};
+use value::{Builder, Document, Value};
+
+/// A process behind a handle: one that runs or has ended, or one that is still to be started.
+pub struct ProcessObject {
+    process: Once<Arc<Process>>,
+    /// Somebody is starting it, or has.
+    begun: AtomicBool,
+}
+
+/// Ready for nothing: what is not started has not ended.
+static NOT_YET: Readiness = Readiness::new(Ready::empty());
+
+impl ProcessObject {
+    /// One that is to be started.
+    pub fn new() -> ProcessObject {
+        ProcessObject {
+            process: Once::new(),
+            begun: AtomicBool::new(false),
+        }
+    }
+
+    /// One that was started.
+    pub fn of(process: Arc<Process>) -> ProcessObject {
+        let object = ProcessObject {
+            process: Once::new(),
+            begun: AtomicBool::new(true),
+        };
+        // The cell is new.
+        let _ = object.process.set(process);
+        object
+    }
+
+    /// The process, once it was started.
+    pub fn get(&self) -> Option<&Arc<Process>> {
+        self.process.get()
+    }
+
+    /// Reserves it for one start.
+    pub(crate) fn begin(&self) -> Result<Begun<'_>, Error> {
+        match self.begun.swap(true, Ordering::AcqRel) {
+            true => Err(Error::Exists),
+            false => Ok(Begun { object: self }),
+        }
+    }
+}
+
+impl Default for ProcessObject {
+    fn default() -> ProcessObject {
+        ProcessObject::new()
+    }
+}
+
+/// A start under way; dropped without a process, another start is possible.
+pub(crate) struct Begun<'a> {
+    object: &'a ProcessObject,
+}
+
+impl Begun<'_> {
+    pub(crate) fn set(self, process: Arc<Process>) {
+        // Only one start is under way.
+        let _ = self.object.process.set(process);
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if self.object.process.get().is_none() {
+            self.object.begun.store(false, Ordering::Release);
+        }
+    }
+}
+
+const PROCESS_VERBS: &[Verb] = &[
+    Verb {
+        name: "status",
+        rights: Rights::SIGNAL,
+        summary: "gives state (new, running, waiting, stopped, ended), and status or signal when it has ended",
+    },
+    Verb {
+        name: "kill",
+        rights: Rights::SIGNAL,
+        summary: "signal: asks it to end with this signal (Linux numbers); 9, the default, cannot be refused",
+    },
+    TIME,
+];
+
+const TIME: Verb = Verb {
+    name: "time",
+    rights: Rights::INSPECT,
+    summary: "gives now (since boot) and unix (since 1970), in nanoseconds",
+};
+
+fn time() -> Result<Value, Error> {
+    Ok(Value::build(|reply| {
+        reply
+            .put("now", task::clock::now())
+            .put("unix", task::clock::wall());
+    })?)
+}
+
+impl Object for ProcessObject {
+    fn kind(&self) -> Kind {
+        Kind::Process
+    }
+
+    fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
+        match verb {
+            "time" => time(),
+            "status" => Ok(Value::build(|reply| {
+                reply.put("state", self.get().map_or("new", state));
+                match self.get().and_then(|process| process.status()) {
+                    Some(Status::Exited(status)) => drop(reply.put("status", status & 0xff)),
+                    Some(Status::Signaled(signal)) => drop(reply.put("signal", i32::from(signal))),
+                    None => {}
+                }
+            })?),
+            "kill" => {
+                const KILL: i64 = 9;
+                const LAST: u8 = 64;
+                let signal = argument.int("signal").unwrap_or(KILL);
+                let signal = u8::try_from(signal)
+                    .ok()
+                    .filter(|signal| *signal <= LAST)
+                    .ok_or(Error::Invalid)?;
+                let process = self.get().ok_or(Error::NoProcess)?;
+                if process.status().is_some() {
+                    return Err(Error::NoProcess);
+                }
+                process.signal(signal);
+                Ok(Value::default())
+            }
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    fn readiness(&self) -> Option<&Readiness> {
+        Some(self.get().map_or(&NOT_YET, |process| process.ended()))
+    }
+
+    fn describe(&self, into: &mut Builder) {
+        match self.get() {
+            Some(process) => describe(process, into),
+            None => drop(into.put("state", "new")),
+        }
+    }
+
+    fn verbs(&self) -> &'static [Verb] {
+        PROCESS_VERBS
+    }
+}
+
+/// What a process is doing, in one word.
+fn state(process: &Arc<Process>) -> &'static str {
+    let is_stopped = process
+        .personality()
+        .is_some_and(|personality| personality.stopped());
+    let runs = |thread: &Arc<Thread>| thread.task().is_some_and(|task| task.is_runnable());
+    match process.status() {
+        Some(_) => "ended",
+        None if is_stopped => "stopped",
+        None if process.threads().iter().any(runs) => "running",
+        None => "waiting",
+    }
+}
+
+fn describe(process: &Arc<Process>, into: &mut Builder) {
+    let personality = process.personality();
+    let arguments = personality
+        .map(|personality| personality.command_line(process))
+        .unwrap_or_default();
+    let command = arguments.strip_suffix(&[0]).unwrap_or(&arguments);
+    let command: String = String::from_utf8_lossy(command).replace('\0', " ");
+    let resident = process.space().map_or(0, |space| space.resident());
+    into.put("id", process.id())
+        .put("parent", process.parent_id())
+        .put("name", &process.name())
+        .put("command", &command)
+        .put("state", state(process))
+        .put(
+            "personality",
+            personality.map_or("none", |personality| personality.name()),
+        )
+        .put("threads", process.thread_count())
+        .put("memory", resident * PAGE)
+        .put("time", process.cpu_time())
+        .put("started", process.started());
+}
+
+/// A thread behind a handle.
+pub struct ThreadObject(pub Arc<Thread>);
+
+impl Object for ThreadObject {
+    fn kind(&self) -> Kind {
+        Kind::Thread
+    }
+
+    fn describe(&self, into: &mut Builder) {
+        into.put("id", self.0.id())
+            .put("process", self.0.process().id())
+            .put("time", self.0.cpu_time());
+    }
+}
+
+/// The `process:` registry: all processes by number, and a place to make new ones.
+pub struct ProcessRegistry;
+
+impl Object for ProcessRegistry {
+    fn kind(&self) -> Kind {
+        Kind::Registry
+    }
+
+    fn open(&self, path: &str, rights: Rights, flags: OpenFlags) -> Result<Handle, Error> {
+        let object = match path {
+            "new" if flags.contains(OpenFlags::CREATE) => ProcessObject::new(),
+            number => {
+                let id = number.parse().map_err(|_| Error::NotFound)?;
+                ProcessObject::of(process::find(id).ok_or(Error::NoProcess)?)
+            }
+        };
+        Ok(Handle::new(Arc::new(object), rights))
+    }
+
+    fn try_read(&self, offset: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
+        if offset == abi::NEXT {
+            return Err(Error::Invalid);
+        }
+        let mut records = Records::new(sink);
+        for process in process::all() {
+            let id = u64::from(process.id());
+            // An offset is the number of the process before.
+            if id > offset && !records.put(id, |record| describe(&process, record))? {
+                break;
+            }
+        }
+        Ok(records.done())
+    }
+
+    fn request(&self, verb: &str, _: Document<'_>) -> Result<Value, Error> {
+        match verb {
+            "time" => time(),
+            "memory" => {
+                let stats = machine::frame::stats();
+                Ok(Value::build(|reply| {
+                    reply
+                        .put("total", stats.total * PAGE)
+                        .put("free", stats.free * PAGE)
+                        .put("kernel", stats.kernel * PAGE)
+                        .put("user", stats.user * PAGE);
+                })?)
+            }
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    fn describe(&self, into: &mut Builder) {
+        into.put("processes", process::count());
+    }
+
+    fn verbs(&self) -> &'static [Verb] {
+        &[
+            Verb {
+                name: "memory",
+                rights: Rights::INSPECT,
+                summary: "gives total, free, kernel and user: how the machine's memory is used, in bytes",
+            },
+            TIME,
+        ]
+    }
+}
