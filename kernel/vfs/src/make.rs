@@ -9,7 +9,7 @@ use crate::inode::{Create, Inode, NewKind};
 use crate::metadata::{FileKind, Time, mode};
 use crate::mount::{Location, Mount};
 use crate::view::View;
-use crate::walk::{Last, NAME_MAX, PATH_MAX, Walker, look_up_gated};
+use crate::walk::{Last, PATH_MAX, Walker, look_up_gated};
 use abi::Error;
 use alloc::sync::Arc;
 
@@ -160,9 +160,6 @@ impl View<'_> {
 
 /// `Exists` unless the last name of the walk is free. Slashes after a new name are only for directories.
 fn free_name(walk: &Walker<'_>, only_directories: bool) -> Result<(), Error> {
-    if walk.name().len() > NAME_MAX {
-        return Err(Error::NameTooLong);
-    }
     match look_up_gated(walk.mount(), walk.directory(), walk.name())? {
         Some(_) => Err(Error::Exists),
         None if only_directories => Err(Error::NotFound),

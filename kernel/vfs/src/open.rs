@@ -12,7 +12,7 @@ use crate::inode::NewKind;
 use crate::metadata::{Change, FileKind};
 use crate::mount::{Location, MountFlags};
 use crate::view::{View, check_access};
-use crate::walk::{Last, NAME_MAX, Walker, look_up_gated};
+use crate::walk::{Last, Walker, look_up_gated};
 use abi::Error;
 use alloc::format;
 use alloc::sync::Arc;
@@ -65,6 +65,9 @@ impl View<'_> {
             }
             break;
         }
+        if creates && !made && request.flags.contains(OpenFlags::EXCLUSIVE) {
+            return Err(Error::Exists);
+        }
         let directory = walk.directory().kind() == FileKind::Directory;
         if creates && directory {
             return Err(Error::IsDirectory);
@@ -110,9 +113,6 @@ impl View<'_> {
         // The usual case, without the gate.
         if let Some(child) = walk.child()? {
             return found(child);
-        }
-        if walk.name().len() > NAME_MAX {
-            return Err(Error::NameTooLong);
         }
         let _gate = walk.directory().gate.lock();
         if let Some(child) = look_up_gated(walk.mount(), walk.directory(), walk.name())? {

@@ -8,7 +8,7 @@ use crate::dentry::Dentry;
 use crate::metadata::{FileKind, Time, mode};
 use crate::mount::Mount;
 use crate::view::View;
-use crate::walk::{Last, NAME_MAX, Walker, look_up_gated};
+use crate::walk::{Last, Walker, look_up_gated};
 use abi::Error;
 use alloc::sync::Arc;
 
@@ -22,8 +22,11 @@ impl View<'_> {
         let directory = walk.directory();
         let gate = directory.gate.lock();
         let child = existing(&walk)?;
-        if walk.slash() && child.kind() != FileKind::Directory {
-            return Err(Error::NotDirectory);
+        if walk.slash() {
+            return Err(match child.kind() {
+                FileKind::Directory => Error::IsDirectory,
+                _ => Error::NotDirectory,
+            });
         }
         check_removable(self.credentials, walk.mount(), directory, &child)?;
         if child.kind() == FileKind::Directory {
@@ -69,9 +72,6 @@ impl View<'_> {
 
 /// What the last name of a walk leads to, which must be there. The caller holds the gate.
 pub(crate) fn existing(walk: &Walker<'_>) -> Result<Arc<Dentry>, Error> {
-    if walk.name().len() > NAME_MAX {
-        return Err(Error::NameTooLong);
-    }
     look_up_gated(walk.mount(), walk.directory(), walk.name())?.ok_or(Error::NotFound)
 }
 

@@ -10,7 +10,7 @@ use crate::inode::RenameFlags;
 use crate::metadata::{FileKind, Time};
 use crate::remove::{check_removable, existing};
 use crate::view::View;
-use crate::walk::{Last, NAME_MAX, Walker, look_up_gated};
+use crate::walk::{Last, Walker, look_up_gated};
 use abi::Error;
 use alloc::sync::Arc;
 use machine::sync::{Spin, SpinGuard};
@@ -30,8 +30,9 @@ impl View<'_> {
             return Err(Error::Invalid);
         }
         let mut from = Walker::new(self, old)?;
+        let from_last = from.to_last()?;
         let mut to = Walker::new(new_view, new)?;
-        let (from_last, to_last) = (from.to_last()?, to.to_last()?);
+        let to_last = to.to_last()?;
         if !Arc::ptr_eq(from.mount(), to.mount()) {
             return Err(Error::CrossDevice);
         }
@@ -72,9 +73,6 @@ impl View<'_> {
         let (source, target) = (from.directory(), to.directory());
         let exchange = flags.contains(RenameFlags::EXCHANGE);
         let moved = existing(from)?;
-        if to.name().len() > NAME_MAX {
-            return Err(Error::NameTooLong);
-        }
         let there = look_up_gated(mount, target, to.name())?;
         if there.is_some() && flags.contains(RenameFlags::NO_REPLACE) {
             return Err(Error::Exists);

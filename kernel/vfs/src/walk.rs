@@ -154,11 +154,7 @@ impl<'a> Walker<'a> {
     /// What the last name leads to; `None` if there is no such name. The directory has been checked.
     #[inline]
     pub fn child(&self) -> Result<Option<Arc<Dentry>>, Error> {
-        let name = self.name();
-        if name.len() > NAME_MAX {
-            return Err(Error::NameTooLong);
-        }
-        look_up(self.mount.get(), self.dentry.get(), name)
+        look_up(self.mount.get(), self.dentry.get(), self.name())
     }
 
     /// Steps onto a child, or onto what is mounted there.
@@ -308,6 +304,7 @@ pub(crate) fn look_up(
         Known::Here(dentry) => Ok(Some(dentry)),
         Known::Missing => Ok(None),
         Known::Unknown => {
+            check_length(directory, name)?;
             let _gate = directory.gate.lock();
             look_up_gated(mount, directory, name)
         }
@@ -321,6 +318,7 @@ pub(crate) fn look_up_gated(
     directory: &Arc<Dentry>,
     name: &[u8],
 ) -> Result<Option<Arc<Dentry>>, Error> {
+    check_length(directory, name)?;
     let names = &mount.volume().names;
     match names.get(directory, name) {
         Known::Here(dentry) => return Ok(Some(dentry)),
@@ -345,4 +343,12 @@ pub(crate) fn look_up_gated(
         }
         Err(error) => Err(error),
     }
+}
+
+/// `NameTooLong`, but where nothing can be any more.
+fn check_length(directory: &Dentry, name: &[u8]) -> Result<(), Error> {
+    if name.len() > NAME_MAX && !directory.is_deleted() {
+        return Err(Error::NameTooLong);
+    }
+    Ok(())
 }

@@ -136,12 +136,12 @@ impl Pipe {
 
     fn write(&self, source: &mut dyn Source) -> Result<usize, Error> {
         let mut state = self.state.lock();
-        if state.readers == 0 {
-            return Err(Error::Closed);
-        }
         let wanted = source.left();
         if wanted == 0 {
             return Ok(0);
+        }
+        if state.readers == 0 {
+            return Err(Error::Closed);
         }
         let room = state.room();
         if room < wanted.min(PIPE_BUF) && (wanted <= PIPE_BUF || room == 0) {
