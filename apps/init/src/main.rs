@@ -75,9 +75,6 @@ fn shell(console: &Handle) -> Result<helve::Status, Error> {
         .give("err", console)
         .group(Group::Own);
     let shell = command.start()?;
-    if let Ok(terminal) = Console::of(console) {
-        let _ = terminal.set_foreground(shell.id());
-    }
     let status = shell.wait()?;
     if let Ok(terminal) = Console::of(console) {
         let _ = terminal.set_mode(Mode::LINES);

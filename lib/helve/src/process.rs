@@ -62,6 +62,13 @@ impl fmt::Display for Status {
     }
 }
 
+/// What is done with a new process: start it, wait for it, end it, look at it.
+const NEW: Rights = Rights::ADMINISTER
+    .union(Rights::SIGNAL)
+    .union(Rights::INSPECT)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER);
+
 /// A program to be started: what it will be given. Nothing is passed on by itself but the arguments; unless told
 /// otherwise, a command passes on the environment, the directory, `in`, `out` and `err`.
 #[derive(Debug)]
@@ -164,14 +171,14 @@ impl Command {
     /// `Denied` for what it is given.
     pub fn start(&self) -> Result<Child, Error> {
         let program = File::program(&self.program)?;
-        let handle = registry::get("process")?.open("new", Rights::all(), OpenFlags::CREATE)?;
-        let id = number_of(&handle);
         let plan = self.plan()?;
+        let handle = registry::get("process")?.open("new", NEW, OpenFlags::CREATE)?;
         sys::start(
             handle.number(),
             program.handle().number(),
             plan.as_document(),
         )?;
+        let id = number_of(&handle);
         Ok(Child { handle, id })
     }
 
@@ -266,8 +273,16 @@ impl Child {
     /// # Errors
     /// `Interrupted` when this process is asked to end meanwhile.
     pub fn wait(&self) -> Result<Status, Error> {
+        self.wait_until(NEVER)
+    }
+
+    /// Waits until it has ended, or until `deadline` (nanoseconds since boot).
+    ///
+    /// # Errors
+    /// As [`Child::wait`]; `TimedOut` when the deadline passes first.
+    pub fn wait_until(&self, deadline: u64) -> Result<Status, Error> {
         loop {
-            self.handle.wait_until(Events::READ, NEVER)?;
+            self.handle.wait_until(Events::READ, deadline)?;
             if let Some(status) = self.status()? {
                 return Ok(status);
             }
@@ -285,6 +300,14 @@ impl Child {
         Ok(byte("status")
             .map(Status::Exited)
             .or(byte("signal").map(Status::Signaled)))
+    }
+
+    /// Whether it was stopped by job control and waits to be continued.
+    ///
+    /// # Errors
+    /// Only when the kernel cannot answer.
+    pub fn is_stopped(&self) -> Result<bool, Error> {
+        Ok(self.handle.ask("status")?.as_document().string("state") == Some("stopped"))
     }
 
     /// Asks it to end with a signal (Linux numbers); 9 cannot be refused.

@@ -352,6 +352,17 @@ mod runtime {
     use talc::base::{Talc, binning::Binning};
     use talc::source::Source;
 
+    // The mark of a native program: a note with the version of the start block that it understands.
+    core::arch::global_asm!(
+        ".pushsection .note.helve, \"a\", @note",
+        ".balign 4",
+        ".long 6, 4, 1",
+        ".asciz \"Helve\"",
+        ".balign 4",
+        ".long 1",
+        ".popsection",
+    );
+
     // The first instruction: the stack pointer is the only thing a program is given.
     core::arch::global_asm!(
         ".globl _start",

@@ -1,8 +1,8 @@
 //! Commands that are the shell's own: those that change it, and those that only it can answer.
 
 use crate::input::Lines;
-use crate::shell::Shell;
-use crate::{launch, run_lines};
+use crate::shell::{Job, Shell};
+use crate::{launch, run, run_lines};
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
@@ -73,11 +73,13 @@ macro_rules! builtins {
 builtins! {
     "." "FILE" changes source, "run a script in this shell";
     ":" "" says |_, _, _| 0, "succeed";
+    "bg" "[JOB]" changes bg, "let a stopped job go on in the background";
     "cd" "[DIRECTORY]" changes cd, "change the directory";
     "echo" "[-n] [TEXT...]" says echo, "show text";
     "exit" "[STATUS]" changes exit, "leave the shell";
     "export" "[NAME[=VALUE]...]" changes export, "let programs see variables";
     "false" "" says |_, _, _| 1, "fail";
+    "fg" "[JOB]" changes fg, "bring a job to the foreground";
     "help" "" says help, "show this";
     "history" "" says history, "show the lines typed before";
     "jobs" "" says jobs, "show programs in the background";
@@ -215,13 +217,64 @@ fn history(shell: &mut Shell, _: &[String], output: &mut Output) -> u8 {
     0
 }
 
+/// Takes the job of this number, or the newest, out of the list and lets it go on.
+fn resume(name: &str, shell: &mut Shell, arguments: &[String], output: &mut Output) -> Option<Job> {
+    const CONTINUE: u8 = 18;
+    let wanted = arguments
+        .first()
+        .map(|text| text.trim_start_matches('%').parse::<u32>());
+    let place = match wanted {
+        None => shell.jobs.len().checked_sub(1),
+        Some(number) => shell
+            .jobs
+            .iter()
+            .position(|job| number.as_ref() == Ok(&job.number)),
+    };
+    let Some(place) = place else {
+        output.fail(name, "no such job");
+        return None;
+    };
+    let job = shell.jobs.remove(place);
+    for child in &job.children {
+        // One that has ended needs nothing.
+        let _ = child.kill(CONTINUE);
+    }
+    Some(job)
+}
+
+fn fg(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let Some(job) = resume("fg", shell, arguments, output) else {
+        return 1;
+    };
+    helve::println!("{}", job.text);
+    run::hand_over(shell);
+    run::foreground(shell, job.children, job.text)
+}
+
+fn bg(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let Some(job) = resume("bg", shell, arguments, output) else {
+        return 1;
+    };
+    let _ = writeln!(output.text, "[{}] {} &", job.number, job.text);
+    shell.jobs.push(job);
+    0
+}
+
 fn jobs(shell: &mut Shell, _: &[String], output: &mut Output) -> u8 {
     for job in &shell.jobs {
         let running = job
             .children
             .iter()
             .any(|child| matches!(child.status(), Ok(None)));
-        let state = if running { "running" } else { "done" };
+        let stopped = job
+            .children
+            .iter()
+            .any(|child| child.is_stopped() == Ok(true));
+        let state = match (running, stopped) {
+            (_, true) => "stopped",
+            (true, _) => "running",
+            (false, _) => "done",
+        };
         let _ = writeln!(output.text, "[{}] {state}: {}", job.number, job.text);
     }
     0

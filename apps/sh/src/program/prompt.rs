@@ -50,7 +50,6 @@ impl Prompt {
         io::print(format_args!("Helve. Type help for the commands.\n"));
         while !shell.leaving() {
             shell.report_jobs();
-            self.take_terminal();
             let mut text = String::new();
             let mut prompt = first_prompt(shell);
             loop {
@@ -80,17 +79,14 @@ impl Prompt {
                 }
             }
         }
+        if let Ok(console) = Console::of(&self.input) {
+            let _ = console.set_mode(Mode::LINES);
+        }
         shell.leave()
     }
 
-    /// The shell is in the foreground again, whatever the last program did.
-    fn take_terminal(&self) {
-        if let Ok(console) = Console::of(&self.input) {
-            let _ = console.set_foreground(helve::process::id());
-        }
-    }
-
-    /// Lets the user type one line.
+    /// Lets the user type one line. The terminal stays one that gives keys, and interrupts nobody, until a program is
+    /// started.
     fn line(&mut self, prompt: &str, shell: &mut Shell) -> Typed {
         let input = ManuallyDrop::new(Handle::from_number(self.input.number()));
         let Ok(console) = Console::of(&input) else {
@@ -100,9 +96,7 @@ impl Prompt {
             return Typed::End;
         }
         let width = console.size().map_or(80, |(columns, _)| columns);
-        let typed = self.edit(prompt, width, shell).unwrap_or(Typed::End);
-        let _ = console.set_mode(Mode::LINES);
-        typed
+        self.edit(prompt, width, shell).unwrap_or(Typed::End)
     }
 
     fn edit(&mut self, prompt: &str, width: usize, shell: &mut Shell) -> Result<Typed, Error> {

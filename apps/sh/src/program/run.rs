@@ -7,9 +7,9 @@ use crate::streams::Streams;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use helve::console::Console;
+use helve::console::{Console, Mode};
 use helve::process::{Child, Group};
-use helve::{Error, OpenFlags, Rights, Status, eprintln, io, registry};
+use helve::{Error, OpenFlags, Rights, Status, eprintln, io, registry, time};
 use shell::expand;
 use shell::syntax::{Chain, Command, Condition, Pipeline, Script};
 use shell::token::Stream;
@@ -93,14 +93,19 @@ fn single(shell: &mut Shell, command: &Command) -> u8 {
         let status = builtin.run(shell, arguments, &mut output);
         return write(&ready.streams, &output).unwrap_or(status);
     }
+    hand_over(shell);
     match launch(
         shell,
         &ready.words,
         &ready.assignments,
         &ready.streams,
-        Group::Own,
+        group(shell, None),
     ) {
-        Ok(child) => foreground(&[child]),
+        Ok(child) => foreground(
+            shell,
+            [child].into(),
+            text_of(core::slice::from_ref(command), shell),
+        ),
         Err(error) => not_started(name, error),
     }
 }
@@ -129,6 +134,9 @@ fn not_started(name: &str, error: Error) -> u8 {
 /// Commands connected by pipes, or in the background.
 fn several(shell: &mut Shell, commands: &[Command], background: bool) -> u8 {
     let mut children: Vec<Child> = Vec::new();
+    if !background {
+        hand_over(shell);
+    }
     // What builtins have to say is written when everybody who reads it has been started.
     let mut texts: Vec<(Streams, Output)> = Vec::new();
     let mut status = None;
@@ -150,9 +158,7 @@ fn several(shell: &mut Shell, commands: &[Command], background: bool) -> u8 {
                 }
             }
         }
-        let group = children
-            .first()
-            .map_or(Group::Own, |leader| Group::Of(leader.id()));
+        let group = group(shell, children.first());
         status = match prepare(shell, command, streams) {
             Ok(ready) => one(shell, ready, group, background, &mut children, &mut texts),
             Err(status) => Some(status),
@@ -166,7 +172,7 @@ fn several(shell: &mut Shell, commands: &[Command], background: bool) -> u8 {
     if background {
         return in_background(shell, children, commands);
     }
-    let ended = foreground(&children);
+    let ended = foreground(shell, children, text_of(commands, shell));
     match (status, last_text) {
         (None, _) => ended,
         (Some(_), Some(failed)) => failed,
@@ -218,14 +224,11 @@ fn in_background(shell: &mut Shell, children: Vec<Child>, commands: &[Command]) 
     let Some(last) = children.last().map(Child::id) else {
         return 0;
     };
-    let number = shell.jobs.iter().map(|job| job.number).max().unwrap_or(0) + 1;
+    let number = shell.next_job();
     if shell.interactive {
         eprintln!("[{number}] {last}");
     }
-    let names = commands
-        .iter()
-        .map(|command| expand::fields(&command.words, shell).join(" "));
-    let text = names.collect::<Vec<_>>().join(" | ");
+    let text = text_of(commands, shell);
     shell.last_background = Some(last);
     shell.jobs.push(Job {
         number,
@@ -235,22 +238,60 @@ fn in_background(shell: &mut Shell, children: Vec<Child>, commands: &[Command]) 
     0
 }
 
-/// Waits for programs that have the terminal meanwhile; the status of the last.
-fn foreground(children: &[Child]) -> u8 {
-    let Some(leader) = children.first() else {
-        return 0;
-    };
-    let input = io::input();
-    let terminal = Console::of(&input).ok();
-    if let Some(terminal) = &terminal {
+/// A pipeline as it is shown in the list of jobs.
+fn text_of(commands: &[Command], shell: &Shell) -> String {
+    let names = commands
+        .iter()
+        .map(|command| expand::fields(&command.words, shell).join(" "));
+    names.collect::<Vec<_>>().join(" | ")
+}
+
+/// The group of the next program: a user's pipelines are groups of their own; what a script starts is in its group.
+fn group(shell: &Shell, leader: Option<&Child>) -> Group {
+    match leader {
+        _ if !shell.interactive => Group::Parent,
+        None => Group::Own,
+        Some(leader) => Group::Of(leader.id()),
+    }
+}
+
+/// Makes the terminal one that edits lines and interrupts programs. The shell itself is in no group that it knows, so
+/// keys that come before the program are lost on nobody.
+pub fn hand_over(shell: &Shell) {
+    if shell.interactive
+        && let Ok(terminal) = Console::of(&io::input())
+    {
+        let _ = terminal.set_mode(Mode::LINES);
+    }
+}
+
+/// How often a program in the foreground is looked at, to see whether it was stopped.
+const LOOK: u64 = time::SECOND / 5;
+
+/// Waits for programs that have the terminal meanwhile; the status of the last. Programs that were stopped become a
+/// job.
+pub fn foreground(shell: &mut Shell, children: Vec<Child>, text: String) -> u8 {
+    if shell.interactive
+        && let (Some(leader), Ok(terminal)) = (children.first(), Console::of(&io::input()))
+    {
         let _ = terminal.set_foreground(leader.id());
     }
     let mut status = 0;
-    for child in children {
-        status = match child.wait() {
-            Ok(ended) => {
+    for child in &children {
+        status = match wait(child, shell.interactive) {
+            Ok(Some(ended)) => {
                 tell(ended);
                 ended.code()
+            }
+            Ok(None) => {
+                let number = shell.next_job();
+                eprintln!("\n[{number}] stopped: {text}");
+                shell.jobs.push(Job {
+                    number,
+                    children,
+                    text,
+                });
+                return STOPPED;
             }
             Err(error) => {
                 eprintln!("sh: {error}");
@@ -258,10 +299,24 @@ fn foreground(children: &[Child]) -> u8 {
             }
         };
     }
-    if let Some(terminal) = &terminal {
-        let _ = terminal.set_foreground(helve::process::id());
-    }
     status
+}
+
+/// The status of a pipeline that was stopped by the terminal: 128 + SIGTSTP.
+const STOPPED: u8 = 148;
+
+/// Waits until a program ends; none if it was stopped.
+fn wait(child: &Child, interactive: bool) -> Result<Option<Status>, Error> {
+    if !interactive {
+        return child.wait().map(Some);
+    }
+    loop {
+        match child.wait_until(time::now()? + LOOK) {
+            Err(Error::TimedOut) if child.is_stopped()? => return Ok(None),
+            Err(Error::TimedOut) => {}
+            other => return other.map(Some),
+        }
+    }
 }
 
 /// Says by what a program was ended, if the user would wonder.

@@ -108,6 +108,11 @@ impl Shell {
         self.status = 2;
     }
 
+    /// The number of the next job.
+    pub fn next_job(&self) -> u32 {
+        self.jobs.iter().map(|job| job.number).max().unwrap_or(0) + 1
+    }
+
     /// Tells about programs in the background that have ended, and forgets them.
     pub fn report_jobs(&mut self) {
         let interactive = self.interactive;
