@@ -57,28 +57,34 @@ fn look(read: &dyn Fn(u64, usize) -> Vec<u8>) -> Option<bool> {
 
 /// Goes through the notes: sizes of name and content, type, name, content, the last two filled up to four bytes.
 fn has_mark(mut notes: &[u8]) -> bool {
-    while let Some((name, kind, content, rest)) = note(notes) {
-        if name == NAME && kind == TYPE {
-            return u32_at(content, 0).is_some_and(|version| version == VERSION);
+    while let Some((note, rest)) = first(notes) {
+        if note.name == NAME && note.kind == TYPE {
+            return u32_at(note.content, 0).is_some_and(|version| version == VERSION);
         }
         notes = rest;
     }
     false
 }
 
-fn note(notes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
+struct Note<'a> {
+    name: &'a [u8],
+    kind: u32,
+    content: &'a [u8],
+}
+
+fn first(notes: &[u8]) -> Option<(Note<'_>, &[u8])> {
     let (name, content) = (u32_at(notes, 0)? as usize, u32_at(notes, 4)? as usize);
     let kind = u32_at(notes, 8)?;
     let rest = notes.get(12..)?;
     let (name_field, rest) = rest.split_at_checked(name.checked_next_multiple_of(4)?)?;
     let content_end = content.checked_next_multiple_of(4)?.min(rest.len());
     let (content_field, rest) = rest.split_at_checked(content_end)?;
-    Some((
-        name_field.get(..name)?,
+    let note = Note {
+        name: name_field.get(..name)?,
         kind,
-        content_field.get(..content)?,
-        rest,
-    ))
+        content: content_field.get(..content)?,
+    };
+    Some((note, rest))
 }
 
 fn u16_at(bytes: &[u8], place: usize) -> Option<u16> {
