@@ -6,7 +6,7 @@
 //! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
 
 use crate::clock;
-use crate::policy::Queue;
+use crate::policy::{Queue, SHORTEST_TURN};
 use crate::task::{Task, add};
 use crate::timer_heap::{Heap, Key};
 use crate::waiters::Batch;
@@ -92,6 +92,8 @@ pub(crate) fn running_for(task: &Task) -> u64 {
 pub(crate) struct Polled {
     pub task: Arc<Task>,
     pub finished: bool,
+    /// How long the poll took, in nanoseconds.
+    pub spent: u64,
     /// It gave up the rest of its slice.
     pub yields: bool,
 }
@@ -197,8 +199,12 @@ impl Cpu {
         let Polled {
             task,
             finished,
+            spent,
             yields,
         } = polled;
+        if spent < SHORTEST_TURN {
+            run.queue.charge(SHORTEST_TURN - spent);
+        }
         if finished {
             run.queue.leave();
             let tasks = self.tasks.load(Ordering::Relaxed).saturating_sub(1);

@@ -108,6 +108,7 @@ fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
             Polled {
                 task,
                 finished,
+                spent,
                 yields,
             }
         });

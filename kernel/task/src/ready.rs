@@ -11,7 +11,7 @@
 //! object does not know, and a waiter that saw `READ` and got `WouldBlock` will find the bit cleared and wait.
 
 use crate::observers::{Observer, ObserverGuard, Observers};
-use crate::waiters::{Batch, Ticket, Waiters};
+use crate::waiters::{Batch, Round, Ticket, Waiters};
 use crate::{TimerGuard, WaitError, clock, timer, with_current};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -150,26 +150,37 @@ impl Readiness {
     #[inline(never)]
     fn tell(&self, bits: u32, before: u32) {
         if before & WAITED != 0 {
-            let mut batch = Batch::new();
             let mut waiters = self.waiters.lock();
-            let round = waiters.begin();
-            loop {
-                let more = waiters.woken(&round, bits, &mut batch);
-                if waiters.waiting() == 0 {
-                    self.word.fetch_and(!WAITED, Ordering::AcqRel);
-                }
+            if let Some(waker) = waiters.only(bits) {
+                self.word.fetch_and(!WAITED, Ordering::AcqRel);
                 drop(waiters);
-                batch.wake();
-                if !more {
-                    break;
-                }
-                waiters = self.waiters.lock();
+                waker.wake();
+            } else {
+                let round = waiters.begin();
+                drop(waiters);
+                self.tell_many(bits, &round);
             }
         }
         if before & OBSERVED != 0
             && let Some(observers) = self.observers.get()
         {
             observers.tell(bits, &self.word);
+        }
+    }
+
+    fn tell_many(&self, bits: u32, round: &Round) {
+        let mut batch = Batch::new();
+        loop {
+            let mut waiters = self.waiters.lock();
+            let more = waiters.woken(round, bits, &mut batch);
+            if waiters.waiting() == 0 {
+                self.word.fetch_and(!WAITED, Ordering::AcqRel);
+            }
+            drop(waiters);
+            batch.wake();
+            if !more {
+                return;
+            }
         }
     }
 

@@ -144,6 +144,14 @@ impl Waiters {
         (self.head != NONE).then(|| self.wake(self.head, Phase::Chosen))?
     }
 
+    /// If just one waits, and for a bit of `mask`: its waker. What waking all comes to in most cases.
+    pub fn only(&mut self, mask: u32) -> Option<Waker> {
+        if self.waiting != 1 || self.entry(self.head).mask & mask == 0 {
+            return None;
+        }
+        self.wake(self.head, Phase::WithAll)
+    }
+
     /// Starts waking all that wait now; see [`Waiters::woken`].
     pub fn begin(&mut self) -> Round {
         self.round = self.round.wrapping_add(1);

@@ -29,8 +29,8 @@ pub const SLICE: u64 = 3_000_000;
 
 /// A single charge is at most this (ten seconds): no clock error can throw an entity out of the competition.
 const LONGEST_CHARGE: u64 = 10_000_000_000;
-/// A poll costs at least this much, so that a clock that stands still (in a test) starves nobody.
-const SHORTEST_CHARGE: u64 = 250;
+/// A turn costs at least this many nanoseconds, so that a clock that stands still (in a test) starves nobody.
+pub const SHORTEST_TURN: u64 = 250;
 
 /// What is remembered of an entity while it is not runnable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +220,7 @@ impl<T> Queue<T> {
     /// The running entity ran for `nanoseconds` since it was picked or last charged.
     pub fn charge(&mut self, nanoseconds: u64) {
         if let Some(running) = &mut self.running {
-            let charged = nanoseconds.clamp(SHORTEST_CHARGE, LONGEST_CHARGE);
+            let charged = nanoseconds.min(LONGEST_CHARGE);
             let step = to_virtual(charged, running.weight);
             running.time = running.time.wrapping_add(step);
             self.sum += i64::from(running.weight) * step;

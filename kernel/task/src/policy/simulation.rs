@@ -94,7 +94,7 @@ impl Simulation {
             if self.queue.waiting() > 0 {
                 step = step.min(self.queue.slice_left());
             }
-            let step = step.max(SHORTEST_CHARGE);
+            let step = step.max(SHORTEST_TURN);
             self.now += step;
             self.seen[who].served += step;
             self.queue.charge(step);
