@@ -90,7 +90,7 @@ async fn read_into(
         let error = match (outcome, bad) {
             (Ok(read), bad) => {
                 done += read;
-                if read == step && done < count && file.kind() == FileKind::File {
+                if read == step && done < count && file.readiness().is_none() {
                     rest().await;
                     continue;
                 }

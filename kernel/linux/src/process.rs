@@ -402,6 +402,8 @@ impl Personality for Process {
     fn ended(&self, process: &Arc<process::Process>) {
         self.timers.stop();
         self.release_vfork();
+        // Files that nobody else shares are closed now, not when the parent has waited.
+        self.set_descriptors(Arc::new(Descriptors::new(Arc::new(object::Table::new()))));
         self.view_released();
         let group = self.group();
         group.process_ended(process);

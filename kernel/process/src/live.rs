@@ -70,6 +70,8 @@ fn note_size(size: usize) {
 async fn live<D: Door>(door: Arc<D>, mut user: UserContext) {
     let thread = door.thread().clone();
     if let Some(task) = task::current() {
+        // So that everybody further down can tell whose call it is.
+        task.set_tag(u64::from(thread.process().id()));
         thread.set_task(task);
     }
     let status = match (thread.process().space(), thread.task()) {
