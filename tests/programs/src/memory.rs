@@ -66,6 +66,26 @@ pub fn poke(address: usize, value: u8) {
     unsafe { (address as *mut u8).write_volatile(value) }
 }
 
+/// Whether a byte could be read, asked without faulting: the kernel is made to read it.
+pub fn readable(address: usize) -> bool {
+    let (reader, writer) = crate::raw::short::pipe();
+    let result = sys!(SYS_write, writer, address, 1);
+    crate::raw::short::close(reader);
+    crate::raw::short::close(writer);
+    result == Ok(1)
+}
+
+/// Whether a byte could be written, asked the same way; it keeps its value if it could be read.
+pub fn writable(address: usize) -> bool {
+    let (reader, writer) = crate::raw::short::pipe();
+    let value = if readable(address) { peek(address) } else { 0 };
+    crate::raw::short::write(writer, &[value]);
+    let result = sys!(SYS_read, reader, address, 1);
+    crate::raw::short::close(reader);
+    crate::raw::short::close(writer);
+    result == Ok(1)
+}
+
 /// Two pages of which the second is closed: `ending(n)` is a place with exactly `n` good bytes before the fault.
 #[derive(Debug)]
 pub struct Cliff(Mapping);
