@@ -33,7 +33,7 @@ impl View<'_> {
             }
         }
         let mut walk = Walker::new(self, path)?;
-        if walk.to_last()? != Last::Name {
+        if walk.reach_last()? != Last::Name {
             return Err(Error::Exists);
         }
         let only_directories = walk.slash() && kind.kind() != FileKind::Directory;
@@ -55,7 +55,7 @@ impl View<'_> {
     /// Makes `path` another name of `target`, which is no directory and in the same mount.
     pub fn link(&self, target: &Location, path: &[u8], now: Time) -> Result<(), Error> {
         let mut walk = Walker::new(self, path)?;
-        if walk.to_last()? != Last::Name {
+        if walk.reach_last()? != Last::Name {
             return Err(Error::Exists);
         }
         let directory = walk.directory();

@@ -195,7 +195,7 @@ impl Names {
         }
     }
 
-    #[cfg(test)]
+    /// How many names are known.
     pub fn len(&self) -> usize {
         self.shards
             .iter()

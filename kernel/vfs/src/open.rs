@@ -40,7 +40,7 @@ impl View<'_> {
         let mut walk = Walker::new(self, path)?;
         let mut made = false;
         loop {
-            match walk.to_last()? {
+            match walk.reach_last()? {
                 Last::Name => {
                     let child = if creates {
                         if walk.slash() {

@@ -16,7 +16,7 @@ impl View<'_> {
     /// Removes the name of something that is no directory.
     pub fn unlink(&self, path: &[u8], now: Time) -> Result<(), Error> {
         let mut walk = Walker::new(self, path)?;
-        if walk.to_last()? != Last::Name {
+        if walk.reach_last()? != Last::Name {
             return Err(Error::IsDirectory);
         }
         let directory = walk.directory();
@@ -44,7 +44,7 @@ impl View<'_> {
     /// Removes an empty directory.
     pub fn remove_directory(&self, path: &[u8], now: Time) -> Result<(), Error> {
         let mut walk = Walker::new(self, path)?;
-        match walk.to_last()? {
+        match walk.reach_last()? {
             Last::Name => {}
             Last::Dot => return Err(Error::Invalid),
             Last::DotDot => return Err(Error::NotEmpty),

@@ -30,9 +30,9 @@ impl View<'_> {
             return Err(Error::Invalid);
         }
         let mut from = Walker::new(self, old)?;
-        let from_last = from.to_last()?;
+        let from_last = from.reach_last()?;
         let mut to = Walker::new(new_view, new)?;
-        let to_last = to.to_last()?;
+        let to_last = to.reach_last()?;
         if !Arc::ptr_eq(from.mount(), to.mount()) {
             return Err(Error::CrossDevice);
         }

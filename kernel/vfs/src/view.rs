@@ -57,7 +57,7 @@ impl<'a> View<'a> {
     fn find<'w>(&'w self, path: &'w [u8], follow: bool) -> Result<Walker<'w>, Error> {
         let mut walk = Walker::new(self, path)?;
         loop {
-            match walk.to_last()? {
+            match walk.reach_last()? {
                 Last::Name => {
                     let child = walk.child()?.ok_or(Error::NotFound)?;
                     if child.kind() == FileKind::Symlink && (follow || walk.slash()) {

@@ -86,6 +86,11 @@ impl Volume {
         &self.root
     }
 
+    /// How many names are cached.
+    pub fn cached_names(&self) -> usize {
+        self.names.len()
+    }
+
     /// Forgets cached names that nobody uses; returns how many are left. For when memory is short.
     pub fn shrink(&self) -> usize {
         self.names.shrink()

@@ -103,7 +103,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Walks to the directory of the last name and says what that name is. May be called again after [`Self::follow`].
-    pub fn to_last(&mut self) -> Result<Last, Error> {
+    pub fn reach_last(&mut self) -> Result<Last, Error> {
         loop {
             let Some(name) = self.next_name() else {
                 return Ok(Last::Here);

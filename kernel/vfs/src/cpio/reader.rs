@@ -134,10 +134,13 @@ impl<'a> Reader<'a> {
                 return Err(Problem::NoTrailer);
             }
             let offset = self.at;
-            let header = Header::parse(self.take(HEADER).ok_or(Problem::CutShort)?)?;
-            if !offset.is_multiple_of(4) {
+            let rest = self.bytes.get(offset..).unwrap_or_default();
+            let front = rest.get(..MAGIC.len()).unwrap_or(rest);
+            let known = MAGIC.starts_with(front) || MAGIC_SUM.starts_with(front);
+            if !known || !offset.is_multiple_of(4) {
                 return Err(Problem::NoHeader);
             }
+            let header = Header::parse(self.take(HEADER).ok_or(Problem::CutShort)?)?;
             self.inside = true;
             let name = self.take(header.name_size).ok_or(Problem::CutShort)?;
             let name = match name.split_last() {
@@ -209,14 +212,9 @@ struct Header {
 }
 
 impl Header {
-    /// Takes exactly [`HEADER`] bytes apart.
+    /// Takes exactly [`HEADER`] bytes apart; the magic number has been checked.
     fn parse(bytes: &[u8]) -> Result<Header, Problem> {
-        let (magic, fields) = bytes
-            .split_at_checked(MAGIC.len())
-            .ok_or(Problem::CutShort)?;
-        if magic != MAGIC && magic != MAGIC_SUM {
-            return Err(Problem::NoHeader);
-        }
+        let fields = bytes.get(MAGIC.len()..).unwrap_or_default();
         let mut numbers = [0; 13];
         for (number, digits) in numbers.iter_mut().zip(fields.chunks(8)) {
             *number = hexadecimal(digits).ok_or(Problem::BadNumber)?;

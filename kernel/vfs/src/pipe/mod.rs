@@ -68,22 +68,23 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// A new pipe as two open file descriptions: the reading end and the writing end. Its inode belongs to uid 0.
 pub fn open(flags: OpenFlags, now: Time) -> Result<(Arc<Description>, Arc<Description>), Error> {
-    let (reader, writer, pipe) = Pipe::pair(0, 0, now)?;
+    let (reader, writer) = Pipe::pair(0, 0, now)?;
+    let pipe = reader.pipe().clone();
     let reader = Description::nameless(reader, Some(pipe.clone()), Access::READ, flags);
     let writer = Description::nameless(writer, Some(pipe), Access::WRITE, flags);
     Ok((reader, writer))
 }
 
 impl Pipe {
-    /// A pipe with one end that reads and one that writes, and its inode. `NoMemory` if memory is short.
-    pub fn pair(uid: u32, gid: u32, now: Time) -> Result<(Arc<End>, Arc<End>, Arc<Pipe>), Error> {
+    /// A pipe with one end that reads and one that writes. `NoMemory` if memory is short.
+    pub fn pair(uid: u32, gid: u32, now: Time) -> Result<(Arc<End>, Arc<End>), Error> {
         if !machine::frame::heap_room() {
             return Err(Error::NoMemory);
         }
         let pipe = Pipe::new(uid, gid, now);
         let reader = End::new(&pipe, Access::READ, false)?;
         let writer = End::new(&pipe, Access::WRITE, false)?;
-        Ok((reader, writer, pipe))
+        Ok((reader, writer))
     }
 
     fn new(uid: u32, gid: u32, now: Time) -> Arc<Pipe> {
