@@ -17,6 +17,8 @@ pub mod host;
 #[cfg(any(target_os = "none", test))]
 mod buddy;
 mod features;
+#[cfg(any(target_os = "none", test))]
+mod firmware;
 mod memory;
 pub mod sync;
 mod trap;

@@ -3,7 +3,7 @@
 //! The one idea: registers are the same in both modes (Intel SDM volume 3, chapter 11); x2APIC
 //! reaches them as model-specific registers, xAPIC in memory.
 
-use super::acpi::acpi;
+use super::boot::acpi;
 use super::instructions::{rdmsr, wrmsr};
 use super::kernel_map;
 use super::{cpu, irq};

@@ -5,9 +5,11 @@
 //! that the frame allocator never gets.
 
 use super::layout;
-use super::loader::{Found, multiboot2, pvh};
+use crate::firmware::acpi::{self, Acpi};
+pub use crate::firmware::loader::Region;
+use crate::firmware::loader::{Found, MOST_REGIONS, multiboot2, pvh};
 use crate::memory::PAGE;
-use crate::sync::{Once, Spin};
+use crate::sync::Once;
 use core::cell::UnsafeCell;
 
 /// How the machine was started.
@@ -15,27 +17,6 @@ use core::cell::UnsafeCell;
 pub enum Protocol {
     Pvh,
     Multiboot2,
-}
-
-/// A range of physical memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region {
-    pub start: u64,
-    pub len: u64,
-    /// Whether it is memory that the system may use.
-    pub usable: bool,
-}
-
-impl Region {
-    pub(super) const NONE: Region = Region {
-        start: 0,
-        len: 0,
-        usable: false,
-    };
-
-    pub(super) fn end(&self) -> u64 {
-        self.start.saturating_add(self.len)
-    }
 }
 
 /// What the kernel was started with.
@@ -74,7 +55,6 @@ pub(super) fn option(word: &str) -> Option<&'static str> {
         })
 }
 
-pub(super) const MOST_REGIONS: usize = 128;
 const LONGEST_TEXT: usize = 4096;
 
 /// Room in the kernel image for what is kept of the loader's words.
@@ -94,26 +74,39 @@ static KEPT: Kept = Kept(UnsafeCell::new(Room {
     loader: [0; 64],
     memory: [Region::NONE; MOST_REGIONS],
 }));
-/// Where the ACPI tables start, if the loader said; see [`rsdp`].
-static RSDP: Spin<Option<usize>> = Spin::new(None);
+static ACPI: Once<Option<Acpi>> = Once::new();
 
 unsafe extern "C" {
     static boot_protocol: u32;
     static boot_information: u32;
 }
 
-/// The physical address of the ACPI root pointer, if the loader gave one.
-pub(super) fn rsdp() -> Option<usize> {
-    *RSDP.lock()
+/// What the firmware's tables say, if it has them.
+pub(super) fn acpi() -> Option<&'static Acpi> {
+    ACPI.get()?.as_ref()
 }
 
-/// Reads what the loader left. Panics when there is no memory map: nothing can run without.
+/// The bytes at a physical address; none when they are not all below 4 GiB.
+fn bytes(start: usize, len: usize) -> &'static [u8] {
+    const MAPPED: usize = 1 << 32;
+    match start.checked_add(len) {
+        Some(end) if end <= MAPPED && start != 0 => {
+            // SAFETY: the first 4 GiB are mapped at the direct map until the kernel's own tables
+            // are loaded, and only `read` below, which runs before that, uses this. Nothing writes
+            // there meanwhile. What is not RAM reads as some value.
+            unsafe { core::slice::from_raw_parts(layout::direct(start), len) }
+        }
+        _ => &[],
+    }
+}
+
+/// Reads what the loader and the firmware left. Panics when there is no memory map: nothing can run without.
 pub(super) fn read() {
     // SAFETY: the entry code wrote both before any Rust ran.
     let (protocol, at) = unsafe { (boot_protocol, boot_information as usize) };
     let (protocol, found) = match protocol {
-        1 => (Protocol::Pvh, pvh(at)),
-        _ => (Protocol::Multiboot2, multiboot2(at)),
+        1 => (Protocol::Pvh, pvh(&bytes, at)),
+        _ => (Protocol::Multiboot2, multiboot2(&bytes, at)),
     };
     // SAFETY: only the boot CPU runs, and only here, once: nobody else has a reference.
     let room = unsafe { &mut *KEPT.0.get() };
@@ -121,11 +114,11 @@ pub(super) fn read() {
         command_line,
         loader,
         initramfs,
-        rsdp,
+        root,
         regions,
         count,
     } = found;
-    *RSDP.lock() = rsdp;
+    let _ = ACPI.set(acpi::read(&bytes, root));
     let memory = &mut room.memory[..count];
     memory.copy_from_slice(&regions[..count]);
     memory.sort_unstable_by_key(|region| region.start);

@@ -1,6 +1,6 @@
 //! The I/O APICs: which ISA line becomes which vector (82093AA data sheet).
 
-use super::acpi::acpi;
+use super::boot::acpi;
 use super::kernel_map;
 use super::{apic, irq};
 use crate::PAGE;

@@ -73,3 +73,8 @@ pub fn guards() -> [usize; 4] {
 pub fn physical(in_image: usize) -> usize {
     in_image - KERNEL
 }
+
+/// Whether a physical range overlaps the kernel image.
+pub fn in_image(start: u64, end: u64) -> bool {
+    start < physical(end_of_image()) as u64 && end > physical(start_of_image()) as u64
+}

@@ -1,7 +1,7 @@
 //! Windows onto the registers of devices.
 
 use super::kernel_map;
-use super::{acpi, boot};
+use super::{boot, layout};
 use crate::PAGE;
 
 /// The registers cannot be mapped: memory is there, or no address is left.
@@ -20,7 +20,7 @@ pub struct Mmio {
 pub fn map(physical: u64, len: usize) -> Result<Mmio, NotMapped> {
     let end = physical.checked_add(len as u64).ok_or(NotMapped)?;
     let width = crate::features::features().physical_bits.clamp(32, 52);
-    if len == 0 || end > 1 << width || acpi::in_image(physical, end) {
+    if len == 0 || end > 1 << width || layout::in_image(physical, end) {
         return Err(NotMapped);
     }
     let memory = boot::info().memory.iter().filter(|region| region.usable);

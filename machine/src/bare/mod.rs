@@ -3,7 +3,6 @@
 //! Read it in the order of [`start`]: entry (entry.s), what the loader said, CPU tables, memory,
 //! interrupts, time. Then user mode: `user` and `traps.s`, `copy` and `copy.s`.
 
-mod acpi;
 mod apic;
 pub mod boot;
 mod copy;
@@ -19,7 +18,6 @@ mod ioapic;
 pub mod irq;
 mod kernel_map;
 mod layout;
-mod loader;
 pub mod mmio;
 pub mod paging;
 pub mod panic;
@@ -55,7 +53,6 @@ pub fn start(main: fn() -> !) -> ! {
 
     // What loader and firmware say, then memory. From here on the heap works.
     boot::read();
-    acpi::read();
     frame::init();
     kernel_map::init();
 

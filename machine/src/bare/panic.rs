@@ -3,6 +3,7 @@
 use super::serial::Direct;
 use super::{boot, layout, power};
 use crate::PAGE;
+use crate::firmware::symbols;
 use crate::sync::Once;
 use core::arch::asm;
 use core::fmt::{self, Write};
@@ -99,35 +100,8 @@ fn readable(frame: usize) -> bool {
 }
 
 fn line(rip: u64) {
-    match SYMBOLS.get().and_then(|table| find(table, rip)) {
+    match SYMBOLS.get().and_then(|table| symbols::find(table, rip)) {
         Some((start, name)) => note(format_args!("  {rip:016x}  {name} + {:#x}", rip - start)),
         None => note(format_args!("  {rip:016x}")),
     }
-}
-
-/// The last line whose address is not above `address`, by halving the text.
-fn find(table: &'static [u8], address: u64) -> Option<(u64, &'static str)> {
-    let (mut low, mut high) = (0, table.len());
-    let mut best = None;
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let start = table[..middle]
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
-        let end = table[middle..]
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .map_or(table.len(), |at| middle + at);
-        let text = core::str::from_utf8(&table[start..end]).ok()?;
-        let (hex, name) = text.split_once(' ')?;
-        let at = u64::from_str_radix(hex, 16).ok()?;
-        if at <= address {
-            best = Some((at, name));
-            low = end + 1;
-        } else {
-            high = start;
-        }
-    }
-    best
 }

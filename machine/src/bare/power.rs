@@ -1,9 +1,10 @@
 //! Off, again, and the exit of a test run.
 
-use super::acpi::{Register, acpi};
+use super::boot::acpi;
 use super::instructions::{halt, in_u8, out_u8, out_u16, out_u32};
 use super::kernel_map;
 use crate::PAGE;
+use crate::firmware::acpi::Register;
 use core::arch::asm;
 
 /// What a kernel panic gives to [`test_exit`].

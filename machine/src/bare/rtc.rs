@@ -1,13 +1,11 @@
 //! The real-time clock (MC146818 data sheet): the date at boot.
 
 use super::instructions::{in_u8, out_u8, rdtsc};
+use crate::firmware::date;
 
 const INDEX: u16 = 0x70;
 const VALUE: u16 = 0x71;
 const UPDATING: u8 = 0x80;
-const HOURS_24: u8 = 2;
-const BINARY: u8 = 4;
-const AFTERNOON: u8 = 0x80;
 
 fn register(number: u8) -> u8 {
     // SAFETY: the clock's two ports; reading has no side effects on these registers. Bit 7 keeps
@@ -36,17 +34,7 @@ pub fn seconds() -> u64 {
             now = again;
         }
     }
-    let status = register(0x0b);
-    let afternoon = now[2] & AFTERNOON != 0 && status & HOURS_24 == 0;
-    now[2] &= !AFTERNOON;
-    if status & BINARY == 0 {
-        now = now.map(|bcd| (bcd >> 4) * 10 + (bcd & 15));
-    }
-    let [second, minute, mut hour, day, month, year] = now.map(u64::from);
-    if status & HOURS_24 == 0 {
-        hour = hour % 12 + if afternoon { 12 } else { 0 };
-    }
-    ((days(2000 + year, month, day) * 24 + hour) * 60 + minute) * 60 + second
+    date::seconds(now, register(0x0b))
 }
 
 /// How far the time stamp counter goes from one second to the next: for machines that have nothing
@@ -59,16 +47,4 @@ pub fn stamps_in_a_second() -> Option<u64> {
     };
     let first = next_second()?;
     Some(next_second()? - first)
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar.
-fn days(year: u64, month: u64, day: u64) -> u64 {
-    // Years that start in March have their leap day at the end.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let leaps = year / 4 - year / 100 + year / 400;
-    (365 * year + leaps + (153 * month + 2) / 5 + day.max(1) - 1).saturating_sub(719_468)
 }
