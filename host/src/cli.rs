@@ -147,6 +147,9 @@ pub struct ExecOptions {
         hide_default_value = true
     )]
     pub append: String,
+    /// Boot this kernel, as an earlier build left it (`helve-kernel.image`), instead of building it
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
     /// The program and its arguments
     #[arg(
         required = true,

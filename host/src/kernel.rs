@@ -75,6 +75,19 @@ impl Kernel {
         Ok(kernel)
     }
 
+    /// A kernel that was built before: the image that lies beside its linked file and its symbols.
+    pub fn at(image: &Path) -> Result<Kernel> {
+        let kernel = Kernel {
+            linked: image.with_extension(""),
+            image: image.to_path_buf(),
+            symbols: image.with_extension("symbols"),
+        };
+        for file in [&kernel.image, &kernel.symbols] {
+            fs::metadata(file).with_context(|| format!("no kernel: {}", file.display()))?;
+        }
+        Ok(kernel)
+    }
+
     /// Writes image and symbols unless they were made from this very linked file, whose time they carry.
     fn derive(&self) -> Result<()> {
         let linked_at = fs::metadata(&self.linked)?.modified()?;

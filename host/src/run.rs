@@ -97,7 +97,8 @@ pub fn system(workspace: &Workspace, profile: Profile, show: Show) -> Result<(Ke
     Ok((kernel, initramfs))
 }
 
-fn system_initramfs(
+/// The initramfs with init, the shell and the other native programs.
+pub fn system_initramfs(
     workspace: &Workspace,
     kernel: &Kernel,
     profile: Profile,

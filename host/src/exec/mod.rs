@@ -57,7 +57,10 @@ pub fn execute(options: &ExecOptions) -> Result<u8> {
     };
     packages::ensure(&[packages::QEMU])?;
     let workspace = Workspace::find()?;
-    let kernel = Kernel::build(&workspace, Profile::Release, show)?;
+    let kernel = match &options.kernel {
+        Some(image) => Kernel::at(image)?,
+        None => Kernel::build(&workspace, Profile::Release, show)?,
+    };
     let accelerator = Accelerator::choose(options.accel, &workspace, &kernel)?;
     show.say(accelerator.describe());
     let job = Job {

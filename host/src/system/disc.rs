@@ -37,7 +37,7 @@ fn boot(context: &Context, firmware: bool) -> Result<()> {
     let disc = scratch.path().join("helve.iso");
     image::write(
         &context.kernel,
-        &context.initramfs,
+        context.initramfs()?,
         "",
         &disc,
         Show::OnFailure,

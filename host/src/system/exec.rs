@@ -45,12 +45,19 @@ struct Ran {
     errors: String,
 }
 
+/// `helve exec`, with the kernel that all tests run.
+fn helve(context: &Context) -> Command {
+    let mut helve = Command::new(&context.helve);
+    helve.args(["exec", "--kernel"]).arg(&context.kernel.image);
+    helve
+}
+
 /// Runs `helve exec` with options, then the program and its arguments.
 fn exec(context: &Context, options: &[&str], command: &[&OsStr], input: Stdio) -> Result<Ran> {
     let scratch = Scratch::new()?;
     let (output, errors) = (scratch.path().join("output"), scratch.path().join("errors"));
-    let mut helve = Command::new(&context.helve);
-    helve.arg("exec").args(options).arg("--").args(command);
+    let mut helve = helve(context);
+    helve.args(options).arg("--").args(command);
     helve
         .stdin(input)
         .stdout(File::create(&output)?)
@@ -260,9 +267,9 @@ fn log(context: &Context) -> Result<()> {
 
 fn reader_goes_away(context: &Context) -> Result<()> {
     let path = &context.programs["pattern-writer"];
-    let mut helve = Command::new(&context.helve);
+    let mut helve = helve(context);
     helve
-        .args(["exec", "--timeout", "60s", "--"])
+        .args(["--timeout", "60s", "--"])
         .arg(path)
         .arg("1000000000");
     helve
@@ -311,8 +318,8 @@ fn many_bytes_out(context: &Context) -> Result<()> {
         &context.programs["pattern-writer"],
         &context.programs["pattern-checker"],
     );
-    let mut helve = Command::new(&context.helve);
-    helve.args(["exec", "--"]).arg(path).arg(MANY.to_string());
+    let mut helve = helve(context);
+    helve.arg("--").arg(path).arg(MANY.to_string());
     helve
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -337,9 +344,9 @@ fn many_bytes_both_ways(context: &Context) -> Result<()> {
         &context.programs["pattern-checker"],
     );
     let (reader, _writer) = written(context)?;
-    let mut helve = Command::new(&context.helve);
+    let mut helve = helve(context);
     helve
-        .args(["exec", "--"])
+        .arg("--")
         .arg(path)
         .stdin(reader)
         .stdout(Stdio::piped())
@@ -404,9 +411,9 @@ fn typed(text: &str) -> Result<Stdio> {
 
 fn terminal(context: &Context) -> Result<()> {
     let busybox = busybox::program(context)?;
-    let mut command = Command::new(&context.helve);
+    let mut command = helve(context);
     command
-        .args(["exec", "--env", "PS1=ready> ", "--"])
+        .args(["--env", "PS1=ready> ", "--"])
         .arg(&busybox)
         .args(["sh", "-i"]);
     let mut session =

@@ -26,7 +26,8 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// After this the whole run is hung, whatever each test believes.
@@ -37,13 +38,28 @@ const WATCHDOG: Duration = Duration::from_secs(45 * 60);
 pub struct Context {
     pub workspace: Workspace,
     pub kernel: Kernel,
-    /// The initramfs with init and the shell.
-    pub initramfs: PathBuf,
     pub accelerator: Accelerator,
     /// The programs of `tests/programs` by name.
     pub programs: BTreeMap<String, PathBuf>,
     /// The `helve` command itself.
     pub helve: PathBuf,
+    initramfs: OnceLock<PathBuf>,
+}
+
+impl Context {
+    /// The initramfs with init and the shell, made for the first test that asks.
+    pub fn initramfs(&self) -> Result<&Path> {
+        if let Some(made) = self.initramfs.get() {
+            return Ok(made);
+        }
+        let made = run::system_initramfs(
+            &self.workspace,
+            &self.kernel,
+            Profile::Release,
+            Show::Progress,
+        )?;
+        Ok(self.initramfs.get_or_init(|| made))
+    }
 }
 
 /// A body that reports points.
@@ -187,7 +203,7 @@ pub fn run_system(
 fn prepare(accel: Choice, helve: PathBuf) -> Result<Context> {
     packages::ensure(&[packages::QEMU])?;
     let workspace = Workspace::find()?;
-    let (kernel, initramfs) = run::system(&workspace, Profile::Release, Show::Progress)?;
+    let kernel = Kernel::build(&workspace, Profile::Release, Show::Progress)?;
     let built = programs::tests(&workspace, Show::Progress)?;
     let accelerator = Accelerator::choose(accel, &workspace, &kernel)?;
     let programs = built
@@ -197,10 +213,10 @@ fn prepare(accel: Choice, helve: PathBuf) -> Result<Context> {
     Ok(Context {
         workspace,
         kernel,
-        initramfs,
         accelerator,
         programs,
         helve,
+        initramfs: OnceLock::new(),
     })
 }
 

@@ -4,6 +4,7 @@ use super::{Context, Test, typist::Typist};
 use crate::qemu::serial::SerialGuest;
 use crate::qemu::{Boot, Machine};
 use anyhow::{Context as _, Result, ensure};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub fn tests() -> Vec<Test> {
 
 /// The machine's own checks at boot, without any program.
 pub fn machine_checks_itself(context: &Context) -> Result<()> {
-    let mut guest = SerialGuest::start(&machine(context, "selftest"))?;
+    let mut guest = SerialGuest::start(&machine(context, None, "selftest"))?;
     let limit = LIMIT * context.accelerator.patience();
     guest
         .expect("selftest: all ok", limit)
@@ -33,14 +34,14 @@ pub fn machine_checks_itself(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn machine(context: &Context, append: &str) -> Machine {
+fn machine(context: &Context, initramfs: Option<&Path>, append: &str) -> Machine {
     Machine {
         memory: 128 << 20,
         cpus: 1,
         accelerator: context.accelerator.clone(),
         boot: Boot::Kernel {
             image: context.kernel.image.clone(),
-            initramfs: Some(context.initramfs.clone()),
+            initramfs: initramfs.map(Path::to_path_buf),
             command_line: format!("console=ttyS0 {append}"),
         },
         devices: Vec::new(),
@@ -57,7 +58,7 @@ impl Session {
     fn start(context: &Context) -> Result<Session> {
         let limit = LIMIT * context.accelerator.patience();
         let mut session = Session {
-            guest: SerialGuest::start(&machine(context, ""))?,
+            guest: SerialGuest::start(&machine(context, Some(context.initramfs()?), ""))?,
             limit,
         };
         session.expect(PROMPT)?;
