@@ -69,8 +69,17 @@ pub(super) fn init() {
         () if features.erms => 1024,
         () => usize::MAX,
     };
-    // SAFETY: only the boot CPU runs; the assembly reads the word whole.
-    unsafe { (&raw mut string_threshold).write(threshold) };
+    set_threshold(threshold);
+}
+
+/// Uses string instructions from `bytes` bytes on. Returns what it was before.
+pub(super) fn set_threshold(bytes: usize) -> usize {
+    // SAFETY: an aligned word that the assembly reads whole; any value is right, some are slow.
+    unsafe {
+        let before = (&raw const string_threshold).read();
+        (&raw mut string_threshold).write(bytes);
+        before
+    }
 }
 
 /// Where to go on after a fault of the instruction at `rip`, if it is one that may fault.

@@ -104,9 +104,10 @@ multiboot2_entry:
     ljmp $8, $(5f - BASE)
 
 .code64
-5:  movabsq $6f, %rax
+5:  movabsq $higher_half, %rax
     jmp *%rax
-6:  xorl %eax, %eax
+higher_half:
+    xorl %eax, %eax
     movl %eax, %ds
     movl %eax, %es
     movl %eax, %fs

@@ -47,20 +47,20 @@ struct Tables {
 // the processor uses it.
 unsafe impl Sync for Tables {}
 
+/// The descriptors before the task state's two.
+const SEGMENTS: [u64; 7] = [
+    0,
+    0,
+    0x00af_9b00_0000_ffff, // 0x10 kernel code
+    0x00cf_9300_0000_ffff, // 0x18 kernel data
+    0x00cf_fb00_0000_ffff, // 0x20 user code, 32 bits
+    0x00cf_f300_0000_ffff, // 0x28 user data
+    0x00af_fb00_0000_ffff, // 0x30 user code
+];
+
 static TABLES: [Tables; cpu::MAX] = [const {
     Tables {
-        gdt: UnsafeCell::new([
-            0,
-            0,
-            0x00af_9b00_0000_ffff, // 0x10 kernel code
-            0x00cf_9300_0000_ffff, // 0x18 kernel data
-            0x00cf_fb00_0000_ffff, // 0x20 user code, 32 bits
-            0x00cf_f300_0000_ffff, // 0x28 user data
-            0x00af_fb00_0000_ffff, // 0x30 user code
-            0,
-            0, // 0x40 task state, two entries
-            0,
-        ]),
+        gdt: UnsafeCell::new([0; 10]),
         task: UnsafeCell::new(TaskState {
             reserved0: 0,
             rsp: [0; 3],
@@ -68,7 +68,7 @@ static TABLES: [Tables; cpu::MAX] = [const {
             ist: [0; 7],
             reserved2: 0,
             reserved3: 0,
-            io_map: size_of::<TaskState>() as u16,
+            io_map: 0,
         }),
         entry_stack: UnsafeCell::new(EntryStack([0; 256])),
     }
@@ -85,6 +85,9 @@ pub fn init() {
     let tables = &TABLES[cpu::index()];
     // SAFETY: see `Sync` above: this CPU alone, before anything uses them.
     let (gdt, task) = unsafe { (&mut *tables.gdt.get(), &mut *tables.task.get()) };
+    gdt[..7].copy_from_slice(&SEGMENTS);
+    // Beyond the limit: users reach no port.
+    task.io_map = size_of::<TaskState>() as u16;
     task.rsp[0] = tables.entry_stack.get().addr() + size_of::<EntryStack>();
     task.ist[usize::from(NMI_STACK) - 1] = layout::top_of_nmi_stack();
     task.ist[usize::from(DOUBLE_FAULT_STACK) - 1] = layout::top_of_double_fault_stack();

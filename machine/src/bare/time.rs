@@ -97,9 +97,11 @@ pub(super) fn spin(nanoseconds: u64) {
 /// Starts the measurement: the interval timer's channel 2 counts from here on.
 pub(super) fn begin() {
     SCALE.base_stamp.store(rdtsc(), Ordering::Relaxed);
-    // SAFETY: channel 2 drives the speaker alone, whose output is off (mode 0: it counts down once
-    // and then goes on from 65535).
+    // SAFETY: channel 0 stops interrupting until the alarm needs it (mode 0 without a count).
+    // Channel 2 drives the speaker alone, whose output is off (mode 0: it counts down once and
+    // then goes on from 65535).
     unsafe {
+        out_u8(PIT_COMMAND, 0x30);
         out_u8(SPEAKER, in_u8(SPEAKER) & !2 | 1);
         out_u8(PIT_COMMAND, 0xb0);
         out_u8(CHANNEL_2, 0xff);

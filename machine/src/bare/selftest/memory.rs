@@ -3,7 +3,7 @@
 use super::{CODE, DATA, READ_EXECUTE, READ_WRITE, space};
 use crate::bare::frame::{self, Frame};
 use crate::bare::paging::{Access, CopyFault, PageTable};
-use crate::bare::{heap, layout};
+use crate::bare::{copy, heap, layout};
 use crate::memory::{PAGE, USER_END};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -206,7 +206,18 @@ fn fault(done: usize, address: usize, write: bool) -> Result<(), CopyFault> {
     })
 }
 
+/// With moves of words, and with string instructions.
 pub fn copies() {
+    let chosen = copy::set_threshold(usize::MAX);
+    copies_this_way();
+    copy::set_threshold(0);
+    copies_this_way();
+    frames();
+    heap();
+    copy::set_threshold(chosen);
+}
+
+fn copies_this_way() {
     let table = space();
     let root = table.root();
     let text: Vec<u8> = (0..2 * PAGE)
