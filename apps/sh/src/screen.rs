@@ -83,15 +83,12 @@ impl Screen {
         out
     }
 
-    /// Leaves the line as it is shown and goes to the row after it.
-    pub fn leave(&mut self, prompt: &str, line: &Line) -> String {
+    /// Shows the whole line with `mark` behind it, and goes to the row after it.
+    pub fn leave(&mut self, prompt: &str, line: &Line, mark: &str) -> String {
         let mut end = line.clone();
         end.go_to(usize::MAX);
-        let mut out = if end.cursor() == line.cursor() {
-            String::new()
-        } else {
-            self.draw(prompt, &end)
-        };
+        let mut out = self.draw(prompt, &end);
+        out.push_str(mark);
         out.push_str("\r\n");
         *self = Screen::new(self.columns);
         out
@@ -230,6 +227,7 @@ mod tests {
         assert_eq!(screen.draw("$ ", &Line::new("l")), "\r\x1b[J$ l");
         assert_eq!(screen.draw("$ ", &Line::new("ls")), "s");
         assert_eq!(screen.draw("$ ", &Line::new("l")), "\r\x1b[J$ l");
+        assert_eq!(screen.leave("$ ", &Line::new("ls"), "^C"), "s^C\r\n");
     }
 
     #[test]
@@ -271,7 +269,7 @@ mod tests {
                 prop_assert_eq!(terminal.row * columns + terminal.column, cursor);
             }
             let prompt = editor.prompt().unwrap_or("$> ".into());
-            terminal.show(&screen.leave(&prompt, editor.line()));
+            terminal.show(&screen.leave(&prompt, editor.line(), "^C"));
             prop_assert_eq!(terminal.column, 0);
         }
     }

@@ -114,17 +114,16 @@ impl Prompt {
                 Action::Nothing => continue,
                 Action::Draw => {}
                 Action::Submit(line) => {
-                    show(&screen.leave(prompt, &shell::line::Line::new(&line)));
+                    show(&screen.leave(prompt, &shell::line::Line::new(&line), ""));
                     return Ok(Typed::Line(line));
                 }
                 Action::Cancel => {
-                    show("^C");
-                    show(&screen.leave(prompt, &line));
+                    show(&screen.leave(prompt, &line, "^C"));
                     shell.status = 130;
                     return Ok(Typed::Nothing);
                 }
                 Action::Leave => {
-                    show("\r\n");
+                    show(&screen.leave(prompt, &line, ""));
                     return Ok(Typed::End);
                 }
                 Action::Clear => show(&screen.clear()),
@@ -132,7 +131,7 @@ impl Prompt {
                     let completion =
                         complete(&line.before(), shell, &|prefix| commands(shell, prefix));
                     if editor.complete(&completion) {
-                        show(&screen.leave(prompt, &line));
+                        show(&screen.leave(prompt, &line, ""));
                         show(&columns(&completion.candidates, width).replace('\n', "\r\n"));
                     }
                 }
