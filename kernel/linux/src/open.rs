@@ -3,6 +3,7 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::process::{Identity, Standing};
+use abi::Error;
 use alloc::sync::Arc;
 use vfs::{Access, Credentials, Description, File, FileKind, Location, OpenFlags, OpenRequest, View};
 
@@ -99,11 +100,17 @@ pub async fn openat(call: &mut Call<'_>, [directory, path, flags, mode, ..]: Arg
             now: call.now(),
             terminal: Some(&terminal),
         };
-        at.view().open(&path, &request)?
+        at.view().open(&path, &request).map_err(failure)?
     };
     file.opened().await.map_err(Errno::from)?;
     crate::terminal::adopt(call, &file, flags & O_NOCTTY != 0);
     call.process().descriptors().insert(file, flags & O_CLOEXEC != 0, 0)
+}
+
+/// Errors of opening as open(2) words them: a node that leads nowhere is `ENXIO` (a socket, a device that is not
+/// there, `/dev/tty` without a terminal, a named pipe that nobody reads).
+fn failure(error: Error) -> Errno {
+    if error == Error::NoDevice { Errno::ENXIO } else { error.into() }
 }
 
 fn access_of(flags: u64) -> Result<Access, Errno> {

@@ -16,7 +16,8 @@ pub async fn pipe2(call: &mut Call<'_>, [to, flags, ..]: Args) -> Answer {
     }
     let status = if flags & O_NONBLOCK != 0 { OpenFlags::NON_BLOCKING } else { OpenFlags::empty() };
     let identity = call.process().identity();
-    let (reader, writer, pipe) = Pipe::pair(identity.effective.uid, identity.effective.gid, call.now())?;
+    let (reader, writer) = Pipe::pair(identity.effective.uid, identity.effective.gid, call.now())?;
+    let pipe = reader.pipe().clone();
     let reader = Description::nameless(reader, Some(pipe.clone()), Access::READ, status);
     let writer = Description::nameless(writer, Some(pipe), Access::WRITE, status);
     let close_on_exec = flags & O_CLOEXEC != 0;
