@@ -6,8 +6,8 @@
 use crate::progress::Show;
 use crate::workspace::{Workspace, cargo};
 use anyhow::{Context, Result, bail};
-use cargo_metadata::{Message, TargetKind};
-use std::io::{BufReader, Read, Write};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -81,16 +81,8 @@ pub fn build(mut command: Command, what: &str, show: Show) -> Result<Vec<Executa
     });
     let output = child.stdout.take().context("cargo has no output")?;
     let mut programs = Vec::new();
-    for message in Message::parse_stream(BufReader::new(output)) {
-        if let Message::CompilerArtifact(artifact) = message?
-            && let Some(path) = artifact.executable
-            && artifact.target.kind.contains(&TargetKind::Bin)
-        {
-            programs.push(Executable {
-                name: artifact.target.name,
-                path: path.into(),
-            });
-        }
+    for line in BufReader::new(output).lines() {
+        programs.extend(executable(&line?));
     }
     let status = child.wait()?;
     let errors = errors
@@ -104,9 +96,36 @@ pub fn build(mut command: Command, what: &str, show: Show) -> Result<Vec<Executa
     Ok(programs)
 }
 
+/// The program that one of cargo's messages is about, if it is about a program.
+fn executable(message: &str) -> Option<Executable> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    if message["reason"] != "compiler-artifact"
+        || message["target"]["kind"] != serde_json::json!(["bin"])
+    {
+        return None;
+    }
+    Some(Executable {
+        name: message["target"]["name"].as_str()?.into(),
+        path: message["executable"].as_str()?.into(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_among_messages() {
+        let program = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"sh"},"executable":"/t/sh"}"#;
+        assert_eq!(executable(program).unwrap().path, PathBuf::from("/t/sh"));
+        for other in [
+            r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"sh"},"executable":null}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+            "no json",
+        ] {
+            assert!(executable(other).is_none());
+        }
+    }
 
     #[test]
     fn only_the_outer_builds_variables_go() {

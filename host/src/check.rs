@@ -40,19 +40,15 @@ pub fn check(_: &CheckOptions) -> Result<u8> {
 }
 
 fn count_all(workspace: &Workspace) -> Result<Vec<Count>> {
-    let folders: Vec<PathBuf> = workspace
+    let folders: Vec<&Path> = workspace
         .packages()
-        .filter_map(|package| Some(package.manifest_path.parent()?.into()))
+        .iter()
+        .map(|package| package.folder.as_path())
         .collect();
     let mut counts = Vec::new();
     for package in workspace.packages() {
-        let folder: PathBuf = package
-            .manifest_path
-            .parent()
-            .context("a manifest in no directory")?
-            .into();
         let mut sources = Vec::new();
-        collect(&folder, &folders, &mut sources)?;
+        collect(&package.folder, &folders, &mut sources)?;
         sources.sort();
         let mut files = Vec::new();
         for source in sources {
@@ -64,7 +60,7 @@ fn count_all(workspace: &Workspace) -> Result<Vec<Count>> {
         }
         let total = files.iter().map(|(_, count)| count).sum();
         counts.push(Count {
-            package: package.name.to_string(),
+            package: package.name.clone(),
             total,
             files,
         });
@@ -78,11 +74,13 @@ fn count_all(workspace: &Workspace) -> Result<Vec<Count>> {
 }
 
 /// The Rust files below `folder` that belong to no other package.
-fn collect(folder: &Path, packages: &[PathBuf], sources: &mut Vec<PathBuf>) -> Result<()> {
+fn collect(folder: &Path, packages: &[&Path], sources: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            if !packages.contains(&path) && path.file_name().is_some_and(|name| name != "target") {
+            if !packages.contains(&path.as_path())
+                && path.file_name().is_some_and(|name| name != "target")
+            {
                 collect(&path, packages, sources)?;
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {

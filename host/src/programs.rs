@@ -4,20 +4,16 @@ use crate::cargo::{self, Executable};
 use crate::kernel::Profile;
 use crate::progress::Show;
 use crate::workspace::Workspace;
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 /// Target of every user program: they are static and start without this machine's libraries.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the native programs below `apps/`. They are placed as `/bin/NAME`.
 pub fn native(workspace: &Workspace, profile: Profile, show: Show) -> Result<Vec<Executable>> {
-    let packages = workspace.packages_below("apps");
-    if packages.is_empty() {
-        bail!("there are no packages below apps/");
-    }
     let mut command = cargo::command(workspace, "build");
-    for package in packages {
-        command.args(["-p", package.name.as_str()]);
+    for package in workspace.packages_below("apps") {
+        command.args(["-p", &package.name]);
     }
     command.args(["--bins", "--profile", profile.name(), "--target", TARGET]);
     command

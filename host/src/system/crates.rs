@@ -3,7 +3,7 @@
 use super::{Tally, chosen, print};
 use crate::cargo;
 use crate::children::Guarded;
-use crate::workspace::Workspace;
+use crate::workspace::{Package, Workspace};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -16,26 +16,22 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 const NOT_HERE: [&str; 5] = ["host", "machine/start", "apps", "tests", "bench"];
 
 /// The packages whose tests run on this machine.
-pub fn packages(workspace: &Workspace) -> Vec<String> {
-    let skipped: Vec<&str> = NOT_HERE
+pub fn packages(workspace: &Workspace) -> Vec<&str> {
+    let here = |package: &&Package| {
+        let skipped = |folder: &&str| package.folder.starts_with(workspace.root().join(folder));
+        !NOT_HERE.iter().any(skipped)
+    };
+    let mut names: Vec<&str> = workspace
+        .packages()
         .iter()
-        .flat_map(|folder| workspace.packages_below(folder))
+        .filter(here)
         .map(|p| p.name.as_str())
         .collect();
-    // A program without a library has nothing to test here; the apps' libraries do.
-    let apps = workspace.packages_below("apps");
-    let libraries = apps.into_iter().filter(|package| {
-        package
-            .targets
-            .iter()
-            .any(|target| target.is_lib() && target.test)
-    });
-    let mut names: Vec<String> = workspace
-        .packages()
-        .map(|p| p.name.to_string())
-        .filter(|name| !skipped.contains(&name.as_str()))
-        .collect();
-    names.extend(libraries.map(|package| package.name.to_string()));
+    // The programs themselves run in the guest only, but what they keep in libraries is tested here.
+    let libraries = workspace
+        .packages_below("apps")
+        .filter(|package| package.has_library_tests);
+    names.extend(libraries.map(|package| package.name.as_str()));
     names.sort();
     names
 }
@@ -180,13 +176,10 @@ mod tests {
         let workspace = Workspace::find().unwrap();
         let names = packages(&workspace);
         for name in ["abi", "machine", "task", "vfs", "helve"] {
-            assert!(names.iter().any(|n| n == name), "{name} is not tested");
+            assert!(names.contains(&name), "{name} is not tested");
         }
         for name in ["host", "start", "test-programs", "app-init"] {
-            assert!(
-                !names.iter().any(|n| n == name),
-                "{name} cannot be tested here"
-            );
+            assert!(!names.contains(&name), "{name} cannot be tested here");
         }
     }
 }
