@@ -145,7 +145,7 @@ impl Bench<'_> {
             .options
             .only
             .as_ref()
-            .map(|only| format!(" -- {only}"))
+            .map(|only| format!(" -- only={only}"))
             .unwrap_or_default();
         let machine = Machine {
             memory: self.options.memory,

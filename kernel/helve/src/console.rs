@@ -38,6 +38,7 @@ impl Line for SerialLine {
 pub fn on_serial() -> Arc<Tty> {
     let terminal = SERIAL_TERMINAL.get_or_init(|| {
         let terminal = Tty::new("ttyS0", SERIAL, Arc::new(SerialLine));
+        terminal.set_jobs(Arc::new(native::Jobs(linux::Jobs)));
         terminal.set_window_size(WindowSize { rows: 24, columns: 80, ..WindowSize::default() });
         terminal
     });

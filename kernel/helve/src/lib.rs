@@ -14,6 +14,7 @@ mod launch;
 mod log;
 mod ports;
 mod power;
+mod registries;
 mod session;
 mod start;
 mod symbols;

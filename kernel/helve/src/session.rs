@@ -2,12 +2,13 @@
 
 use crate::console;
 use crate::launch::{self, Launch};
-use abi::Error;
+use abi::{Error, Rights};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use linux::first::{self, Start};
-use object::{Namespace, SliceSink, SliceSource};
+use native::power::Power;
+use object::{Handle, Namespace, Registry, SliceSink, SliceSource};
 use process::{Process, Status};
 use task::Ready;
 use vfs::{Access, Credentials, Location, View};
@@ -17,7 +18,7 @@ use virtio::console::{Console, Port};
 const PATIENCE: u64 = 10_000_000_000;
 
 /// Runs the program at `path` with the host's streams, tells the host how it ended, and turns the machine off.
-pub async fn run(host: Arc<Console>, root: Location, path: &'static str, namespace: Namespace, tty: bool) {
+pub async fn run(host: Arc<Console>, root: Location, path: &'static str, tty: bool) {
     let deadline = Some(machine::time::now() + PATIENCE);
     let control = match host.port_named("helve.control", deadline).await {
         Ok(port) => port,
@@ -26,7 +27,7 @@ pub async fn run(host: Arc<Console>, root: Location, path: &'static str, namespa
             machine::power::off();
         }
     };
-    let line = match start(&host, &control, root, path, namespace, tty, deadline).await {
+    let line = match start(&host, &control, root, path, tty, deadline).await {
         Ok((process, streams)) => {
             let _ = process.ended().wait(Ready::READ, None).await;
             for port in streams {
@@ -66,7 +67,6 @@ async fn start(
     control: &Arc<Port>,
     root: Location,
     path: &str,
-    namespace: Namespace,
     tty: bool,
     deadline: Option<u64>,
 ) -> Result<Started, String> {
@@ -94,7 +94,7 @@ async fn start(
         arguments: launch.arguments,
         environment: launch.environment,
         streams,
-        namespace,
+        namespace: power(),
         parent: None,
         terminal,
         leads_group: true,
@@ -103,6 +103,19 @@ async fn start(
     .await
     .map_err(|errno| format!("{path}: {errno:?}"))?;
     Ok((process, [output, error]))
+}
+
+/// The one thing beyond files and streams that the first program of a machine of its own may have: turning it off.
+fn power() -> Namespace {
+    let devices = Registry::new();
+    let namespace = Namespace::new();
+    let given = devices
+        .insert("power", Handle::new(Arc::new(Power), Rights::all()))
+        .and_then(|()| namespace.insert("device", Handle::new(Arc::new(devices), Rights::all())));
+    if let Err(error) = given {
+        log::warn!("exec: the program cannot turn the machine off: {error}");
+    }
+    namespace
 }
 
 fn read_launch(root: &Location) -> Result<Launch, String> {

@@ -1,15 +1,17 @@
 //! The first task: files, devices, and the first program.
 
 use crate::command_line::CommandLine;
-use crate::{console, files, session};
+use crate::{console, files, registries, session};
+use abi::Error;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use devfs::Devfs;
-use linux::first::{self, Start};
-use object::Namespace;
+use native::first::{self, Start};
+use native::groups::Group;
 use task::Ready;
-use vfs::Location;
+use vfs::{Access, Credentials, Description, Location, OpenRequest, View};
 
 /// Brings everything up and runs the first program until it ends.
 pub async fn start(line: CommandLine<'static>) {
@@ -22,35 +24,37 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
     let seed = u64::from_le_bytes(machine::random::seed()[..8].try_into().unwrap_or_default());
     let devices = Devfs::new(seed, files::now).map_err(|error| format!("the devices: {error}"))?;
     let root = files::root(&devices, seed).map_err(|error| format!("the first files: {error}"))?;
-    let namespace = Namespace::new();
+    native::first::set_linux_starter(Arc::new(registries::Starter));
     if let Some(path) = line.value("exec") {
         let console = crate::devices::console().ok_or("exec needs a virtio console")?;
-        session::run(console, root, path, namespace, line.value("tty") == Some("1")).await;
+        session::run(console, root, path, line.value("tty") == Some("1")).await;
         return Ok(());
     }
-    first_program(line, root, namespace).await
+    first_program(line, root).await
 }
 
-async fn first_program(line: CommandLine<'static>, root: Location, namespace: Namespace) -> Result<(), String> {
+/// Runs `init=`, native or Linux, on the serial terminal.
+async fn first_program(line: CommandLine<'static>, root: Location) -> Result<(), String> {
     let terminal = console::on_serial();
-    let stream = console::handle(&terminal);
+    let namespace = registries::all(&root, &terminal).map_err(|error| format!("the registries: {error}"))?;
     let path = line.value("init").unwrap_or("/bin/init");
+    let program = open(&root, path).map_err(|error| format!("{path}: {error}"))?;
     let mut arguments: Vec<Vec<u8>> = alloc::vec![path.as_bytes().into()];
     arguments.extend(line.for_program().map(|word| word.as_bytes().to_vec()));
+    let stream = console::handle(&terminal);
     let process = first::start(Start {
-        directory: root.clone(),
-        root,
-        path: path.as_bytes().into(),
+        program,
         arguments,
-        environment: alloc::vec![b"HOME=/".to_vec(), b"TERM=linux".to_vec()],
-        streams: [Some(stream.clone()), Some(stream.clone()), Some(stream)],
+        environment: alloc::vec![(String::from("HOME"), b"/".to_vec()), (String::from("TERM"), b"linux".to_vec())],
+        directory: String::from("/"),
+        handles: ["in", "out", "err"].map(|name| (String::from(name), stream.clone())).into(),
         namespace,
         parent: None,
-        terminal: Some(terminal),
-        leads_group: true,
+        group: Group::Own,
     })
     .await
-    .map_err(|errno| format!("{path}: {errno:?}"))?;
+    .map_err(|error| format!("{path}: {error}"))?;
+    // Nothing interrupts this task, so the wait ends with the process.
     let _ = process.ended().wait(Ready::READ, None).await;
     Err(match process.status() {
         Some(status) => format!("the first program has ended: {status:?}"),
@@ -58,3 +62,8 @@ async fn first_program(line: CommandLine<'static>, root: Location, namespace: Na
     })
 }
 
+fn open(root: &Location, path: &str) -> Result<Arc<Description>, Error> {
+    let owner = Credentials::root();
+    let view = View { root, start: root, credentials: &owner };
+    view.open(path.as_bytes(), &OpenRequest { access: Access::READ, ..OpenRequest::default() })
+}
