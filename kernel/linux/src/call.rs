@@ -52,13 +52,25 @@ impl Call<'_> {
         user::read(self.space, address as usize).await
     }
 
-    pub async fn write<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> Result<(), Errno> {
+    pub async fn write<T: IntoBytes + Immutable>(
+        &self,
+        address: u64,
+        value: &T,
+    ) -> Result<(), Errno> {
         user::write(self.space, address as usize, value).await
     }
 
     /// Writes unless the address is null.
-    pub async fn write_if<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> Result<(), Errno> {
-        if address == 0 { Ok(()) } else { self.write(address, value).await }
+    pub async fn write_if<T: IntoBytes + Immutable>(
+        &self,
+        address: u64,
+        value: &T,
+    ) -> Result<(), Errno> {
+        if address == 0 {
+            Ok(())
+        } else {
+            self.write(address, value).await
+        }
     }
 
     pub async fn path(&self, address: u64) -> Result<Vec<u8>, Errno> {

@@ -77,17 +77,53 @@ struct CloneArguments {
 }
 
 pub async fn fork(call: &mut Call<'_>, _: Args) -> Answer {
-    make(call, Request { flags: 0, exit_signal: SIGCHLD, stack: 0, parent_tid: 0, child_tid: 0, tls: 0 }).await
+    make(
+        call,
+        Request {
+            flags: 0,
+            exit_signal: SIGCHLD,
+            stack: 0,
+            parent_tid: 0,
+            child_tid: 0,
+            tls: 0,
+        },
+    )
+    .await
 }
 
 pub async fn vfork(call: &mut Call<'_>, _: Args) -> Answer {
     let flags = CLONE_VFORK | CLONE_VM;
-    make(call, Request { flags, exit_signal: SIGCHLD, stack: 0, parent_tid: 0, child_tid: 0, tls: 0 }).await
+    make(
+        call,
+        Request {
+            flags,
+            exit_signal: SIGCHLD,
+            stack: 0,
+            parent_tid: 0,
+            child_tid: 0,
+            tls: 0,
+        },
+    )
+    .await
 }
 
-pub async fn clone(call: &mut Call<'_>, [flags, stack, parent_tid, child_tid, tls, _]: Args) -> Answer {
+pub async fn clone(
+    call: &mut Call<'_>,
+    [flags, stack, parent_tid, child_tid, tls, _]: Args,
+) -> Answer {
     let exit_signal = exit_signal(flags & CSIGNAL)?;
-    make(call, Request { flags: flags & !CSIGNAL, exit_signal, stack, parent_tid, child_tid, tls }).await
+    make(
+        call,
+        Request {
+            flags: flags & !CSIGNAL,
+            exit_signal,
+            stack,
+            parent_tid,
+            child_tid,
+            tls,
+        },
+    )
+    .await
 }
 
 pub async fn clone3(call: &mut Call<'_>, [arguments, size, ..]: Args) -> Answer {
@@ -115,7 +151,11 @@ pub async fn clone3(call: &mut Call<'_>, [arguments, size, ..]: Args) -> Answer 
 }
 
 fn exit_signal(number: u64) -> Result<u8, Errno> {
-    if number == 0 { Ok(0) } else { valid(number).ok_or(Errno::EINVAL) }
+    if number == 0 {
+        Ok(0)
+    } else {
+        valid(number).ok_or(Errno::EINVAL)
+    }
 }
 
 fn check(flags: u64) -> Result<(), Errno> {
@@ -131,7 +171,11 @@ fn check(flags: u64) -> Result<(), Errno> {
 
 async fn make(call: &mut Call<'_>, request: Request) -> Answer {
     check(request.flags)?;
-    if request.flags & CLONE_THREAD != 0 { thread(call, request).await } else { child(call, request).await }
+    if request.flags & CLONE_THREAD != 0 {
+        thread(call, request).await
+    } else {
+        child(call, request).await
+    }
 }
 
 async fn thread(call: &mut Call<'_>, request: Request) -> Answer {
@@ -144,14 +188,32 @@ async fn thread(call: &mut Call<'_>, request: Request) -> Answer {
 async fn child(call: &mut Call<'_>, request: Request) -> Answer {
     let flags = request.flags;
     let parent = call.process().clone();
-    parent.limits.lock().check_processes(parent.identity().real_uid)?;
-    let space = if flags & CLONE_VM != 0 { call.space.clone() } else { call.space.fork()? };
-    let descriptors =
-        if flags & CLONE_FILES != 0 { parent.descriptors() } else { Arc::new(parent.descriptors().fork()?) };
+    parent
+        .limits
+        .lock()
+        .check_processes(parent.identity().real_uid)?;
+    let space = if flags & CLONE_VM != 0 {
+        call.space.clone()
+    } else {
+        call.space.fork()?
+    };
+    let descriptors = if flags & CLONE_FILES != 0 {
+        parent.descriptors()
+    } else {
+        Arc::new(parent.descriptors().fork()?)
+    };
     let ground = parent.ground.lock().clone();
-    let ground = if flags & CLONE_FS != 0 { ground } else { Arc::new(Ground::new(Standing::clone(&ground.get()))) };
+    let ground = if flags & CLONE_FS != 0 {
+        ground
+    } else {
+        Arc::new(Ground::new(Standing::clone(&ground.get())))
+    };
     let actions = parent.actions();
-    let actions = if flags & CLONE_SIGHAND != 0 { actions } else { Arc::new(actions.fork()) };
+    let actions = if flags & CLONE_SIGHAND != 0 {
+        actions
+    } else {
+        Arc::new(actions.fork())
+    };
     if flags & CLONE_CLEAR_SIGHAND != 0 {
         actions.forget_handlers();
     }
@@ -159,7 +221,11 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
     let parent_core = call.thread.core().process();
     let birth = Birth {
         name: parent_core.name(),
-        parent: if flags & CLONE_PARENT != 0 { parent_core.parent() } else { Some(parent_core.clone()) },
+        parent: if flags & CLONE_PARENT != 0 {
+            parent_core.parent()
+        } else {
+            Some(parent_core.clone())
+        },
         space,
         handles: descriptors.table().clone(),
         namespace: parent_core.namespace().clone(),
@@ -182,8 +248,12 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
     })?;
     let side = side.ok_or(Errno::EAGAIN)?;
     side.set_core(&core);
-    side.dumpable.store(parent.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
-    side.no_new_privileges.store(parent.no_new_privileges.load(Ordering::Relaxed), Ordering::Relaxed);
+    side.dumpable
+        .store(parent.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
+    side.no_new_privileges.store(
+        parent.no_new_privileges.load(Ordering::Relaxed),
+        Ordering::Relaxed,
+    );
 
     let latch = (flags & CLONE_VFORK != 0).then(|| Arc::new(Latch::default()));
     side.set_vfork(latch.clone());
@@ -218,7 +288,9 @@ async fn start(call: &mut Call<'_>, request: &Request, thread: Arc<Thread>) -> A
     let id = thread.id();
     let outcome = prepare(call, request, &thread).await;
     let launched = match outcome {
-        Ok(context) => process::launch(Arc::new(LinuxDoor(thread.clone())), context).map_err(Errno::from),
+        Ok(context) => {
+            process::launch(Arc::new(LinuxDoor(thread.clone())), context).map_err(Errno::from)
+        }
         Err(errno) => {
             thread.core().abandon();
             Err(errno)
@@ -252,12 +324,16 @@ async fn prepare(
         let _ = crate::user::write(&space, request.child_tid as usize, &thread.id()).await;
     }
     if request.flags & CLONE_CHILD_CLEARTID != 0 {
-        thread.clear_child_tid.store(request.child_tid, Ordering::Relaxed);
+        thread
+            .clear_child_tid
+            .store(request.child_tid, Ordering::Relaxed);
     }
     Ok(context)
 }
 
 pub fn set_tid_address(call: &mut Call<'_>, [address, ..]: Args) -> Answer {
-    call.thread.clear_child_tid.store(address, Ordering::Relaxed);
+    call.thread
+        .clear_child_tid
+        .store(address, Ordering::Relaxed);
     Ok(call.thread.id() as usize)
 }

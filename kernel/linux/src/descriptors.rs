@@ -39,7 +39,11 @@ pub struct Descriptors {
 
 impl Descriptors {
     pub fn new(table: Arc<Table>) -> Descriptors {
-        Descriptors { table, view: Spin::new(View::default()), limit: AtomicUsize::new(DEFAULT_LIMIT) }
+        Descriptors {
+            table,
+            view: Spin::new(View::default()),
+            limit: AtomicUsize::new(DEFAULT_LIMIT),
+        }
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -72,19 +76,33 @@ impl Descriptors {
 
     fn slot(&self, descriptor: u32) -> Result<Slot, Errno> {
         let view = self.view.lock();
-        view.slots.get(descriptor as usize).copied().flatten().ok_or(Errno::EBADF)
+        view.slots
+            .get(descriptor as usize)
+            .copied()
+            .flatten()
+            .ok_or(Errno::EBADF)
     }
 
     /// Opens the lowest free descriptor at or above `from`.
     ///
     /// # Errors
     /// `EMFILE` at the limit.
-    pub fn insert(&self, file: Arc<Description>, close_on_exec: bool, from: usize) -> Result<usize, Errno> {
+    pub fn insert(
+        &self,
+        file: Arc<Description>,
+        close_on_exec: bool,
+        from: usize,
+    ) -> Result<usize, Errno> {
         self.insert_handle(Handle::new(file, Rights::all()), close_on_exec, from)
     }
 
     /// As [`Descriptors::insert`], for a handle that may carry fewer rights.
-    pub fn insert_handle(&self, handle: Handle, close_on_exec: bool, from: usize) -> Result<usize, Errno> {
+    pub fn insert_handle(
+        &self,
+        handle: Handle,
+        close_on_exec: bool,
+        from: usize,
+    ) -> Result<usize, Errno> {
         let mut view = self.view.lock();
         let start = from.max(view.lowest_free);
         let free = view.slots.iter().skip(start).position(Option::is_none);
@@ -93,7 +111,13 @@ impl Descriptors {
             return Err(Errno::EMFILE);
         }
         let number = self.table.insert(handle).map_err(Errno::from)?;
-        view.put(at, Slot { handle: number, close_on_exec });
+        view.put(
+            at,
+            Slot {
+                handle: number,
+                close_on_exec,
+            },
+        );
         if start == view.lowest_free {
             view.lowest_free = at + 1;
         }
@@ -103,7 +127,13 @@ impl Descriptors {
     /// Gives a handle this very number; for a process that has not begun.
     pub fn place(&self, at: usize, handle: Handle) -> Result<(), Errno> {
         let number = self.table.insert(handle).map_err(Errno::from)?;
-        let before = self.view.lock().put(at, Slot { handle: number, close_on_exec: false });
+        let before = self.view.lock().put(
+            at,
+            Slot {
+                handle: number,
+                close_on_exec: false,
+            },
+        );
         if let Some(before) = before {
             drop(self.table.remove(before.handle));
         }
@@ -113,12 +143,21 @@ impl Descriptors {
     /// Makes `to` name what `from` names (dup2, dup3); closes what `to` named.
     pub fn duplicate(&self, from: u32, to: u32, close_on_exec: bool) -> Result<usize, Errno> {
         let at = to as usize;
-        let handle = self.table.get(self.slot(from)?.handle).map_err(|_| Errno::EBADF)?;
+        let handle = self
+            .table
+            .get(self.slot(from)?.handle)
+            .map_err(|_| Errno::EBADF)?;
         if at >= self.limit.load(Ordering::Relaxed) {
             return Err(Errno::EBADF);
         }
         let number = self.table.insert(handle).map_err(Errno::from)?;
-        let before = self.view.lock().put(at, Slot { handle: number, close_on_exec });
+        let before = self.view.lock().put(
+            at,
+            Slot {
+                handle: number,
+                close_on_exec,
+            },
+        );
         if let Some(before) = before {
             drop(self.table.remove(before.handle));
         }
@@ -127,14 +166,20 @@ impl Descriptors {
 
     /// A copy of the handle behind a descriptor.
     pub fn copy_handle(&self, descriptor: u32) -> Result<Handle, Errno> {
-        self.table.get(self.slot(descriptor)?.handle).map_err(|_| Errno::EBADF)
+        self.table
+            .get(self.slot(descriptor)?.handle)
+            .map_err(|_| Errno::EBADF)
     }
 
     /// Closes a descriptor.
     pub fn close(&self, descriptor: u32) -> Result<(), Errno> {
         let slot = {
             let mut view = self.view.lock();
-            let slot = view.slots.get_mut(descriptor as usize).and_then(Option::take).ok_or(Errno::EBADF)?;
+            let slot = view
+                .slots
+                .get_mut(descriptor as usize)
+                .and_then(Option::take)
+                .ok_or(Errno::EBADF)?;
             view.lowest_free = view.lowest_free.min(descriptor as usize);
             slot
         };
@@ -149,7 +194,11 @@ impl Descriptors {
 
     pub fn set_close_on_exec(&self, descriptor: u32, set: bool) -> Result<(), Errno> {
         let mut view = self.view.lock();
-        let slot = view.slots.get_mut(descriptor as usize).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        let slot = view
+            .slots
+            .get_mut(descriptor as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::EBADF)?;
         slot.close_on_exec = set;
         Ok(())
     }
@@ -159,14 +208,22 @@ impl Descriptors {
         for descriptor in self.open_descriptors() {
             if (first..=last).contains(&descriptor) {
                 // Somebody else may have closed it in between: then there is nothing to do.
-                let _ = if mark_only { self.set_close_on_exec(descriptor, true) } else { self.close(descriptor) };
+                let _ = if mark_only {
+                    self.set_close_on_exec(descriptor, true)
+                } else {
+                    self.close(descriptor)
+                };
             }
         }
     }
 
     pub fn open_descriptors(&self) -> Vec<u32> {
         let view = self.view.lock();
-        let open = view.slots.iter().enumerate().filter(|(_, slot)| slot.is_some());
+        let open = view
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.is_some());
         open.map(|(descriptor, _)| descriptor as u32).collect()
     }
 
@@ -174,8 +231,15 @@ impl Descriptors {
     pub fn fork(&self) -> Result<Descriptors, Errno> {
         let view = self.view.lock();
         let table = Arc::new(self.table.clone_all()?);
-        let copy = View { slots: view.slots.clone(), lowest_free: view.lowest_free };
-        Ok(Descriptors { table, view: Spin::new(copy), limit: AtomicUsize::new(self.limit.load(Ordering::Relaxed)) })
+        let copy = View {
+            slots: view.slots.clone(),
+            lowest_free: view.lowest_free,
+        };
+        Ok(Descriptors {
+            table,
+            view: Spin::new(copy),
+            limit: AtomicUsize::new(self.limit.load(Ordering::Relaxed)),
+        })
     }
 
     /// Closes what is marked close-on-exec.
@@ -183,7 +247,10 @@ impl Descriptors {
         let marked: Vec<u32> = {
             let view = self.view.lock();
             let slots = view.slots.iter().enumerate();
-            slots.filter(|(_, slot)| slot.is_some_and(|slot| slot.close_on_exec)).map(|(at, _)| at as u32).collect()
+            slots
+                .filter(|(_, slot)| slot.is_some_and(|slot| slot.close_on_exec))
+                .map(|(at, _)| at as u32)
+                .collect()
         };
         for descriptor in marked {
             let _ = self.close(descriptor);

@@ -98,14 +98,26 @@ pub async fn chdir(call: &mut Call<'_>, [path, ..]: Args) -> Answer {
     let at = At::working(call);
     let directory = at.view().locate(&path, true)?;
     check(&directory, &at)?;
-    call.process().ground.lock().clone().update(|standing| standing.directory = directory);
+    call.process()
+        .ground
+        .lock()
+        .clone()
+        .update(|standing| standing.directory = directory);
     Ok(0)
 }
 
 pub fn fchdir(call: &mut Call<'_>, [descriptor, ..]: Args) -> Answer {
-    let directory = call.file(descriptor)?.location().cloned().ok_or(Errno::ENOTDIR)?;
+    let directory = call
+        .file(descriptor)?
+        .location()
+        .cloned()
+        .ok_or(Errno::ENOTDIR)?;
     check(&directory, &At::working(call))?;
-    call.process().ground.lock().clone().update(|standing| standing.directory = directory);
+    call.process()
+        .ground
+        .lock()
+        .clone()
+        .update(|standing| standing.directory = directory);
     Ok(0)
 }
 
@@ -117,7 +129,11 @@ pub async fn chroot(call: &mut Call<'_>, [path, ..]: Args) -> Answer {
     if at.credentials().uid != 0 {
         return Err(Errno::EPERM);
     }
-    call.process().ground.lock().clone().update(|standing| standing.root = root);
+    call.process()
+        .ground
+        .lock()
+        .clone()
+        .update(|standing| standing.root = root);
     Ok(0)
 }
 
@@ -126,12 +142,17 @@ fn check(location: &Location, at: &At) -> Result<(), Errno> {
     if location.kind() != FileKind::Directory {
         return Err(Errno::ENOTDIR);
     }
-    at.credentials().check(location.inode().permissions(), Access::EXECUTE, true)?;
+    at.credentials()
+        .check(location.inode().permissions(), Access::EXECUTE, true)?;
     Ok(())
 }
 
 pub fn umask(call: &mut Call<'_>, [mask, ..]: Args) -> Answer {
     let before = call.standing().mask;
-    call.process().ground.lock().clone().update(|standing| standing.mask = mask as u16 & 0o777);
+    call.process()
+        .ground
+        .lock()
+        .clone()
+        .update(|standing| standing.mask = mask as u16 & 0o777);
     Ok(usize::from(before))
 }

@@ -30,8 +30,21 @@ impl Door for LinuxDoor {
         if number & NATIVE != 0 {
             return native::call(self.0.core(), space, user).await;
         }
-        let args = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
-        let mut call = Call { thread: &self.0, space, user, flow: Flow::Continue, registers_set: false };
+        let args = [
+            registers.rdi,
+            registers.rsi,
+            registers.rdx,
+            registers.r10,
+            registers.r8,
+            registers.r9,
+        ];
+        let mut call = Call {
+            thread: &self.0,
+            space,
+            user,
+            flow: Flow::Continue,
+            registers_set: false,
+        };
         let answer = match table::immediate(&mut call, number, args) {
             Some(answer) => answer,
             None => table::waiting(&mut call, number, args).await,
@@ -93,5 +106,9 @@ fn signal_of(fault: Fault, error: Option<Error>, rip: u64) -> Info {
 
 /// What an interrupted wait that never restarts answers.
 pub fn no_restart(errno: Errno) -> Errno {
-    if errno == Errno::ERESTARTSYS { Errno::EINTR } else { errno }
+    if errno == Errno::ERESTARTSYS {
+        Errno::EINTR
+    } else {
+        errno
+    }
 }

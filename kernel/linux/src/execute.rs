@@ -36,20 +36,34 @@ pub async fn execve(call: &mut Call<'_>, [path, arguments, environment, ..]: Arg
     run(call, found, path, arguments, environment).await
 }
 
-pub async fn execveat(call: &mut Call<'_>, [directory, path, arguments, environment, flags, _]: Args) -> Answer {
+pub async fn execveat(
+    call: &mut Call<'_>,
+    [directory, path, arguments, environment, flags, _]: Args,
+) -> Answer {
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }
     let path = call.path(path).await?;
     let found = if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-        call.file(directory)?.location().cloned().ok_or(Errno::EACCES)?
+        call.file(directory)?
+            .location()
+            .cloned()
+            .ok_or(Errno::EACCES)?
     } else {
-        At::directory(call, directory, &path)?.view().locate(&path, flags & AT_SYMLINK_NOFOLLOW == 0)?
+        At::directory(call, directory, &path)?
+            .view()
+            .locate(&path, flags & AT_SYMLINK_NOFOLLOW == 0)?
     };
     run(call, found, path, arguments, environment).await
 }
 
-async fn run(call: &mut Call<'_>, location: Location, path: Vec<u8>, arguments: u64, environment: u64) -> Answer {
+async fn run(
+    call: &mut Call<'_>,
+    location: Location,
+    path: Vec<u8>,
+    arguments: u64,
+    environment: u64,
+) -> Answer {
     let mut budget = STRINGS_LIMIT;
     let mut arguments = strings(call, arguments, &mut budget).await?;
     let environment = strings(call, environment, &mut budget).await?;
@@ -57,7 +71,12 @@ async fn run(call: &mut Call<'_>, location: Location, path: Vec<u8>, arguments: 
         // As Linux does since 5.18: a program may count on its name being there.
         arguments.push(Vec::new());
     }
-    let program = Program { location, path, arguments, environment };
+    let program = Program {
+        location,
+        path,
+        arguments,
+        environment,
+    };
     let process = call.process().clone();
     let standing = call.standing();
     let stack = process.limits.lock().stack();
@@ -69,10 +88,11 @@ async fn run(call: &mut Call<'_>, location: Location, path: Vec<u8>, arguments: 
     process.image.lock().clone_from(&prepared.image);
     call.thread.clear_child_tid.store(0, Ordering::Relaxed);
     call.thread.robust_list.store(0, Ordering::Relaxed);
-    call.thread.set_alternate_stack(crate::signal::frame::Stack {
-        flags: crate::signal::frame::SS_DISABLE,
-        ..Default::default()
-    });
+    call.thread
+        .set_alternate_stack(crate::signal::frame::Stack {
+            flags: crate::signal::frame::SS_DISABLE,
+            ..Default::default()
+        });
     process.unshare_actions();
     process.actions().forget_handlers();
     let descriptors = process.descriptors();
@@ -110,15 +130,21 @@ async fn strings(call: &Call<'_>, array: u64, budget: &mut usize) -> Result<Vec<
         return Ok(list);
     }
     loop {
-        let address = call.read::<u64>(array.wrapping_add(list.len() as u64 * 8)).await?;
+        let address = call
+            .read::<u64>(array.wrapping_add(list.len() as u64 * 8))
+            .await?;
         if address == 0 {
             return Ok(list);
         }
-        let string = memory::c_string(call.space, address as usize, STRING_LIMIT).await.map_err(|error| match error {
-            abi::Error::NameTooLong => Errno::E2BIG,
-            other => other.into(),
-        })?;
-        *budget = budget.checked_sub(string.len() + 1 + 8).ok_or(Errno::E2BIG)?;
+        let string = memory::c_string(call.space, address as usize, STRING_LIMIT)
+            .await
+            .map_err(|error| match error {
+                abi::Error::NameTooLong => Errno::E2BIG,
+                other => other.into(),
+            })?;
+        *budget = budget
+            .checked_sub(string.len() + 1 + 8)
+            .ok_or(Errno::E2BIG)?;
         list.push(string);
     }
 }
@@ -152,14 +178,21 @@ pub async fn prepare(
 ) -> Result<Prepared, Errno> {
     let credentials = identity.effective.clone();
     let original = program.location.clone();
-    let command = program.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
+    let command = program
+        .path
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .unwrap_or_default()
+        .to_vec();
     let mut depth = 0;
     let (file, plan) = loop {
         let file = executable(&program.location, &credentials)?;
         match image::inspect(&file) {
             Ok(plan) => break (file, plan),
             Err(_) => {
-                let Some((interpreter, argument)) = script(&file)? else { return Err(Errno::ENOEXEC) };
+                let Some((interpreter, argument)) = script(&file)? else {
+                    return Err(Errno::ENOEXEC);
+                };
                 depth += 1;
                 if depth > SCRIPT_DEPTH {
                     return Err(Errno::ELOOP);
@@ -169,7 +202,8 @@ pub async fn prepare(
                 arguments.push(core::mem::take(&mut program.path));
                 arguments.extend(program.arguments.drain(..).skip(1));
                 program.arguments = arguments;
-                program.location = open::view_of(standing, &credentials).locate(&interpreter, true)?;
+                program.location =
+                    open::view_of(standing, &credentials).locate(&interpreter, true)?;
                 program.path = interpreter;
             }
         }
@@ -200,7 +234,13 @@ pub async fn prepare(
         arguments: start.arguments,
         environment: start.environment,
     };
-    Ok(Prepared { space, entry, stack: start.pointer, image, command })
+    Ok(Prepared {
+        space,
+        entry,
+        stack: start.pointer,
+        image,
+        command,
+    })
 }
 
 fn executable(location: &Location, credentials: &vfs::Credentials) -> Result<Arc<Object>, Errno> {
@@ -216,7 +256,9 @@ fn executable(location: &Location, credentials: &vfs::Credentials) -> Result<Arc
 fn script(file: &Arc<Object>) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
     let mut line = [0u8; SCRIPT_LINE];
     let count = file.read(0, &mut object::SliceSink::new(&mut line));
-    let Some(line) = line.get(..count).and_then(|line| line.strip_prefix(b"#!")) else { return Ok(None) };
+    let Some(line) = line.get(..count).and_then(|line| line.strip_prefix(b"#!")) else {
+        return Ok(None);
+    };
     let end = match line.iter().position(|&byte| byte == b'\n') {
         Some(end) => end,
         // Without its end in sight the path might be cut: refused, unless the file itself ends here.
@@ -224,13 +266,19 @@ fn script(file: &Arc<Object>) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errn
         None => return Err(Errno::ENOEXEC),
     };
     let line = line[..end].trim_ascii();
-    let name_end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let name_end = line
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t'))
+        .unwrap_or(line.len());
     let (name, rest) = line.split_at(name_end);
     if name.is_empty() {
         return Err(Errno::ENOEXEC);
     }
     let argument = rest.trim_ascii();
-    Ok(Some((name.to_vec(), (!argument.is_empty()).then(|| argument.to_vec()))))
+    Ok(Some((
+        name.to_vec(),
+        (!argument.is_empty()).then(|| argument.to_vec()),
+    )))
 }
 
 struct StackStart {
@@ -276,7 +324,11 @@ async fn build_stack(
         strings.push(0);
         at
     };
-    let arguments: Vec<usize> = program.arguments.iter().map(|argument| put(argument)).collect();
+    let arguments: Vec<usize> = program
+        .arguments
+        .iter()
+        .map(|argument| put(argument))
+        .collect();
     let arguments_end = put(b"");
     let environment: Vec<usize> = program.environment.iter().map(|entry| put(entry)).collect();
     let environment_end = put(b"");

@@ -51,10 +51,18 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
         saved_gid: 0,
         effective: credentials.clone(),
     };
-    let standing = Standing { root: start.root, directory: start.directory, mask: 0o022 };
+    let standing = Standing {
+        root: start.root,
+        directory: start.directory,
+        mask: 0o022,
+    };
     let location = view_of(&standing, &credentials).locate(&start.path, true)?;
-    let program =
-        Program { location, path: start.path, arguments: start.arguments, environment: start.environment };
+    let program = Program {
+        location,
+        path: start.path,
+        arguments: start.arguments,
+        environment: start.environment,
+    };
     let limits = Limits::default();
     let stack = limits.stack();
     let prepared = execute::prepare(&identity, &standing, program, stack).await?;
@@ -66,8 +74,13 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
             descriptors.place(number, handle)?;
         }
     }
-    let parent_group = start.parent.as_ref().and_then(|parent| Process::of(parent)).map(|parent| parent.group());
-    let name = String::from_utf8_lossy(prepared.command.get(..15).unwrap_or(&prepared.command)).into_owned();
+    let parent_group = start
+        .parent
+        .as_ref()
+        .and_then(|parent| Process::of(parent))
+        .map(|parent| parent.group());
+    let name = String::from_utf8_lossy(prepared.command.get(..15).unwrap_or(&prepared.command))
+        .into_owned();
     let birth = Birth {
         name,
         parent: start.parent,
@@ -80,7 +93,11 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
     let core = process::Process::new(birth, machine::time::now(), |id| {
         let group = match parent_group {
             Some(group) if start.terminal.is_none() => {
-                if start.leads_group { Group::new_in(id, group.session()) } else { group }
+                if start.leads_group {
+                    Group::new_in(id, group.session())
+                } else {
+                    group
+                }
             }
             _ => Group::new_session(id),
         };
@@ -112,7 +129,12 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
     Ok(core)
 }
 
-fn launch(core: &Arc<process::Process>, side: Arc<Process>, entry: usize, stack: usize) -> Result<(), Errno> {
+fn launch(
+    core: &Arc<process::Process>,
+    side: Arc<Process>,
+    entry: usize,
+    stack: usize,
+) -> Result<(), Errno> {
     let user = UserContext::new(entry, stack).map_err(|_| Errno::ENOMEM)?;
     let thread = Thread::new(process::Thread::new(core)?, side, Set::EMPTY);
     process::launch(Arc::new(LinuxDoor(thread)), user)?;

@@ -40,7 +40,10 @@ enum Place {
 
 impl Place {
     fn private(space: &Arc<Space>, address: usize) -> Place {
-        Place::Private { space: Arc::as_ptr(space).addr(), address }
+        Place::Private {
+            space: Arc::as_ptr(space).addr(),
+            address,
+        }
     }
 
     fn key(&self) -> (usize, u64) {
@@ -70,7 +73,11 @@ struct Bucket {
     waiters: VecDeque<Arc<Waiter>>,
 }
 
-static TABLE: [Spin<Bucket>; BUCKETS] = [const { Spin::new(Bucket { waiters: VecDeque::new() }) }; BUCKETS];
+static TABLE: [Spin<Bucket>; BUCKETS] = [const {
+    Spin::new(Bucket {
+        waiters: VecDeque::new(),
+    })
+}; BUCKETS];
 
 fn bucket(place: &Place) -> &'static Spin<Bucket> {
     let (whose, offset) = place.key();
@@ -79,7 +86,10 @@ fn bucket(place: &Place) -> &'static Spin<Bucket> {
     &TABLE[(hash >> 56) as usize % BUCKETS]
 }
 
-pub async fn futex(call: &mut Call<'_>, [address, operation, value, timeout, second, third]: Args) -> Answer {
+pub async fn futex(
+    call: &mut Call<'_>,
+    [address, operation, value, timeout, second, third]: Args,
+) -> Answer {
     let operation = operation as u32;
     let flags = operation & (FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
     let (address, value, third) = (address as usize, value as u32, third as u32);
@@ -96,17 +106,53 @@ pub async fn futex(call: &mut Call<'_>, [address, operation, value, timeout, sec
         FUTEX_WAKE => wake(call.space, address, value, private, ALL_BITS),
         FUTEX_WAKE_BITSET if third == 0 => Err(Errno::EINVAL),
         FUTEX_WAKE_BITSET => wake(call.space, address, value, private, third),
-        FUTEX_REQUEUE => requeue(call, address, value, timeout as u32, second as usize, None, private).await,
-        FUTEX_CMP_REQUEUE => {
-            requeue(call, address, value, timeout as u32, second as usize, Some(third), private).await
+        FUTEX_REQUEUE => {
+            requeue(
+                call,
+                address,
+                value,
+                timeout as u32,
+                second as usize,
+                None,
+                private,
+            )
+            .await
         }
-        FUTEX_WAKE_OP => wake_op(call, address, value, timeout as u32, second as usize, third, private).await,
+        FUTEX_CMP_REQUEUE => {
+            requeue(
+                call,
+                address,
+                value,
+                timeout as u32,
+                second as usize,
+                Some(third),
+                private,
+            )
+            .await
+        }
+        FUTEX_WAKE_OP => {
+            wake_op(
+                call,
+                address,
+                value,
+                timeout as u32,
+                second as usize,
+                third,
+                private,
+            )
+            .await
+        }
         _ => Err(Errno::ENOSYS),
     }
 }
 
 /// The deadline in nanoseconds since boot: relative for `FUTEX_WAIT`, absolute for the bitset form.
-async fn deadline(call: &Call<'_>, timeout: u64, flags: u32, absolute: bool) -> Result<Option<u64>, Errno> {
+async fn deadline(
+    call: &Call<'_>,
+    timeout: u64,
+    flags: u32,
+    absolute: bool,
+) -> Result<Option<u64>, Errno> {
     if timeout == 0 {
         return Ok(None);
     }
@@ -132,11 +178,25 @@ fn place(space: &Arc<Space>, address: usize, private: bool) -> Result<Place, Err
 }
 
 /// Goes on with a wait that a signal without handler interrupted.
-pub async fn resume(call: &mut Call<'_>, address: usize, value: u32, flags: u32, until: Option<u64>, bits: u32) -> Answer {
+pub async fn resume(
+    call: &mut Call<'_>,
+    address: usize,
+    value: u32,
+    flags: u32,
+    until: Option<u64>,
+    bits: u32,
+) -> Answer {
     wait(call, address, value, flags, until, bits).await
 }
 
-async fn wait(call: &mut Call<'_>, address: usize, value: u32, flags: u32, until: Option<u64>, bits: u32) -> Answer {
+async fn wait(
+    call: &mut Call<'_>,
+    address: usize,
+    value: u32,
+    flags: u32,
+    until: Option<u64>,
+    bits: u32,
+) -> Answer {
     if bits == 0 {
         return Err(Errno::EINVAL);
     }
@@ -145,8 +205,12 @@ async fn wait(call: &mut Call<'_>, address: usize, value: u32, flags: u32, until
         user::read::<u32>(call.space, address).await?;
         place(call.space, address, flags & FUTEX_PRIVATE_FLAG != 0)?
     };
-    let waiter =
-        Arc::new(Waiter { woken: AtomicBool::new(false), queue: WaitQueue::new(), bits, place: Spin::new(place.clone()) });
+    let waiter = Arc::new(Waiter {
+        woken: AtomicBool::new(false),
+        queue: WaitQueue::new(),
+        bits,
+        place: Spin::new(place.clone()),
+    });
     {
         let mut bucket = bucket(&place).lock();
         match call.space.root().load_u32(address) {
@@ -165,7 +229,13 @@ async fn wait(call: &mut Call<'_>, address: usize, value: u32, flags: u32, until
         Err(WaitError::TimedOut) => Err(Errno::ETIMEDOUT),
         _ if until.is_none() => Err(Errno::ERESTARTSYS),
         _ => {
-            call.thread.set_restart(Restart::Futex { address, value, flags, until, bits });
+            call.thread.set_restart(Restart::Futex {
+                address,
+                value,
+                flags,
+                until,
+                bits,
+            });
             Err(Errno::ERESTARTBLOCK)
         }
     }
@@ -242,7 +312,11 @@ async fn requeue(
     }
     let woken = wake_place(&source, wake, ALL_BITS);
     let moved = transfer(&source, &target, move_count as usize);
-    Ok(if expected.is_some() { woken + moved } else { woken })
+    Ok(if expected.is_some() {
+        woken + moved
+    } else {
+        woken
+    })
 }
 
 fn transfer(source: &Place, target: &Place, limit: usize) -> usize {
@@ -278,12 +352,19 @@ async fn wake_op(
     private: bool,
 ) -> Answer {
     user::read::<u32>(call.space, second).await?;
-    let (first, second_place) = (place(call.space, first, private)?, place(call.space, second, private)?);
+    let (first, second_place) = (
+        place(call.space, first, private)?,
+        place(call.space, second, private)?,
+    );
     let operation = encoded >> 28 & 0x7;
     let shifted = encoded >> 31 != 0;
     let sign_extend = |value: u32| ((value << 20) as i32 >> 20) as u32;
     let argument = sign_extend(encoded >> 12 & 0xfff);
-    let argument = if shifted { 1u32.checked_shl(argument & 31).unwrap_or(0) } else { argument };
+    let argument = if shifted {
+        1u32.checked_shl(argument & 31).unwrap_or(0)
+    } else {
+        argument
+    };
     let compare = sign_extend(encoded & 0xfff) as i32;
     if operation > 4 {
         return Err(Errno::ENOSYS);
@@ -298,7 +379,11 @@ async fn wake_op(
         });
         match update {
             Ok(before) => break before as i32,
-            Err(fault) => call.space.resolve(fault.address, memory::Need::Write).await?,
+            Err(fault) => {
+                call.space
+                    .resolve(fault.address, memory::Need::Write)
+                    .await?
+            }
         }
     };
     let holds = match encoded >> 24 & 0xf {

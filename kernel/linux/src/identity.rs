@@ -68,9 +68,15 @@ pub fn setgid(call: &mut Call<'_>, [gid, ..]: Args) -> Answer {
 pub fn setreuid(call: &mut Call<'_>, [real, effective, ..]: Args) -> Answer {
     let before = current(call);
     let (real, effective) = (real as u32, effective as u32);
-    let allowed = [before.real_uid, before.effective.uid, before.saved_uid, KEEP];
+    let allowed = [
+        before.real_uid,
+        before.effective.uid,
+        before.saved_uid,
+        KEEP,
+    ];
     let may = before.effective.uid == 0
-        || ([before.real_uid, before.effective.uid, KEEP].contains(&real) && allowed.contains(&effective));
+        || ([before.real_uid, before.effective.uid, KEEP].contains(&real)
+            && allowed.contains(&effective));
     if !may {
         return Err(Errno::EPERM);
     }
@@ -86,9 +92,15 @@ pub fn setreuid(call: &mut Call<'_>, [real, effective, ..]: Args) -> Answer {
 pub fn setregid(call: &mut Call<'_>, [real, effective, ..]: Args) -> Answer {
     let before = current(call);
     let (real, effective) = (real as u32, effective as u32);
-    let allowed = [before.real_gid, before.effective.gid, before.saved_gid, KEEP];
+    let allowed = [
+        before.real_gid,
+        before.effective.gid,
+        before.saved_gid,
+        KEEP,
+    ];
     let may = before.effective.uid == 0
-        || ([before.real_gid, before.effective.gid, KEEP].contains(&real) && allowed.contains(&effective));
+        || ([before.real_gid, before.effective.gid, KEEP].contains(&real)
+            && allowed.contains(&effective));
     if !may {
         return Err(Errno::EPERM);
     }
@@ -104,7 +116,12 @@ pub fn setregid(call: &mut Call<'_>, [real, effective, ..]: Args) -> Answer {
 pub fn setresuid(call: &mut Call<'_>, [real, effective, saved, ..]: Args) -> Answer {
     let before = current(call);
     let wanted = [real as u32, effective as u32, saved as u32];
-    let mine = [before.real_uid, before.effective.uid, before.saved_uid, KEEP];
+    let mine = [
+        before.real_uid,
+        before.effective.uid,
+        before.saved_uid,
+        KEEP,
+    ];
     if before.effective.uid != 0 && !wanted.iter().all(|id| mine.contains(id)) {
         return Err(Errno::EPERM);
     }
@@ -118,7 +135,12 @@ pub fn setresuid(call: &mut Call<'_>, [real, effective, saved, ..]: Args) -> Ans
 pub fn setresgid(call: &mut Call<'_>, [real, effective, saved, ..]: Args) -> Answer {
     let before = current(call);
     let wanted = [real as u32, effective as u32, saved as u32];
-    let mine = [before.real_gid, before.effective.gid, before.saved_gid, KEEP];
+    let mine = [
+        before.real_gid,
+        before.effective.gid,
+        before.saved_gid,
+        KEEP,
+    ];
     if before.effective.uid != 0 && !wanted.iter().all(|id| mine.contains(id)) {
         return Err(Errno::EPERM);
     }
@@ -154,7 +176,8 @@ pub async fn getgroups(call: &mut Call<'_>, [size, list, ..]: Args) -> Answer {
     }
     if size != 0 {
         for (index, group) in groups.iter().enumerate() {
-            call.write(list.wrapping_add(index as u64 * 4), group).await?;
+            call.write(list.wrapping_add(index as u64 * 4), group)
+                .await?;
         }
     }
     Ok(groups.len())
@@ -171,7 +194,10 @@ pub async fn setgroups(call: &mut Call<'_>, [size, list, ..]: Args) -> Answer {
     }
     let mut groups = Vec::new();
     for index in 0..size {
-        groups.push(call.read::<u32>(list.wrapping_add(index as u64 * 4)).await?);
+        groups.push(
+            call.read::<u32>(list.wrapping_add(index as u64 * 4))
+                .await?,
+        );
     }
     identity.effective.groups = Arc::from(groups);
     set(call, identity)

@@ -33,29 +33,63 @@ enum Where {
 pub async fn read(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Answer {
     let file = call.file_with(descriptor, Rights::READ)?;
     terminal::check_read(call, &file)?;
-    read_into(call, &file, buffer as usize, count as usize, Where::Position, true).await
+    read_into(
+        call,
+        &file,
+        buffer as usize,
+        count as usize,
+        Where::Position,
+        true,
+    )
+    .await
 }
 
 pub async fn write(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Answer {
     let file = call.file_with(descriptor, Rights::WRITE)?;
     terminal::check_write(call, &file)?;
-    write_from(call, &file, buffer as usize, count as usize, Where::Position).await
+    write_from(
+        call,
+        &file,
+        buffer as usize,
+        count as usize,
+        Where::Position,
+    )
+    .await
 }
 
 pub async fn pread(call: &mut Call<'_>, [descriptor, buffer, count, offset, ..]: Args) -> Answer {
     let offset = valid_offset(offset)?;
     let file = call.file_with(descriptor, Rights::READ)?;
-    read_into(call, &file, buffer as usize, count as usize, Where::Offset(offset), true).await
+    read_into(
+        call,
+        &file,
+        buffer as usize,
+        count as usize,
+        Where::Offset(offset),
+        true,
+    )
+    .await
 }
 
 pub async fn pwrite(call: &mut Call<'_>, [descriptor, buffer, count, offset, ..]: Args) -> Answer {
     let offset = valid_offset(offset)?;
     let file = call.file_with(descriptor, Rights::WRITE)?;
-    write_from(call, &file, buffer as usize, count as usize, Where::Offset(offset)).await
+    write_from(
+        call,
+        &file,
+        buffer as usize,
+        count as usize,
+        Where::Offset(offset),
+    )
+    .await
 }
 
 fn valid_offset(offset: u64) -> Result<u64, Errno> {
-    if (offset as i64) < 0 { Err(Errno::EINVAL) } else { Ok(offset) }
+    if (offset as i64) < 0 {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(offset)
+    }
 }
 
 fn check_buffer(address: usize, count: usize) -> Result<usize, Errno> {
@@ -109,7 +143,10 @@ async fn read_into(
             return Err(Errno::EAGAIN);
         }
         // A terminal may say that a read without a byte ends some time.
-        let until = file.file().read_timeout().map(|length| machine::time::now() + length);
+        let until = file
+            .file()
+            .read_timeout()
+            .map(|length| machine::time::now() + length);
         match wait(file, Ready::READ, until).await {
             Ok(()) => {}
             Err(Errno::EAGAIN) => return Ok(0),
@@ -126,7 +163,13 @@ async fn rest() {
 }
 
 /// Writes everything, waiting where the file says so; a signal after the first bytes ends it early.
-async fn write_from(call: &Call<'_>, file: &Arc<Description>, address: usize, count: usize, place: Where) -> Answer {
+async fn write_from(
+    call: &Call<'_>,
+    file: &Arc<Description>,
+    address: usize,
+    count: usize,
+    place: Where,
+) -> Answer {
     let count = check_buffer(address, count)?;
     let mut done = 0;
     loop {
@@ -143,16 +186,22 @@ async fn write_from(call: &Call<'_>, file: &Arc<Description>, address: usize, co
                     _ => return Ok(done),
                 }
             }
-            Err(Error::WouldBlock) if !file.is_non_blocking() => match wait(file, Ready::WRITE, None).await {
-                Ok(()) => {}
-                Err(_) if done > 0 => return Ok(done),
-                Err(errno) => return Err(errno),
-            },
+            Err(Error::WouldBlock) if !file.is_non_blocking() => {
+                match wait(file, Ready::WRITE, None).await {
+                    Ok(()) => {}
+                    Err(_) if done > 0 => return Ok(done),
+                    Err(errno) => return Err(errno),
+                }
+            }
             Err(error) => {
                 if error == Error::Closed {
                     broken_pipe(call);
                 }
-                return if done > 0 { Ok(done) } else { Err(failure(error)) };
+                return if done > 0 {
+                    Ok(done)
+                } else {
+                    Err(failure(error))
+                };
             }
         }
     }
@@ -177,7 +226,10 @@ async fn wait(file: &Description, interest: Ready, until: Option<u64>) -> Result
         task::yield_now().await;
         return Ok(());
     };
-    match readiness.wait(interest | Ready::HANGUP | Ready::ERROR, until).await {
+    match readiness
+        .wait(interest | Ready::HANGUP | Ready::ERROR, until)
+        .await
+    {
         Ok(_) => Ok(()),
         Err(WaitError::TimedOut) => Err(Errno::EAGAIN),
         Err(_) => Err(Errno::ERESTARTSYS),
@@ -232,7 +284,13 @@ pub async fn preadv(call: &mut Call<'_>, [descriptor, vector, count, offset, ..]
     scatter(call, &file, vector, count, Where::Offset(offset)).await
 }
 
-async fn scatter(call: &Call<'_>, file: &Arc<Description>, vector: u64, count: u64, place: Where) -> Answer {
+async fn scatter(
+    call: &Call<'_>,
+    file: &Arc<Description>,
+    vector: u64,
+    count: u64,
+    place: Where,
+) -> Answer {
     let mut done = 0;
     for (base, length) in pieces(call, vector, count).await? {
         let here = match place {
@@ -265,7 +323,13 @@ pub async fn pwritev(call: &mut Call<'_>, [descriptor, vector, count, offset, ..
 }
 
 /// A small scattered write is put together first, so that a pipe takes it in one piece; a large one goes piece by piece.
-async fn gather(call: &Call<'_>, file: &Arc<Description>, vector: u64, count: u64, place: Where) -> Answer {
+async fn gather(
+    call: &Call<'_>,
+    file: &Arc<Description>,
+    vector: u64,
+    count: u64,
+    place: Where,
+) -> Answer {
     const TOGETHER: usize = 16 << 10;
     let pieces = pieces(call, vector, count).await?;
     let total: usize = pieces.iter().map(|piece| piece.1).sum();
@@ -300,7 +364,12 @@ async fn gather(call: &Call<'_>, file: &Arc<Description>, vector: u64, count: u6
 }
 
 /// Writes kernel bytes as [`write_from`] writes a program's.
-async fn write_slice(call: &Call<'_>, file: &Arc<Description>, bytes: &[u8], place: Where) -> Answer {
+async fn write_slice(
+    call: &Call<'_>,
+    file: &Arc<Description>,
+    bytes: &[u8],
+    place: Where,
+) -> Answer {
     let mut done = 0;
     while let Some(rest) = bytes.get(done..) {
         match write_once(file, &mut SliceSource::new(rest), place, done) {
@@ -310,16 +379,22 @@ async fn write_slice(call: &Call<'_>, file: &Arc<Description>, bytes: &[u8], pla
                     break;
                 }
             }
-            Err(Error::WouldBlock) if !file.is_non_blocking() => match wait(file, Ready::WRITE, None).await {
-                Ok(()) => {}
-                Err(_) if done > 0 => break,
-                Err(errno) => return Err(errno),
-            },
+            Err(Error::WouldBlock) if !file.is_non_blocking() => {
+                match wait(file, Ready::WRITE, None).await {
+                    Ok(()) => {}
+                    Err(_) if done > 0 => break,
+                    Err(errno) => return Err(errno),
+                }
+            }
             Err(error) => {
                 if error == Error::Closed {
                     broken_pipe(call);
                 }
-                return if done > 0 { Ok(done) } else { Err(failure(error)) };
+                return if done > 0 {
+                    Ok(done)
+                } else {
+                    Err(failure(error))
+                };
             }
         }
     }
@@ -335,7 +410,10 @@ pub async fn sendfile(call: &mut Call<'_>, [to, from, offset_at, count, ..]: Arg
     copy(call, &source, offset_at, &target, 0, count as usize).await
 }
 
-pub async fn copy_file_range(call: &mut Call<'_>, [from, from_at, to, to_at, count, flags]: Args) -> Answer {
+pub async fn copy_file_range(
+    call: &mut Call<'_>,
+    [from, from_at, to, to_at, count, flags]: Args,
+) -> Answer {
     let source = call.file_with(from, Rights::READ)?;
     let target = call.file_with(to, Rights::WRITE)?;
     if flags != 0 {
@@ -375,11 +453,16 @@ async fn copy(
     let mut outcome = Ok(());
     while done < count.min(COUNT_LIMIT) {
         let length = buffer.len().min(count - done);
-        let read = source.read_at(start + done as u64, &mut SliceSink::new(&mut buffer[..length]))?;
+        let read = source.read_at(
+            start + done as u64,
+            &mut SliceSink::new(&mut buffer[..length]),
+        )?;
         if read == 0 {
             break;
         }
-        let place = target_start.map_or(Where::Position, |offset| Where::Offset(offset + done as u64));
+        let place = target_start.map_or(Where::Position, |offset| {
+            Where::Offset(offset + done as u64)
+        });
         match write_slice(call, target, &buffer[..read], place).await {
             Ok(written) => {
                 done += written;
@@ -403,7 +486,11 @@ async fn copy(
     if let Some(offset) = target_start {
         call.write(target_at, &(offset + done as u64)).await?;
     }
-    if done > 0 { Ok(done) } else { outcome.map(|()| 0) }
+    if done > 0 {
+        Ok(done)
+    } else {
+        outcome.map(|()| 0)
+    }
 }
 
 pub fn lseek(call: &mut Call<'_>, [descriptor, offset, whence, ..]: Args) -> Answer {
@@ -455,11 +542,12 @@ pub fn sync(_: &mut Call<'_>, _: Args) -> Answer {
 pub fn ftruncate(call: &mut Call<'_>, [descriptor, size, ..]: Args) -> Answer {
     let size = valid_offset(size)?;
     let file = call.file_with(descriptor, Rights::WRITE)?;
-    file.set_size(size, call.now()).map_err(|error| match error {
-        // "Not open for writing" is EINVAL for ftruncate(2).
-        Error::BadHandle if !file.is_path_only() => Errno::EINVAL,
-        other => other.into(),
-    })?;
+    file.set_size(size, call.now())
+        .map_err(|error| match error {
+            // "Not open for writing" is EINVAL for ftruncate(2).
+            Error::BadHandle if !file.is_path_only() => Errno::EINVAL,
+            other => other.into(),
+        })?;
     Ok(0)
 }
 
@@ -481,7 +569,10 @@ pub fn fallocate(call: &mut Call<'_>, [descriptor, mode, offset, length, ..]: Ar
     if !file.access().contains(vfs::Access::WRITE) {
         return Err(Errno::EBADF);
     }
-    let end = offset.checked_add(length).filter(|&end| end as i64 >= 0).ok_or(Errno::EFBIG)?;
+    let end = offset
+        .checked_add(length)
+        .filter(|&end| end as i64 >= 0)
+        .ok_or(Errno::EFBIG)?;
     if mode & FALLOC_FL_KEEP_SIZE == 0 && end > file.metadata().size {
         file.set_size(end, call.now())?;
     }
@@ -494,5 +585,9 @@ pub fn fadvise(call: &mut Call<'_>, [descriptor, _, _, advice, ..]: Args) -> Ans
     if file.kind() == FileKind::Fifo {
         return Err(Errno::ESPIPE);
     }
-    if advice > 5 { Err(Errno::EINVAL) } else { Ok(0) }
+    if advice > 5 {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(0)
+    }
 }

@@ -5,8 +5,8 @@ use crate::errno::{Answer, Errno};
 use crate::jobs::Group;
 use crate::open;
 use crate::terminal;
-use alloc::sync::Arc;
 use crate::termios::Termios;
+use alloc::sync::Arc;
 use tty::{Flush, WindowSize};
 use vfs::Description;
 use vfs::pipe::End;
@@ -38,18 +38,28 @@ pub async fn ioctl(call: &mut Call<'_>, [descriptor, request, argument, ..]: Arg
     }
     match request {
         FIOCLEX | FIONCLEX => {
-            call.process().descriptors().set_close_on_exec(descriptor as u32, request == FIOCLEX)?;
+            call.process()
+                .descriptors()
+                .set_close_on_exec(descriptor as u32, request == FIOCLEX)?;
             Ok(0)
         }
         FIONBIO => {
             let on = call.read::<u32>(argument).await? != 0;
             let flags = open::status_flags(&file);
-            open::set_status_flags(&file, if on { flags | open::O_NONBLOCK } else { flags & !open::O_NONBLOCK });
+            open::set_status_flags(
+                &file,
+                if on {
+                    flags | open::O_NONBLOCK
+                } else {
+                    flags & !open::O_NONBLOCK
+                },
+            );
             Ok(0)
         }
         FIONREAD if terminal::of(&file).is_none() => {
             let waiting = waiting_bytes(&file)?;
-            call.write(argument, &(waiting.min(i32::MAX as u64) as u32)).await?;
+            call.write(argument, &(waiting.min(i32::MAX as u64) as u32))
+                .await?;
             Ok(0)
         }
         _ => terminal_request(call, &file, request, argument).await,
@@ -67,10 +77,18 @@ fn waiting_bytes(file: &Description) -> Result<u64, Errno> {
     }
 }
 
-async fn terminal_request(call: &mut Call<'_>, file: &Arc<Description>, request: u64, argument: u64) -> Answer {
+async fn terminal_request(
+    call: &mut Call<'_>,
+    file: &Arc<Description>,
+    request: u64,
+    argument: u64,
+) -> Answer {
     let terminal = terminal::of(file).ok_or(Errno::ENOTTY)?;
     match request {
-        TCGETS => call.write(argument, &Termios::from(terminal.settings())).await?,
+        TCGETS => {
+            call.write(argument, &Termios::from(terminal.settings()))
+                .await?
+        }
         TCSETS | TCSETSW | TCSETSF => {
             terminal::check_change(call, terminal)?;
             let termios: Termios = call.read(argument).await?;
@@ -101,18 +119,28 @@ async fn terminal_request(call: &mut Call<'_>, file: &Arc<Description>, request:
         }
         TIOCGWINSZ => {
             let size = terminal.window_size();
-            call.write(argument, &[size.rows, size.columns, size.width, size.height]).await?;
+            call.write(
+                argument,
+                &[size.rows, size.columns, size.width, size.height],
+            )
+            .await?;
         }
         TIOCSWINSZ => {
             let [rows, columns, width, height]: [u16; 4] = call.read(argument).await?;
-            terminal.set_window_size(WindowSize { rows, columns, width, height });
+            terminal.set_window_size(WindowSize {
+                rows,
+                columns,
+                width,
+                height,
+            });
         }
         TIOCSCTTY => terminal::set_controlling(call, file, argument == 1)?,
         TIOCNOTTY => terminal::give_up(call, file)?,
         TIOCGPGRP => {
             check_controlling(call, terminal)?;
             // A number that no group has, while there is no foreground group (as Linux does).
-            call.write(argument, &terminal.foreground().unwrap_or(i32::MAX as u32)).await?;
+            call.write(argument, &terminal.foreground().unwrap_or(i32::MAX as u32))
+                .await?;
         }
         TIOCSPGRP => {
             check_controlling(call, terminal)?;
@@ -129,17 +157,28 @@ async fn terminal_request(call: &mut Call<'_>, file: &Arc<Description>, request:
         }
         TIOCGSID => {
             check_controlling(call, terminal)?;
-            call.write(argument, &terminal.session().unwrap_or(0)).await?;
+            call.write(argument, &terminal.session().unwrap_or(0))
+                .await?;
         }
-        TIOCOUTQ => call.write(argument, &(terminal.output_waiting() as u32)).await?,
-        FIONREAD => call.write(argument, &(terminal.input_waiting() as u32)).await?,
+        TIOCOUTQ => {
+            call.write(argument, &(terminal.output_waiting() as u32))
+                .await?
+        }
+        FIONREAD => {
+            call.write(argument, &(terminal.input_waiting() as u32))
+                .await?
+        }
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)
 }
 
 fn check_controlling(call: &Call<'_>, terminal: &tty::Tty) -> Result<(), Errno> {
-    if terminal.session() == Some(call.process().group().session_id()) { Ok(()) } else { Err(Errno::ENOTTY) }
+    if terminal.session() == Some(call.process().group().session_id()) {
+        Ok(())
+    } else {
+        Err(Errno::ENOTTY)
+    }
 }
 
 const F_DUPFD: u64 = 0;
@@ -158,7 +197,12 @@ pub async fn fcntl(call: &mut Call<'_>, [descriptor, command, argument, ..]: Arg
     let descriptors = call.process().descriptors();
     let file = call.file(descriptor)?;
     let number = descriptor as u32;
-    if file.is_path_only() && !matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL) {
+    if file.is_path_only()
+        && !matches!(
+            command,
+            F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL
+        )
+    {
         return Err(Errno::EBADF);
     }
     match command {
@@ -181,7 +225,10 @@ pub async fn fcntl(call: &mut Call<'_>, [descriptor, command, argument, ..]: Arg
         }
         F_GETOWN => Ok(0),
         F_GETPIPE_SZ => Ok(file.file_as::<End>().ok_or(Errno::EBADF)?.capacity()),
-        F_SETPIPE_SZ => Ok(file.file_as::<End>().ok_or(Errno::EBADF)?.set_capacity(argument as u32 as usize)?),
+        F_SETPIPE_SZ => Ok(file
+            .file_as::<End>()
+            .ok_or(Errno::EBADF)?
+            .set_capacity(argument as u32 as usize)?),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -45,7 +45,13 @@ pub struct Group {
 impl Group {
     /// A new session with a new group, both of this number (setsid(2)).
     pub fn new_session(id: u32) -> Arc<Group> {
-        Group::enter(id, Arc::new(Session { id, terminal: Spin::new(None) }))
+        Group::enter(
+            id,
+            Arc::new(Session {
+                id,
+                terminal: Spin::new(None),
+            }),
+        )
     }
 
     /// A new group in the session (setpgid(2)).
@@ -54,7 +60,11 @@ impl Group {
     }
 
     fn enter(id: u32, session: Arc<Session>) -> Arc<Group> {
-        let group = Arc::new(Group { id, session, members: Spin::new(BTreeSet::new()) });
+        let group = Arc::new(Group {
+            id,
+            session,
+            members: Spin::new(BTreeSet::new()),
+        });
         GROUPS.lock().insert(id, Arc::downgrade(&group));
         group
     }
@@ -125,14 +135,23 @@ impl Group {
             let foreground = terminal.foreground();
             terminal.release_session(self.session.id);
             if let Some(group) = foreground.and_then(Group::find) {
-                group.signal(Info { signal: SIGHUP, ..Info::kernel(SIGHUP) });
+                group.signal(Info {
+                    signal: SIGHUP,
+                    ..Info::kernel(SIGHUP)
+                });
                 group.signal(Info::kernel(SIGCONT));
             }
         }
         for child in process.children() {
-            let Some(child) = Process::of(&child) else { continue };
+            let Some(child) = Process::of(&child) else {
+                continue;
+            };
             let group = child.group();
-            if group.id != self.id && group.session_id() == self.session.id && group.has_stopped() && group.is_orphaned() {
+            if group.id != self.id
+                && group.session_id() == self.session.id
+                && group.has_stopped()
+                && group.is_orphaned()
+            {
                 group.signal(Info::kernel(SIGHUP));
                 group.signal(Info::kernel(SIGCONT));
             }
@@ -148,7 +167,10 @@ impl Drop for Group {
     fn drop(&mut self) {
         let mut groups = GROUPS.lock();
         // A newer group may have taken the number over.
-        if groups.get(&self.id).is_some_and(|group| group.strong_count() == 0) {
+        if groups
+            .get(&self.id)
+            .is_some_and(|group| group.strong_count() == 0)
+        {
             groups.remove(&self.id);
         }
     }
@@ -160,7 +182,10 @@ pub struct Jobs;
 impl tty::Jobs for Jobs {
     fn signal(&self, group: u32, signal: Signal) {
         if let Some(group) = Group::find(group) {
-            group.signal(Info { code: SI_KERNEL, ..Info::kernel(signal) });
+            group.signal(Info {
+                code: SI_KERNEL,
+                ..Info::kernel(signal)
+            });
         }
     }
 }

@@ -33,14 +33,38 @@ pub struct Limits([Limit; COUNT]);
 
 impl Default for Limits {
     fn default() -> Limits {
-        let mut limits = [Limit { soft: INFINITY, hard: INFINITY }; COUNT];
-        limits[RLIMIT_STACK] = Limit { soft: 8 << 20, hard: INFINITY };
-        limits[4] = Limit { soft: 0, hard: INFINITY };
-        limits[RLIMIT_NPROC] = Limit { soft: 8192, hard: 8192 };
-        limits[RLIMIT_NOFILE] = Limit { soft: DEFAULT_LIMIT as u64, hard: CEILING as u64 };
-        limits[8] = Limit { soft: 8 << 20, hard: 8 << 20 };
-        limits[11] = Limit { soft: 1024, hard: 1024 };
-        limits[12] = Limit { soft: 819_200, hard: 819_200 };
+        let mut limits = [Limit {
+            soft: INFINITY,
+            hard: INFINITY,
+        }; COUNT];
+        limits[RLIMIT_STACK] = Limit {
+            soft: 8 << 20,
+            hard: INFINITY,
+        };
+        limits[4] = Limit {
+            soft: 0,
+            hard: INFINITY,
+        };
+        limits[RLIMIT_NPROC] = Limit {
+            soft: 8192,
+            hard: 8192,
+        };
+        limits[RLIMIT_NOFILE] = Limit {
+            soft: DEFAULT_LIMIT as u64,
+            hard: CEILING as u64,
+        };
+        limits[8] = Limit {
+            soft: 8 << 20,
+            hard: 8 << 20,
+        };
+        limits[11] = Limit {
+            soft: 1024,
+            hard: 1024,
+        };
+        limits[12] = Limit {
+            soft: 819_200,
+            hard: 819_200,
+        };
         limits[13] = Limit { soft: 0, hard: 0 };
         limits[14] = Limit { soft: 0, hard: 0 };
         Limits(limits)
@@ -65,9 +89,15 @@ impl Limits {
         if limit == INFINITY || (process::count() as u64) < limit {
             return Ok(());
         }
-        let mine = |core: &Arc<process::Process>| Process::of(core).is_some_and(|side| side.identity().real_uid == uid);
+        let mine = |core: &Arc<process::Process>| {
+            Process::of(core).is_some_and(|side| side.identity().real_uid == uid)
+        };
         let count = process::all().iter().filter(|core| mine(core)).count() as u64;
-        if count < limit { Ok(()) } else { Err(Errno::EAGAIN) }
+        if count < limit {
+            Ok(())
+        } else {
+            Err(Errno::EAGAIN)
+        }
     }
 
     /// As `/proc/PID/limits` shows them.
@@ -90,10 +120,23 @@ impl Limits {
             ("Max realtime priority", ""),
             ("Max realtime timeout", "us"),
         ];
-        let show = |limit: u64| if limit == INFINITY { String::from("unlimited") } else { format!("{limit}") };
-        let mut text = format!("{:<26}{:<21}{:<21}{:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+        let show = |limit: u64| {
+            if limit == INFINITY {
+                String::from("unlimited")
+            } else {
+                format!("{limit}")
+            }
+        };
+        let mut text = format!(
+            "{:<26}{:<21}{:<21}{:<10}\n",
+            "Limit", "Soft Limit", "Hard Limit", "Units"
+        );
         for (limit, (name, unit)) in self.0.iter().zip(NAMES) {
-            text += &format!("{name:<26}{:<21}{:<21}{unit:<10}\n", show(limit.soft), show(limit.hard));
+            text += &format!(
+                "{name:<26}{:<21}{:<21}{unit:<10}\n",
+                show(limit.soft),
+                show(limit.hard)
+            );
         }
         text
     }
@@ -127,11 +170,19 @@ pub async fn setrlimit(call: &mut Call<'_>, [resource, from, ..]: Args) -> Answe
 
 pub async fn prlimit64(call: &mut Call<'_>, [pid, resource, from, to, ..]: Args) -> Answer {
     let caller = call.process();
-    let target = if pid == 0 { caller.clone() } else { Process::find(pid as u32).ok_or(Errno::ESRCH)? };
+    let target = if pid == 0 {
+        caller.clone()
+    } else {
+        Process::find(pid as u32).ok_or(Errno::ESRCH)?
+    };
     if !Arc::ptr_eq(caller, &target) {
         caller.may_signal(&target, 0)?;
     }
-    let new = if from == 0 { None } else { Some(call.read::<Limit>(from).await?) };
+    let new = if from == 0 {
+        None
+    } else {
+        Some(call.read::<Limit>(from).await?)
+    };
     let before = target.limits.lock().get(resource)?;
     if let Some(new) = new {
         apply(caller, &target, resource, new)?;
@@ -194,7 +245,12 @@ pub async fn getrusage(call: &mut Call<'_>, [who, to, ..]: Args) -> Answer {
 
 pub async fn times(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
     let core = call.thread.core().process();
-    let ticks = [core.cpu_time() / TICK, 0, core.children_cpu_time() / TICK, 0];
+    let ticks = [
+        core.cpu_time() / TICK,
+        0,
+        core.children_cpu_time() / TICK,
+        0,
+    ];
     call.write_if(to, &ticks).await?;
     Ok((machine::time::now() / TICK) as usize)
 }

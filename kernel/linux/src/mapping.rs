@@ -35,7 +35,10 @@ fn access(protection: u64) -> Result<Access, Errno> {
     }
     let mut access = Access::empty();
     // x86 has no pages that can be written or executed but not read.
-    access.set(Access::READ, protection & (PROT_READ | PROT_WRITE | PROT_EXEC) != 0);
+    access.set(
+        Access::READ,
+        protection & (PROT_READ | PROT_WRITE | PROT_EXEC) != 0,
+    );
     access.set(Access::WRITE, protection & PROT_WRITE != 0);
     access.set(Access::EXECUTE, protection & PROT_EXEC != 0);
     Ok(access)
@@ -47,12 +50,17 @@ fn pages(address: u64, length: u64) -> Result<Range<usize>, Errno> {
     if address % PAGE != 0 {
         return Err(Errno::EINVAL);
     }
-    let length = (length as usize).checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
+    let length = (length as usize)
+        .checked_next_multiple_of(PAGE)
+        .ok_or(Errno::EINVAL)?;
     let end = address.checked_add(length).ok_or(Errno::EINVAL)?;
     Ok(address..end)
 }
 
-pub async fn mmap(call: &mut Call<'_>, [hint, length, protection, flags, descriptor, offset]: Args) -> Answer {
+pub async fn mmap(
+    call: &mut Call<'_>,
+    [hint, length, protection, flags, descriptor, offset]: Args,
+) -> Answer {
     if length == 0 || offset % PAGE as u64 != 0 {
         return Err(Errno::EINVAL);
     }
@@ -61,40 +69,79 @@ pub async fn mmap(call: &mut Call<'_>, [hint, length, protection, flags, descrip
         MAP_SHARED | MAP_SHARED_VALIDATE => true,
         _ => return Err(Errno::EINVAL),
     };
-    let len = (length as usize).checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
+    let len = (length as usize)
+        .checked_next_multiple_of(PAGE)
+        .ok_or(Errno::ENOMEM)?;
     let access = access(protection & (PROT_READ | PROT_WRITE | PROT_EXEC))?;
     let at = if flags & MAP_FIXED_NOREPLACE != 0 {
         Placement::FixedNoReplace(fixed(hint)?)
     } else if flags & MAP_FIXED != 0 {
         Placement::Fixed(fixed(hint)?)
     } else {
-        Placement::Anywhere { hint: hint as usize & !(PAGE - 1) }
+        Placement::Anywhere {
+            hint: hint as usize & !(PAGE - 1),
+        }
     };
     let (backing, max_access) = if flags & MAP_ANONYMOUS != 0 {
-        let backing = if shared { Backing::SharedAnonymous } else { Backing::Anonymous };
+        let backing = if shared {
+            Backing::SharedAnonymous
+        } else {
+            Backing::Anonymous
+        };
         (backing, Access::all())
     } else {
         let file = call.file_with(descriptor, Rights::MAP)?;
         if !file.access().contains(vfs::Access::READ) {
             return Err(Errno::EACCES);
         }
-        let writable = file.access().contains(vfs::Access::WRITE) && !file.flags().contains(vfs::OpenFlags::APPEND);
+        let writable = file.access().contains(vfs::Access::WRITE)
+            && !file.flags().contains(vfs::OpenFlags::APPEND);
         if shared && access.contains(Access::WRITE) && !writable {
             return Err(Errno::EACCES);
         }
         offset.checked_add(len as u64).ok_or(Errno::EOVERFLOW)?;
-        let max = if shared && !writable { Access::READ | Access::EXECUTE } else { Access::all() };
+        let max = if shared && !writable {
+            Access::READ | Access::EXECUTE
+        } else {
+            Access::all()
+        };
         match file.pages() {
-            Some(object) => (Backing::Object { object, offset, shared }, max),
+            Some(object) => (
+                Backing::Object {
+                    object,
+                    offset,
+                    shared,
+                },
+                max,
+            ),
             // /dev/zero is the old way to ask for anonymous memory.
-            None if file.metadata().device == ZERO_DEVICE => {
-                (if shared { Backing::SharedAnonymous } else { Backing::Anonymous }, Access::all())
-            }
+            None if file.metadata().device == ZERO_DEVICE => (
+                if shared {
+                    Backing::SharedAnonymous
+                } else {
+                    Backing::Anonymous
+                },
+                Access::all(),
+            ),
             None => return Err(Errno::ENODEV),
         }
     };
-    let kind = if flags & MAP_GROWSDOWN != 0 { Kind::Stack { grows: 0 } } else { Kind::Plain };
-    let address = call.space.map(MapRequest { at, len, access, backing, kind, max_access }).map_err(no_room)?;
+    let kind = if flags & MAP_GROWSDOWN != 0 {
+        Kind::Stack { grows: 0 }
+    } else {
+        Kind::Plain
+    };
+    let address = call
+        .space
+        .map(MapRequest {
+            at,
+            len,
+            access,
+            backing,
+            kind,
+            max_access,
+        })
+        .map_err(no_room)?;
     if flags & MAP_POPULATE != 0 && !access.is_empty() {
         // Populating is a wish: a page that cannot be had now comes, or fails, when it is touched.
         call.space.populate(address..address + len).await;
@@ -103,7 +150,11 @@ pub async fn mmap(call: &mut Call<'_>, [hint, length, protection, flags, descrip
 }
 
 fn fixed(address: u64) -> Result<usize, Errno> {
-    if address % PAGE as u64 == 0 { Ok(address as usize) } else { Err(Errno::EINVAL) }
+    if address % PAGE as u64 == 0 {
+        Ok(address as usize)
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 /// The errors of mapping as mmap(2) words them.
@@ -128,22 +179,32 @@ pub async fn munmap(call: &mut Call<'_>, [address, length, ..]: Args) -> Answer 
 
 pub fn mprotect(call: &mut Call<'_>, [address, length, protection, ..]: Args) -> Answer {
     let access = access(protection)?;
-    let range = pages(address, length).map_err(|errno| if address as usize % PAGE == 0 { Errno::ENOMEM } else { errno })?;
+    let range = pages(address, length).map_err(|errno| {
+        if address as usize % PAGE == 0 {
+            Errno::ENOMEM
+        } else {
+            errno
+        }
+    })?;
     if range.is_empty() {
         return Ok(0);
     }
-    call.space.protect(range, access).map_err(|error| match error {
-        // Not everything in the range is mapped.
-        Error::Fault | Error::Limit | Error::NoMemory | Error::Invalid => Errno::ENOMEM,
-        Error::Denied => Errno::EACCES,
-        other => other.into(),
-    })?;
+    call.space
+        .protect(range, access)
+        .map_err(|error| match error {
+            // Not everything in the range is mapped.
+            Error::Fault | Error::Limit | Error::NoMemory | Error::Invalid => Errno::ENOMEM,
+            Error::Denied => Errno::EACCES,
+            other => other.into(),
+        })?;
     Ok(0)
 }
 
 pub fn mremap(call: &mut Call<'_>, [address, old, new, flags, target, _]: Args) -> Answer {
     let range = pages(address, old)?;
-    let new = (new as usize).checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
+    let new = (new as usize)
+        .checked_next_multiple_of(PAGE)
+        .ok_or(Errno::EINVAL)?;
     if new == 0 || range.is_empty() || flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -157,10 +218,12 @@ pub fn mremap(call: &mut Call<'_>, [address, old, new, flags, target, _]: Args) 
     } else {
         Remap::InPlace
     };
-    call.space.remap(range, new, how).map_err(|error| match error {
-        Error::Limit => Errno::ENOMEM,
-        other => other.into(),
-    })
+    call.space
+        .remap(range, new, how)
+        .map_err(|error| match error {
+            Error::Limit => Errno::ENOMEM,
+            other => other.into(),
+        })
 }
 
 /// File contents live in memory until there are disks: nothing needs writing back.
@@ -168,11 +231,23 @@ pub fn msync(call: &mut Call<'_>, [address, length, flags, ..]: Args) -> Answer 
     const MS_ASYNC: u64 = 1;
     const MS_INVALIDATE: u64 = 2;
     const MS_SYNC: u64 = 4;
-    if flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 || flags & (MS_ASYNC | MS_SYNC) == MS_ASYNC | MS_SYNC {
+    if flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0
+        || flags & (MS_ASYNC | MS_SYNC) == MS_ASYNC | MS_SYNC
+    {
         return Err(Errno::EINVAL);
     }
-    let range = pages(address, length).map_err(|errno| if address as usize % PAGE == 0 { Errno::ENOMEM } else { errno })?;
-    if call.space.is_mapped(range) { Ok(0) } else { Err(Errno::ENOMEM) }
+    let range = pages(address, length).map_err(|errno| {
+        if address as usize % PAGE == 0 {
+            Errno::ENOMEM
+        } else {
+            errno
+        }
+    })?;
+    if call.space.is_mapped(range) {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }
 
 pub async fn mincore(call: &mut Call<'_>, [address, length, to, ..]: Args) -> Answer {
@@ -204,7 +279,11 @@ pub fn madvise(call: &mut Call<'_>, [address, length, advice, ..]: Args) -> Answ
         // Wishes that change nothing a program can see: normal, random, sequential, merging, huge pages, dumping,
         // forking hints that only matter to programs which also work without them.
         0..=MADV_WILLNEED | 12..=17 | 20 | 21 => {
-            if call.space.is_mapped(range) { Ok(0) } else { Err(Errno::ENOMEM) }
+            if call.space.is_mapped(range) {
+                Ok(0)
+            } else {
+                Err(Errno::ENOMEM)
+            }
         }
         MADV_REMOVE => Err(Errno::EOPNOTSUPP),
         _ => Err(Errno::EINVAL),

@@ -5,7 +5,9 @@ use crate::errno::{Answer, Errno};
 use crate::process::{Identity, Standing};
 use abi::Error;
 use alloc::sync::Arc;
-use vfs::{Access, Credentials, Description, File, FileKind, Location, OpenFlags, OpenRequest, View};
+use vfs::{
+    Access, Credentials, Description, File, FileKind, Location, OpenFlags, OpenRequest, View,
+};
 
 pub const AT_FDCWD: i32 = -100;
 
@@ -36,7 +38,11 @@ pub struct At {
 impl At {
     /// Relative paths begin in the working directory.
     pub fn working(call: &Call<'_>) -> At {
-        At { standing: call.standing(), identity: call.process().identity(), start: None }
+        At {
+            standing: call.standing(),
+            identity: call.process().identity(),
+            start: None,
+        }
     }
 
     /// Relative paths begin in the directory behind a descriptor, or in the working directory (`AT_FDCWD`).
@@ -76,7 +82,11 @@ impl At {
 
 /// The view of somebody who stands in the working directory.
 pub fn view_of<'a>(standing: &'a Standing, credentials: &'a Credentials) -> View<'a> {
-    View { root: &standing.root, start: &standing.directory, credentials }
+    View {
+        root: &standing.root,
+        start: &standing.directory,
+        credentials,
+    }
 }
 
 pub async fn open(call: &mut Call<'_>, [path, flags, mode, ..]: Args) -> Answer {
@@ -84,7 +94,11 @@ pub async fn open(call: &mut Call<'_>, [path, flags, mode, ..]: Args) -> Answer 
 }
 
 pub async fn creat(call: &mut Call<'_>, [path, mode, ..]: Args) -> Answer {
-    openat(call, [AT_FDCWD as u64, path, O_CREAT | O_TRUNC | 1, mode, 0, 0]).await
+    openat(
+        call,
+        [AT_FDCWD as u64, path, O_CREAT | O_TRUNC | 1, mode, 0, 0],
+    )
+    .await
 }
 
 pub async fn openat(call: &mut Call<'_>, [directory, path, flags, mode, ..]: Args) -> Answer {
@@ -104,13 +118,19 @@ pub async fn openat(call: &mut Call<'_>, [directory, path, flags, mode, ..]: Arg
     };
     file.opened().await.map_err(Errno::from)?;
     crate::terminal::adopt(call, &file, flags & O_NOCTTY != 0);
-    call.process().descriptors().insert(file, flags & O_CLOEXEC != 0, 0)
+    call.process()
+        .descriptors()
+        .insert(file, flags & O_CLOEXEC != 0, 0)
 }
 
 /// Errors of opening as open(2) words them: a node that leads nowhere is `ENXIO` (a socket, a device that is not
 /// there, `/dev/tty` without a terminal, a named pipe that nobody reads).
 fn failure(error: Error) -> Errno {
-    if error == Error::NoDevice { Errno::ENXIO } else { error.into() }
+    if error == Error::NoDevice {
+        Errno::ENXIO
+    } else {
+        error.into()
+    }
 }
 
 fn access_of(flags: u64) -> Result<Access, Errno> {
@@ -151,7 +171,10 @@ fn flags_of(flags: u64) -> OpenFlags {
 
 /// The flags as `F_GETFL` shows them.
 pub fn status_flags(file: &Description) -> u64 {
-    let mut flags = match (file.access().contains(Access::READ), file.access().contains(Access::WRITE)) {
+    let mut flags = match (
+        file.access().contains(Access::READ),
+        file.access().contains(Access::WRITE),
+    ) {
         (true, true) => 2,
         (false, true) => 1,
         _ => 0,
@@ -197,10 +220,15 @@ pub fn close_range(call: &mut Call<'_>, [first, last, flags, ..]: Args) -> Answe
     let process = call.process();
     if flags & CLOSE_RANGE_UNSHARE != 0 {
         let own = Arc::new(process.descriptors().fork()?);
-        call.thread.core().process().set_handles(own.table().clone());
+        call.thread
+            .core()
+            .process()
+            .set_handles(own.table().clone());
         process.set_descriptors(own);
     }
-    process.descriptors().close_range(first, last, flags & CLOSE_RANGE_CLOEXEC != 0);
+    process
+        .descriptors()
+        .close_range(first, last, flags & CLOSE_RANGE_CLOEXEC != 0);
     Ok(0)
 }
 
@@ -223,5 +251,7 @@ pub fn dup3(call: &mut Call<'_>, [from, to, flags, ..]: Args) -> Answer {
     if from == to || flags & !O_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
     }
-    call.process().descriptors().duplicate(from as u32, to as u32, flags & O_CLOEXEC != 0)
+    call.process()
+        .descriptors()
+        .duplicate(from as u32, to as u32, flags & O_CLOEXEC != 0)
 }

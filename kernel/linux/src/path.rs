@@ -22,7 +22,8 @@ pub async fn mkdir(call: &mut Call<'_>, [path, mode, ..]: Args) -> Answer {
 pub async fn mkdirat(call: &mut Call<'_>, [directory, path, mode, ..]: Args) -> Answer {
     let path = call.path(path).await?;
     let at = At::directory(call, directory, &path)?;
-    at.view().make_directory(&path, at.masked(mode & 0o1777), call.now())?;
+    at.view()
+        .make_directory(&path, at.masked(mode & 0o1777), call.now())?;
     Ok(0)
 }
 
@@ -96,7 +97,8 @@ pub async fn renameat2(call: &mut Call<'_>, [old_at, old, new_at, new, flags, _]
     let (old, new) = (call.path(old).await?, call.path(new).await?);
     let from = At::directory(call, old_at, &old)?;
     let to = At::directory(call, new_at, &new)?;
-    from.view().rename(&old, &to.view(), &new, wanted, call.now())?;
+    from.view()
+        .rename(&old, &to.view(), &new, wanted, call.now())?;
     Ok(0)
 }
 
@@ -116,14 +118,22 @@ pub async fn linkat(call: &mut Call<'_>, [old_at, old, new_at, new, flags, _]: A
 }
 
 /// The place that a path names; with `AT_EMPTY_PATH` and no path, that of the descriptor.
-fn locate(call: &Call<'_>, directory: u64, path: &[u8], follow: bool, flags: u64) -> Result<Location, Errno> {
+fn locate(
+    call: &Call<'_>,
+    directory: u64,
+    path: &[u8],
+    follow: bool,
+    flags: u64,
+) -> Result<Location, Errno> {
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
         if directory as i32 == AT_FDCWD {
             return Ok(call.standing().directory.clone());
         }
         return call.file(directory)?.place().ok_or(Errno::ENOENT);
     }
-    Ok(At::directory(call, directory, path)?.view().locate(path, follow)?)
+    Ok(At::directory(call, directory, path)?
+        .view()
+        .locate(path, follow)?)
 }
 
 pub async fn symlink(call: &mut Call<'_>, [target, path, ..]: Args) -> Answer {
@@ -148,9 +158,15 @@ pub async fn readlinkat(call: &mut Call<'_>, [directory, path, buffer, size, ..]
     let path = call.path(path).await?;
     let target = if path.is_empty() && directory as i32 != AT_FDCWD {
         // A descriptor of a link itself, opened with O_PATH.
-        call.file(directory)?.inode().ok_or(Errno::ENOENT)?.read_link().map_err(|_| Errno::ENOENT)?
+        call.file(directory)?
+            .inode()
+            .ok_or(Errno::ENOENT)?
+            .read_link()
+            .map_err(|_| Errno::ENOENT)?
     } else {
-        At::directory(call, directory, &path)?.view().read_link(&path)?
+        At::directory(call, directory, &path)?
+            .view()
+            .read_link(&path)?
     };
     let length = target.len().min(size as u32 as usize);
     crate::user::write_bytes(call.space, buffer as usize, &target[..length]).await?;
@@ -170,23 +186,41 @@ pub async fn fchmodat2(call: &mut Call<'_>, [directory, path, mode, flags, ..]: 
         return Err(Errno::EINVAL);
     }
     let path = call.path(path).await?;
-    let location = locate(call, directory, &path, flags & AT_SYMLINK_NOFOLLOW == 0, flags)?;
+    let location = locate(
+        call,
+        directory,
+        &path,
+        flags & AT_SYMLINK_NOFOLLOW == 0,
+        flags,
+    )?;
     if location.kind() == vfs::FileKind::Symlink {
         return Err(Errno::EOPNOTSUPP);
     }
-    location.set_mode(At::working(call).credentials(), mode as u16 & 0o7777, call.now())?;
+    location.set_mode(
+        At::working(call).credentials(),
+        mode as u16 & 0o7777,
+        call.now(),
+    )?;
     Ok(0)
 }
 
 pub fn fchmod(call: &mut Call<'_>, [descriptor, mode, ..]: Args) -> Answer {
     let location = place_of(&*open_file(call, descriptor)?)?;
-    location.set_mode(At::working(call).credentials(), mode as u16 & 0o7777, call.now())?;
+    location.set_mode(
+        At::working(call).credentials(),
+        mode as u16 & 0o7777,
+        call.now(),
+    )?;
     Ok(0)
 }
 
 fn open_file(call: &Call<'_>, descriptor: u64) -> Result<Arc<Description>, Errno> {
     let file = call.file(descriptor)?;
-    if file.is_path_only() { Err(Errno::EBADF) } else { Ok(file) }
+    if file.is_path_only() {
+        Err(Errno::EBADF)
+    } else {
+        Ok(file)
+    }
 }
 
 fn place_of(file: &Description) -> Result<Location, Errno> {
@@ -206,7 +240,13 @@ pub async fn fchownat(call: &mut Call<'_>, [directory, path, uid, gid, flags, _]
         return Err(Errno::EINVAL);
     }
     let path = call.path(path).await?;
-    let location = locate(call, directory, &path, flags & AT_SYMLINK_NOFOLLOW == 0, flags)?;
+    let location = locate(
+        call,
+        directory,
+        &path,
+        flags & AT_SYMLINK_NOFOLLOW == 0,
+        flags,
+    )?;
     set_owner(call, &location, uid, gid)
 }
 
@@ -217,7 +257,12 @@ pub fn fchown(call: &mut Call<'_>, [descriptor, uid, gid, ..]: Args) -> Answer {
 
 fn set_owner(call: &Call<'_>, location: &Location, uid: u64, gid: u64) -> Answer {
     let given = |id: u64| (id as u32 != u32::MAX).then_some(id as u32);
-    location.set_owner(At::working(call).credentials(), given(uid), given(gid), call.now())?;
+    location.set_owner(
+        At::working(call).credentials(),
+        given(uid),
+        given(gid),
+        call.now(),
+    )?;
     Ok(0)
 }
 
@@ -227,7 +272,9 @@ pub async fn truncate(call: &mut Call<'_>, [path, size, ..]: Args) -> Answer {
     }
     let path = call.path(path).await?;
     let at = At::working(call);
-    at.view().locate(&path, true)?.set_size(at.credentials(), size, call.now())?;
+    at.view()
+        .locate(&path, true)?
+        .set_size(at.credentials(), size, call.now())?;
     Ok(0)
 }
 
@@ -258,7 +305,10 @@ pub async fn faccessat2(call: &mut Call<'_>, [directory, path, mode, flags, ..]:
         credentials.check(inode.inode().permissions(), wanted, directory)?;
         return Ok(0);
     }
-    let view = vfs::View { credentials: &credentials, ..at.view() };
+    let view = vfs::View {
+        credentials: &credentials,
+        ..at.view()
+    };
     view.check(&path, wanted, flags & AT_SYMLINK_NOFOLLOW == 0)?;
     Ok(0)
 }
@@ -279,23 +329,40 @@ pub async fn utimensat(call: &mut Call<'_>, [directory, path, times, flags, ..]:
         place_of(&*open_file(call, directory)?)?
     } else {
         let path = call.path(path).await?;
-        locate(call, directory, &path, flags & AT_SYMLINK_NOFOLLOW == 0, flags)?
+        locate(
+            call,
+            directory,
+            &path,
+            flags & AT_SYMLINK_NOFOLLOW == 0,
+            flags,
+        )?
     };
     set_times(call, &location, new)
 }
 
 fn new_time(seconds: u64, nanoseconds: u64) -> Result<NewTime, Errno> {
-    let time = Timespec { seconds: seconds as i64, nanoseconds: nanoseconds as i64 };
+    let time = Timespec {
+        seconds: seconds as i64,
+        nanoseconds: nanoseconds as i64,
+    };
     match time.nanoseconds {
         UTIME_NOW => Ok(NewTime::Now),
         UTIME_OMIT => Ok(NewTime::Keep),
-        0..=999_999_999 => Ok(NewTime::At(Time { seconds: time.seconds, nanoseconds: time.nanoseconds as u32 })),
+        0..=999_999_999 => Ok(NewTime::At(Time {
+            seconds: time.seconds,
+            nanoseconds: time.nanoseconds as u32,
+        })),
         _ => Err(Errno::EINVAL),
     }
 }
 
 fn set_times(call: &Call<'_>, location: &Location, [accessed, modified]: [NewTime; 2]) -> Answer {
-    location.set_times(At::working(call).credentials(), accessed, modified, call.now())?;
+    location.set_times(
+        At::working(call).credentials(),
+        accessed,
+        modified,
+        call.now(),
+    )?;
     Ok(0)
 }
 
@@ -304,7 +371,12 @@ pub async fn utime(call: &mut Call<'_>, [path, times, ..]: Args) -> Answer {
     let mut new = [NewTime::Now; 2];
     if times != 0 {
         let given: [i64; 2] = call.read(times).await?;
-        new = given.map(|seconds| NewTime::At(Time { seconds, nanoseconds: 0 }));
+        new = given.map(|seconds| {
+            NewTime::At(Time {
+                seconds,
+                nanoseconds: 0,
+            })
+        });
     }
     let location = locate(call, HERE, &path, true, 0)?;
     set_times(call, &location, new)
@@ -317,13 +389,19 @@ pub async fn utimes(call: &mut Call<'_>, [path, times, ..]: Args) -> Answer {
 pub async fn futimesat(call: &mut Call<'_>, [directory, path, times, ..]: Args) -> Answer {
     let mut new = [NewTime::Now; 2];
     if times != 0 {
-        let given: [Timeval; 2] = [call.read(times).await?, call.read(times.wrapping_add(16)).await?];
+        let given: [Timeval; 2] = [
+            call.read(times).await?,
+            call.read(times.wrapping_add(16)).await?,
+        ];
         for (slot, time) in new.iter_mut().zip(given) {
             if !(0..1_000_000).contains(&time.microseconds) {
                 return Err(Errno::EINVAL);
             }
             let nanoseconds = time.microseconds as u32 * 1000;
-            *slot = NewTime::At(Time { seconds: time.seconds, nanoseconds });
+            *slot = NewTime::At(Time {
+                seconds: time.seconds,
+                nanoseconds,
+            });
         }
     }
     let path = call.path(path).await?;

@@ -14,7 +14,11 @@ pub async fn pipe2(call: &mut Call<'_>, [to, flags, ..]: Args) -> Answer {
     if flags & !(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0 || flags & O_DIRECT != 0 {
         return Err(Errno::EINVAL);
     }
-    let status = if flags & O_NONBLOCK != 0 { OpenFlags::NON_BLOCKING } else { OpenFlags::empty() };
+    let status = if flags & O_NONBLOCK != 0 {
+        OpenFlags::NON_BLOCKING
+    } else {
+        OpenFlags::empty()
+    };
     let identity = call.process().identity();
     let (reader, writer) = Pipe::pair(identity.effective.uid, identity.effective.gid, call.now())?;
     let pipe = reader.pipe().clone();

@@ -39,7 +39,9 @@ struct Watched {
 impl Watched {
     /// What is true of the file now, out of what is wanted and what is always reported.
     fn look(&self) -> u16 {
-        let Some(file) = &self.file else { return self.found };
+        let Some(file) = &self.file else {
+            return self.found;
+        };
         let Some(readiness) = file.readiness() else {
             return self.wanted & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
         };
@@ -65,10 +67,16 @@ impl Watched {
 
     fn interest(&self) -> Ready {
         let mut interest = Ready::empty();
-        interest.set(Ready::HANGUP, (self.wanted | self.always) & (POLLHUP | POLLRDHUP) != 0);
+        interest.set(
+            Ready::HANGUP,
+            (self.wanted | self.always) & (POLLHUP | POLLRDHUP) != 0,
+        );
         interest.set(Ready::ERROR, (self.wanted | self.always) & POLLERR != 0);
         interest.set(Ready::READ, self.wanted & (POLLIN | POLLRDNORM) != 0);
-        interest.set(Ready::WRITE, self.wanted & (POLLOUT | POLLWRNORM | POLLWRBAND) != 0);
+        interest.set(
+            Ready::WRITE,
+            self.wanted & (POLLOUT | POLLWRNORM | POLLWRBAND) != 0,
+        );
         interest.set(Ready::PRIORITY, self.wanted & (POLLPRI | POLLRDBAND) != 0);
         interest
     }
@@ -98,7 +106,14 @@ async fn watch(list: &mut [Watched], until: Option<u64>) -> Result<usize, Errno>
 }
 
 /// `struct pollfd`.
-#[derive(Clone, Copy, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
+#[derive(
+    Clone,
+    Copy,
+    zerocopy::FromBytes,
+    zerocopy::IntoBytes,
+    zerocopy::Immutable,
+    zerocopy::KnownLayout,
+)]
 #[repr(C)]
 struct PollDescriptor {
     descriptor: i32,
@@ -116,17 +131,29 @@ pub async fn poll(call: &mut Call<'_>, [descriptors, count, timeout, ..]: Args) 
 }
 
 /// Polls, or goes on after a signal without a handler.
-pub async fn resume(call: &mut Call<'_>, descriptors: usize, count: usize, until: Option<u64>) -> Answer {
+pub async fn resume(
+    call: &mut Call<'_>,
+    descriptors: usize,
+    count: usize,
+    until: Option<u64>,
+) -> Answer {
     match poll_until(call, descriptors, count, until).await {
         Err(Errno::EINTR) => {
-            call.thread.set_restart(Restart::Poll { descriptors, count, until });
+            call.thread.set_restart(Restart::Poll {
+                descriptors,
+                count,
+                until,
+            });
             Err(Errno::ERESTARTBLOCK)
         }
         answer => answer,
     }
 }
 
-pub async fn ppoll(call: &mut Call<'_>, [descriptors, count, timeout, mask, size, _]: Args) -> Answer {
+pub async fn ppoll(
+    call: &mut Call<'_>,
+    [descriptors, count, timeout, mask, size, _]: Args,
+) -> Answer {
     let until = deadline(call, timeout).await?;
     replace_mask(call, mask, size).await?;
     let answer = poll_until(call, descriptors as usize, count as usize, until).await;
@@ -134,7 +161,12 @@ pub async fn ppoll(call: &mut Call<'_>, [descriptors, count, timeout, mask, size
     finish(call, answer)
 }
 
-async fn poll_until(call: &mut Call<'_>, descriptors: usize, count: usize, until: Option<u64>) -> Answer {
+async fn poll_until(
+    call: &mut Call<'_>,
+    descriptors: usize,
+    count: usize,
+    until: Option<u64>,
+) -> Answer {
     if count > crate::descriptors::CEILING {
         return Err(Errno::EINVAL);
     }
@@ -144,14 +176,28 @@ async fn poll_until(call: &mut Call<'_>, descriptors: usize, count: usize, until
     for index in 0..count {
         let entry: PollDescriptor = call.read(address(index)).await?;
         let file = open.get(entry.descriptor as u32, abi::Rights::empty());
-        let found = if file.is_err() && entry.descriptor >= 0 { POLLNVAL } else { 0 };
+        let found = if file.is_err() && entry.descriptor >= 0 {
+            POLLNVAL
+        } else {
+            0
+        };
         let wanted = entry.events;
-        let file = if entry.descriptor < 0 { None } else { file.ok() };
-        list.push(Watched { file, wanted, always: POLLERR | POLLHUP, found });
+        let file = if entry.descriptor < 0 {
+            None
+        } else {
+            file.ok()
+        };
+        list.push(Watched {
+            file,
+            wanted,
+            always: POLLERR | POLLHUP,
+            found,
+        });
     }
     let ready = watch(&mut list, until).await?;
     for (index, watched) in list.iter().enumerate() {
-        call.write(address(index).wrapping_add(6), &watched.found).await?;
+        call.write(address(index).wrapping_add(6), &watched.found)
+            .await?;
     }
     Ok(ready)
 }
@@ -161,7 +207,11 @@ async fn deadline(call: &Call<'_>, timeout: u64) -> Result<Option<u64>, Errno> {
         return Ok(None);
     }
     let length = call.read::<Timespec>(timeout).await?.nanoseconds()?;
-    Ok(Some(if length == 0 { 0 } else { machine::time::now().saturating_add(length) }))
+    Ok(Some(if length == 0 {
+        0
+    } else {
+        machine::time::now().saturating_add(length)
+    }))
 }
 
 async fn replace_mask(call: &Call<'_>, mask: u64, size: u64) -> Result<(), Errno> {
@@ -199,7 +249,11 @@ pub async fn select(call: &mut Call<'_>, [count, read, write, except, timeout, _
         0 => None,
         address => {
             let length = call.read::<Timeval>(address).await?.nanoseconds()?;
-            Some(if length == 0 { 0 } else { machine::time::now().saturating_add(length) })
+            Some(if length == 0 {
+                0
+            } else {
+                machine::time::now().saturating_add(length)
+            })
         }
     };
     let answer = select_until(call, count, [read, write, except], until).await;
@@ -210,7 +264,10 @@ pub async fn select(call: &mut Call<'_>, [count, read, write, except, timeout, _
     finish(call, answer)
 }
 
-pub async fn pselect6(call: &mut Call<'_>, [count, read, write, except, timeout, mask]: Args) -> Answer {
+pub async fn pselect6(
+    call: &mut Call<'_>,
+    [count, read, write, except, timeout, mask]: Args,
+) -> Answer {
     let until = deadline(call, timeout).await?;
     if mask != 0 {
         let [address, size]: [u64; 2] = call.read(mask).await?;
@@ -225,7 +282,12 @@ const READ_EVENTS: u16 = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
 const WRITE_EVENTS: u16 = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
 const EXCEPT_EVENTS: u16 = POLLPRI;
 
-async fn select_until(call: &mut Call<'_>, count: u64, sets: [u64; 3], until: Option<u64>) -> Answer {
+async fn select_until(
+    call: &mut Call<'_>,
+    count: u64,
+    sets: [u64; 3],
+    until: Option<u64>,
+) -> Answer {
     if (count as i32) < 0 {
         return Err(Errno::EINVAL);
     }
@@ -234,11 +296,18 @@ async fn select_until(call: &mut Call<'_>, count: u64, sets: [u64; 3], until: Op
     let mut bits: [Vec<u64>; 3] = [Vec::new(), Vec::new(), Vec::new()];
     for (set, address) in bits.iter_mut().zip(sets) {
         for index in 0..words {
-            let word = if address == 0 { 0 } else { call.read(address.wrapping_add(index as u64 * 8)).await? };
+            let word = if address == 0 {
+                0
+            } else {
+                call.read(address.wrapping_add(index as u64 * 8)).await?
+            };
             set.push(word);
         }
     }
-    let has = |set: &[u64], descriptor: usize| set.get(descriptor / 64).is_some_and(|word| word >> (descriptor % 64) & 1 != 0);
+    let has = |set: &[u64], descriptor: usize| {
+        set.get(descriptor / 64)
+            .is_some_and(|word| word >> (descriptor % 64) & 1 != 0)
+    };
     let open = call.process().descriptors();
     let mut list = Vec::new();
     let mut numbers = Vec::new();
@@ -251,7 +320,12 @@ async fn select_until(call: &mut Call<'_>, count: u64, sets: [u64; 3], until: Op
         }
         if wanted != 0 {
             let file = open.get(descriptor as u32, abi::Rights::empty())?;
-            list.push(Watched { file: Some(file), wanted, always: 0, found: 0 });
+            list.push(Watched {
+                file: Some(file),
+                wanted,
+                always: 0,
+                found: 0,
+            });
             numbers.push(descriptor);
         }
     }
@@ -259,18 +333,34 @@ async fn select_until(call: &mut Call<'_>, count: u64, sets: [u64; 3], until: Op
     let total = mark(&mut bits, &list, &numbers, has);
     for (set, address) in bits.iter().zip(sets) {
         for (index, word) in set.iter().enumerate() {
-            call.write_if(if address == 0 { 0 } else { address.wrapping_add(index as u64 * 8) }, word).await?;
+            call.write_if(
+                if address == 0 {
+                    0
+                } else {
+                    address.wrapping_add(index as u64 * 8)
+                },
+                word,
+            )
+            .await?;
         }
     }
     Ok(total)
 }
 
 /// Leaves those bits set that are true of their files; gives how many.
-fn mark(bits: &mut [Vec<u64>; 3], list: &[Watched], numbers: &[usize], has: impl Fn(&[u64], usize) -> bool) -> usize {
+fn mark(
+    bits: &mut [Vec<u64>; 3],
+    list: &[Watched],
+    numbers: &[usize],
+    has: impl Fn(&[u64], usize) -> bool,
+) -> usize {
     let mut total = 0;
     let mut results: [Vec<u64>; 3] = [0, 1, 2].map(|set: usize| alloc::vec![0; bits[set].len()]);
     for (watched, &descriptor) in list.iter().zip(numbers) {
-        for (index, events) in [READ_EVENTS, WRITE_EVENTS, EXCEPT_EVENTS].into_iter().enumerate() {
+        for (index, events) in [READ_EVENTS, WRITE_EVENTS, EXCEPT_EVENTS]
+            .into_iter()
+            .enumerate()
+        {
             if has(&bits[index], descriptor) && watched.found & events != 0 {
                 results[index][descriptor / 64] |= 1 << (descriptor % 64);
                 total += 1;

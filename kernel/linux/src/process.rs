@@ -132,7 +132,9 @@ impl Latch {
     }
 
     pub async fn wait(&self) -> Result<(), task::Interrupted> {
-        self.queue.wait_until(|| self.open.load(Ordering::Acquire).then_some(())).await
+        self.queue
+            .wait_until(|| self.open.load(Ordering::Acquire).then_some(()))
+            .await
     }
 }
 
@@ -252,7 +254,11 @@ impl Process {
     }
 
     pub fn threads(&self) -> Vec<Arc<Thread>> {
-        self.threads.lock().iter().filter_map(Weak::upgrade).collect()
+        self.threads
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
     }
 
     pub fn find_thread(&self, id: u32) -> Option<Arc<Thread>> {
@@ -299,19 +305,22 @@ impl Process {
     /// Waits until the process goes on or ends. Signals other than SIGCONT and SIGKILL do not wake it.
     pub async fn wait_until_continued(&self) {
         let ending = || self.core().is_none_or(|core| core.is_ending());
-        let wait = self
-            .continued
-            .wait_until_uninterruptible("stopped by job control: only SIGCONT and SIGKILL end it", || {
-                (!self.is_stopped() || ending()).then_some(())
-            });
+        let wait = self.continued.wait_until_uninterruptible(
+            "stopped by job control: only SIGCONT and SIGKILL end it",
+            || (!self.is_stopped() || ending()).then_some(()),
+        );
         wait.await;
     }
 
     /// Tells the parent that this process stopped or went on.
     fn report(self: &Arc<Self>, change: Change) {
         *self.change.lock() = Some(change);
-        let Some(parent) = self.core().and_then(|core| core.parent()) else { return };
-        let Some(parent) = Process::of(&parent) else { return };
+        let Some(parent) = self.core().and_then(|core| core.parent()) else {
+            return;
+        };
+        let Some(parent) = Process::of(&parent) else {
+            return;
+        };
         let action = parent.actions().get(SIGCHLD);
         if action.flags & SA_NOCLDSTOP == 0 {
             let (code, status) = match change {
@@ -339,9 +348,20 @@ impl Process {
             _ => SIGCHLD,
         };
         if signal != 0 {
-            let fields = Fields::Child { pid: child.id, uid: child.identity().real_uid, status };
+            let fields = Fields::Child {
+                pid: child.id,
+                uid: child.identity().real_uid,
+                status,
+            };
             // SIGCHLD is a standard signal: it never overflows the queue.
-            let _ = signal::send::to_process(self, Info { signal, code, fields });
+            let _ = signal::send::to_process(
+                self,
+                Info {
+                    signal,
+                    code,
+                    fields,
+                },
+            );
         }
     }
 
@@ -357,9 +377,16 @@ impl Process {
     pub fn may_signal(&self, target: &Process, signal: u8) -> Result<(), Errno> {
         let (me, other) = (self.identity(), target.identity());
         let uid = me.effective.uid;
-        let same = [uid, me.real_uid].iter().any(|&id| id == other.real_uid || id == other.saved_uid);
-        let same_session = signal == SIGCONT && self.group().session_id() == target.group().session_id();
-        if uid == 0 || same || same_session { Ok(()) } else { Err(Errno::EPERM) }
+        let same = [uid, me.real_uid]
+            .iter()
+            .any(|&id| id == other.real_uid || id == other.saved_uid);
+        let same_session =
+            signal == SIGCONT && self.group().session_id() == target.group().session_id();
+        if uid == 0 || same || same_session {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
     }
 }
 
@@ -375,17 +402,27 @@ impl Personality for Process {
     }
 
     fn signal(&self, process: &Arc<process::Process>, signal: u8) {
-        if let (Some(this), Some(signal)) = (Process::of(process), signal::set::valid(signal.into())) {
+        if let (Some(this), Some(signal)) =
+            (Process::of(process), signal::set::valid(signal.into()))
+        {
             // A full queue of real-time signals: the sender of this call has nobody to tell.
             let _ = signal::send::to_process(&this, Info::kernel(signal));
         }
     }
 
-    fn child_ended(&self, process: &Arc<process::Process>, child: &Arc<process::Process>) -> Zombie {
-        let Some(this) = Process::of(process) else { return Zombie::Forget };
+    fn child_ended(
+        &self,
+        process: &Arc<process::Process>,
+        child: &Arc<process::Process>,
+    ) -> Zombie {
+        let Some(this) = Process::of(process) else {
+            return Zombie::Forget;
+        };
         let action = self.actions().get(SIGCHLD);
         let child_side = Process::of(child);
-        let silent = child_side.as_ref().is_some_and(|child| child.exit_signal() == 0);
+        let silent = child_side
+            .as_ref()
+            .is_some_and(|child| child.exit_signal() == 0);
         let unwanted = action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0;
         if let Some(child_side) = child_side {
             let (code, status) = match child.status() {
@@ -396,7 +433,11 @@ impl Personality for Process {
             this.signal_child(&child_side, code, status);
         }
         self.children_changed.wake_all();
-        if unwanted && !silent { Zombie::Forget } else { Zombie::Keep }
+        if unwanted && !silent {
+            Zombie::Forget
+        } else {
+            Zombie::Keep
+        }
     }
 
     fn ended(&self, process: &Arc<process::Process>) {
@@ -412,7 +453,9 @@ impl Personality for Process {
 
     fn command_line(&self, process: &process::Process) -> Vec<u8> {
         let range = self.image.lock().arguments.clone();
-        let Some(space) = process.space() else { return Vec::new() };
+        let Some(space) = process.space() else {
+            return Vec::new();
+        };
         memory::peek(&space, range.start, range.len().min(4096))
     }
 

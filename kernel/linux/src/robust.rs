@@ -28,9 +28,14 @@ pub fn set_robust_list(call: &mut Call<'_>, [head, length, ..]: Args) -> Answer 
 pub async fn get_robust_list(call: &mut Call<'_>, [pid, head, length, ..]: Args) -> Answer {
     if pid != 0 && pid as u32 != call.thread.id() {
         let found = process::find_thread(pid as u32);
-        return Err(if found.is_some() { Errno::EPERM } else { Errno::ESRCH });
+        return Err(if found.is_some() {
+            Errno::EPERM
+        } else {
+            Errno::ESRCH
+        });
     }
-    call.write(head, &call.thread.robust_list.load(Ordering::Relaxed)).await?;
+    call.write(head, &call.thread.robust_list.load(Ordering::Relaxed))
+        .await?;
     call.write(length, &HEAD_SIZE).await?;
     Ok(0)
 }
@@ -43,9 +48,11 @@ pub fn release(thread: &Arc<Thread>, space: &Arc<Space>) {
     }
     let root = space.root();
     let word = |address: u64| root.load_u64(address as usize).ok();
-    let (Some(mut entry), Some(offset), Some(pending)) =
-        (word(head), word(head.wrapping_add(8)), word(head.wrapping_add(16)))
-    else {
+    let (Some(mut entry), Some(offset), Some(pending)) = (
+        word(head),
+        word(head.wrapping_add(8)),
+        word(head.wrapping_add(16)),
+    ) else {
         return;
     };
     for _ in 0..LIST_LIMIT {
@@ -70,7 +77,11 @@ fn mark(thread: &Thread, space: &Arc<Space>, entry: u64, offset: u64) {
     let root = space.root();
     let held = |value: u32| value & FUTEX_TID_MASK == thread.id();
     let update = root.update_u32(address, |value| {
-        if held(value) { value & FUTEX_WAITERS | FUTEX_OWNER_DIED } else { value }
+        if held(value) {
+            value & FUTEX_WAITERS | FUTEX_OWNER_DIED
+        } else {
+            value
+        }
     });
     if update.is_ok_and(|before| held(before) && before & FUTEX_WAITERS != 0) {
         futex::wake_at(space, address, 1, true);

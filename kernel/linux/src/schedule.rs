@@ -16,7 +16,11 @@ pub async fn sched_yield(_: &mut Call<'_>, _: Args) -> Answer {
 /// Answers 20 - nice, as the bare call does.
 pub fn getpriority(call: &mut Call<'_>, [which, who, ..]: Args) -> Answer {
     let process = target(call, which, who)?;
-    let nice = process.threads().first().and_then(|thread| thread.core().task().map(|task| task.nice())).unwrap_or(0);
+    let nice = process
+        .threads()
+        .first()
+        .and_then(|thread| thread.core().task().map(|task| task.nice()))
+        .unwrap_or(0);
     Ok((20 - i32::from(nice)) as usize)
 }
 
@@ -35,7 +39,11 @@ fn target(call: &Call<'_>, which: u64, who: u64) -> Result<Arc<Process>, Errno> 
     if which != PRIO_PROCESS {
         return Err(Errno::EINVAL);
     }
-    if who == 0 { Ok(call.process().clone()) } else { Process::find(who as u32).ok_or(Errno::ESRCH) }
+    if who == 0 {
+        Ok(call.process().clone())
+    } else {
+        Process::find(who as u32).ok_or(Errno::ESRCH)
+    }
 }
 
 /// Accepts any set that names a processor that runs: with one processor there is nothing to move.
@@ -43,7 +51,11 @@ pub async fn sched_setaffinity(call: &mut Call<'_>, [pid, size, mask, ..]: Args)
     find(call, pid)?;
     let mut bytes: Vec<u8> = alloc::vec![0; (size as usize).min(128)];
     crate::user::read_bytes(call.space, mask as usize, &mut bytes).await?;
-    let named = (0..machine::cpu::count()).any(|cpu| bytes.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 != 0));
+    let named = (0..machine::cpu::count()).any(|cpu| {
+        bytes
+            .get(cpu / 8)
+            .is_some_and(|byte| byte >> (cpu % 8) & 1 != 0)
+    });
     if named { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
@@ -53,7 +65,11 @@ pub async fn sched_getaffinity(call: &mut Call<'_>, [pid, size, mask, ..]: Args)
     if size < 8 || size % 8 != 0 {
         return Err(Errno::EINVAL);
     }
-    let all = if count >= 64 { u64::MAX } else { (1 << count) - 1 };
+    let all = if count >= 64 {
+        u64::MAX
+    } else {
+        (1 << count) - 1
+    };
     call.write(mask, &all).await?;
     Ok(8)
 }

@@ -35,7 +35,10 @@ pub fn setpgid(call: &mut Call<'_>, [pid, group, ..]: Args) -> Answer {
     }
     let target = find(call, pid)?;
     if !Arc::ptr_eq(&target, caller) {
-        let is_child = target.core().and_then(|core| core.parent()).is_some_and(|parent| parent.id() == caller.id());
+        let is_child = target
+            .core()
+            .and_then(|core| core.parent())
+            .is_some_and(|parent| parent.id() == caller.id());
         if !is_child {
             return Err(Errno::ESRCH);
         }
@@ -47,7 +50,11 @@ pub fn setpgid(call: &mut Call<'_>, [pid, group, ..]: Args) -> Answer {
     if before.session_id() != caller.group().session_id() || before.session_id() == target.id() {
         return Err(Errno::EPERM);
     }
-    let id = if group == 0 { target.id() } else { group as u32 };
+    let id = if group == 0 {
+        target.id()
+    } else {
+        group as u32
+    };
     if id == before.id() {
         return Ok(0);
     }

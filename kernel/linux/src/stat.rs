@@ -105,7 +105,12 @@ pub async fn newfstatat(call: &mut Call<'_>, [directory, path, to, flags, ..]: A
     Ok(0)
 }
 
-async fn metadata_at(call: &mut Call<'_>, directory: u64, path: u64, flags: u64) -> Result<Metadata, Errno> {
+async fn metadata_at(
+    call: &mut Call<'_>,
+    directory: u64,
+    path: u64,
+    flags: u64,
+) -> Result<Metadata, Errno> {
     let path = call.path(path).await?;
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
         if directory as i32 == AT_FDCWD {
@@ -114,7 +119,9 @@ async fn metadata_at(call: &mut Call<'_>, directory: u64, path: u64, flags: u64)
         return Ok(call.file(directory)?.metadata());
     }
     let at = At::directory(call, directory, &path)?;
-    Ok(at.view().metadata(&path, flags & AT_SYMLINK_NOFOLLOW == 0)?)
+    Ok(at
+        .view()
+        .metadata(&path, flags & AT_SYMLINK_NOFOLLOW == 0)?)
 }
 
 /// `struct statx_timestamp`.
@@ -128,7 +135,11 @@ struct ExtendedTime {
 
 impl From<Time> for ExtendedTime {
     fn from(time: Time) -> ExtendedTime {
-        ExtendedTime { seconds: time.seconds, nanoseconds: time.nanoseconds, reserved: 0 }
+        ExtendedTime {
+            seconds: time.seconds,
+            nanoseconds: time.nanoseconds,
+            reserved: 0,
+        }
     }
 }
 
@@ -164,7 +175,10 @@ pub async fn statx(call: &mut Call<'_>, [directory, path, flags, mask, to, _]: A
     const STATX_BTIME: u32 = 0x800;
     const STATX_RESERVED: u64 = 0x8000_0000;
     let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
-    if flags & !known != 0 || flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE || mask & STATX_RESERVED != 0 {
+    if flags & !known != 0
+        || flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE
+        || mask & STATX_RESERVED != 0
+    {
         return Err(Errno::EINVAL);
     }
     let from = metadata_at(call, directory, path, flags).await?;
@@ -240,8 +254,15 @@ pub async fn fstatfs(call: &mut Call<'_>, [descriptor, to, ..]: Args) -> Answer 
     const PIPE_FILE_SYSTEM: u64 = 0x5049_5045;
     let file = call.file(descriptor)?;
     let stat = match file.location() {
-        Some(location) => FileSystemStat::from(location.mount().volume().file_system().statistics()),
-        None => FileSystemStat { magic: PIPE_FILE_SYSTEM, block_size: 4096, name_length: 255, ..Default::default() },
+        Some(location) => {
+            FileSystemStat::from(location.mount().volume().file_system().statistics())
+        }
+        None => FileSystemStat {
+            magic: PIPE_FILE_SYSTEM,
+            block_size: 4096,
+            name_length: 255,
+            ..Default::default()
+        },
     };
     call.write(to, &stat).await?;
     Ok(0)
@@ -261,6 +282,9 @@ mod tests {
     #[test]
     fn device_numbers_are_packed_as_glibc_unpacks_them() {
         assert_eq!(device_bits(DeviceNumber::new(1, 3)), 0x103);
-        assert_eq!(device_bits(DeviceNumber::new(0x12345, 0x6789a)), 0x0001_2000_6783_459a);
+        assert_eq!(
+            device_bits(DeviceNumber::new(0x12345, 0x6789a)),
+            0x0001_2000_6783_459a
+        );
     }
 }

@@ -17,7 +17,10 @@ static HOST_NAME: Spin<Option<String>> = Spin::new(None);
 
 /// The host name; "helve" until somebody sets another.
 pub fn host_name() -> String {
-    HOST_NAME.lock().clone().unwrap_or_else(|| String::from("helve"))
+    HOST_NAME
+        .lock()
+        .clone()
+        .unwrap_or_else(|| String::from("helve"))
 }
 
 pub async fn uname(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
@@ -117,17 +120,27 @@ const LINUX_REBOOT_CMD_CAD_OFF: u64 = 0;
 
 /// reboot(2). The machine belongs to whoever holds the power handle: the first program of a machine of its own does.
 pub fn reboot(call: &mut Call<'_>, [first, second, command, ..]: Args) -> Answer {
-    if first as u32 as u64 != LINUX_REBOOT_MAGIC1 || !LINUX_REBOOT_MAGIC2.contains(&(second as u32 as u64)) {
+    if first as u32 as u64 != LINUX_REBOOT_MAGIC1
+        || !LINUX_REBOOT_MAGIC2.contains(&(second as u32 as u64))
+    {
         return Err(Errno::EINVAL);
     }
     let may = call.process().identity().effective.uid == 0
-        && call.thread.core().process().namespace().get("device").is_ok();
+        && call
+            .thread
+            .core()
+            .process()
+            .namespace()
+            .get("device")
+            .is_ok();
     if !may {
         return Err(Errno::EPERM);
     }
     match command as u32 as u64 {
         LINUX_REBOOT_CMD_RESTART => crate::power::request(crate::power::Request::Reset),
-        LINUX_REBOOT_CMD_HALT | LINUX_REBOOT_CMD_POWER_OFF => crate::power::request(crate::power::Request::Off),
+        LINUX_REBOOT_CMD_HALT | LINUX_REBOOT_CMD_POWER_OFF => {
+            crate::power::request(crate::power::Request::Off)
+        }
         LINUX_REBOOT_CMD_CAD_ON | LINUX_REBOOT_CMD_CAD_OFF => return Ok(0),
         _ => return Err(Errno::EINVAL),
     }
@@ -152,8 +165,17 @@ const PR_SET_VMA: u64 = 0x5356_4d41;
 pub async fn prctl(call: &mut Call<'_>, [operation, first, ..]: Args) -> Answer {
     let process = call.process().clone();
     match operation {
-        PR_SET_PDEATHSIG if first < 65 => call.thread.parent_death_signal.store(first as u32, Ordering::Relaxed),
-        PR_GET_PDEATHSIG => call.write(first, &call.thread.parent_death_signal.load(Ordering::Relaxed)).await?,
+        PR_SET_PDEATHSIG if first < 65 => call
+            .thread
+            .parent_death_signal
+            .store(first as u32, Ordering::Relaxed),
+        PR_GET_PDEATHSIG => {
+            call.write(
+                first,
+                &call.thread.parent_death_signal.load(Ordering::Relaxed),
+            )
+            .await?
+        }
         PR_GET_DUMPABLE => return Ok(usize::from(process.dumpable.load(Ordering::Relaxed))),
         PR_SET_DUMPABLE if first <= 1 => process.dumpable.store(first == 1, Ordering::Relaxed),
         PR_SET_NAME => {
@@ -174,10 +196,20 @@ pub async fn prctl(call: &mut Call<'_>, [operation, first, ..]: Args) -> Answer 
         PR_GET_TIMERSLACK => return Ok(50_000),
         PR_SET_CHILD_SUBREAPER => process.child_subreaper.store(first != 0, Ordering::Relaxed),
         PR_GET_CHILD_SUBREAPER => {
-            call.write(first, &u32::from(process.child_subreaper.load(Ordering::Relaxed))).await?;
+            call.write(
+                first,
+                &u32::from(process.child_subreaper.load(Ordering::Relaxed)),
+            )
+            .await?;
         }
-        PR_SET_NO_NEW_PRIVS if first == 1 => process.no_new_privileges.store(true, Ordering::Relaxed),
-        PR_GET_NO_NEW_PRIVS => return Ok(usize::from(process.no_new_privileges.load(Ordering::Relaxed))),
+        PR_SET_NO_NEW_PRIVS if first == 1 => {
+            process.no_new_privileges.store(true, Ordering::Relaxed)
+        }
+        PR_GET_NO_NEW_PRIVS => {
+            return Ok(usize::from(
+                process.no_new_privileges.load(Ordering::Relaxed),
+            ));
+        }
         // Naming memory is for people who look into it; kernels without the option answer this too.
         PR_SET_VMA => return Err(Errno::EINVAL),
         _ => return Err(Errno::EINVAL),

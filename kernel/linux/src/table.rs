@@ -8,7 +8,10 @@
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
-use crate::{clone, directory, execute, exit, futex, identity, io, ioctl, limits, mapping, open, path, pipe, poll};
+use crate::{
+    clone, directory, execute, exit, futex, identity, io, ioctl, limits, mapping, open, path, pipe,
+    poll,
+};
 use crate::{robust, schedule, session, signal, stat, system, time, timer, wait};
 
 /// How much of a call is there.

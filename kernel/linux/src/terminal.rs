@@ -12,7 +12,11 @@ use vfs::{Description, File, FileKind};
 
 /// The terminal behind an open file, if it is one.
 pub fn of(file: &Description) -> Option<&Tty> {
-    if file.kind() == FileKind::CharacterDevice { file.file_as::<Tty>() } else { None }
+    if file.kind() == FileKind::CharacterDevice {
+        file.file_as::<Tty>()
+    } else {
+        None
+    }
 }
 
 fn shared(file: &Description) -> Option<Arc<Tty>> {
@@ -103,13 +107,21 @@ fn check(call: &Call<'_>, terminal: &Tty, signal: Signal) -> Result<(), Errno> {
     let process = call.process();
     let group = process.group();
     let mine = terminal.session() == Some(group.session_id());
-    if !mine || terminal.foreground().is_none_or(|foreground| foreground == group.id()) {
+    if !mine
+        || terminal
+            .foreground()
+            .is_none_or(|foreground| foreground == group.id())
+    {
         return Ok(());
     }
     let deaf = call.thread.mask().contains(signal) || process.actions().get(signal).ignores(signal);
     if deaf {
         // A deaf writer may write; a deaf reader would wait for input that is not its own.
-        return if signal == SIGTTOU { Ok(()) } else { Err(Errno::EIO) };
+        return if signal == SIGTTOU {
+            Ok(())
+        } else {
+            Err(Errno::EIO)
+        };
     }
     if group.is_orphaned() {
         return Err(Errno::EIO);

@@ -20,14 +20,21 @@ pub struct Termios {
 const CBAUD: u32 = 0o010_017;
 /// Speeds by their code; the codes from 16 on have the bit `CBAUDEX`.
 const SPEEDS: [u32; 31] = [
-    0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400,
-    460_800, 500_000, 576_000, 921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000,
-    4_000_000,
+    0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19_200, 38_400, 57_600,
+    115_200, 230_400, 460_800, 500_000, 576_000, 921_600, 1_000_000, 1_152_000, 1_500_000,
+    2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000,
 ];
 
 fn code_of(speed: u32) -> u32 {
-    let index = SPEEDS.iter().position(|&known| known == speed).unwrap_or(15) as u32;
-    if index < 16 { index } else { 0o010_001 + (index - 16) }
+    let index = SPEEDS
+        .iter()
+        .position(|&known| known == speed)
+        .unwrap_or(15) as u32;
+    if index < 16 {
+        index
+    } else {
+        0o010_001 + (index - 16)
+    }
 }
 
 fn speed_of(code: u32) -> u32 {

@@ -46,9 +46,19 @@ pub enum Restart {
     /// Sleep on until this time (nanoseconds since boot); where to write what remained if interrupted by a handler.
     Sleep { until: u64, remaining: usize },
     /// Poll on.
-    Poll { descriptors: usize, count: usize, until: Option<u64> },
+    Poll {
+        descriptors: usize,
+        count: usize,
+        until: Option<u64>,
+    },
     /// Wait on a futex on.
-    Futex { address: usize, value: u32, flags: u32, until: Option<u64>, bits: u32 },
+    Futex {
+        address: usize,
+        value: u32,
+        flags: u32,
+        until: Option<u64>,
+        bits: u32,
+    },
 }
 
 impl Thread {
@@ -60,7 +70,10 @@ impl Thread {
             awaited: AtomicU64::new(0),
             pending: Spin::new(Pending::default()),
             own: Spin::new(Own {
-                alternate: Stack { flags: SS_DISABLE, ..Stack::default() },
+                alternate: Stack {
+                    flags: SS_DISABLE,
+                    ..Stack::default()
+                },
                 ..Own::default()
             }),
             interrupted_call: AtomicU64::new(0),
@@ -90,7 +103,8 @@ impl Thread {
 
     /// Sets the blocked signals; what became deliverable is noticed before the return to user mode.
     pub fn set_mask(&self, mask: Set) {
-        self.mask.store(mask.without(Set::UNBLOCKABLE).0, Ordering::Release);
+        self.mask
+            .store(mask.without(Set::UNBLOCKABLE).0, Ordering::Release);
         if self.has_deliverable() {
             self.interrupt();
         }
@@ -129,7 +143,8 @@ impl Thread {
 
     pub fn has_deliverable(&self) -> bool {
         let open = Set(!self.mask().0);
-        !self.pending.lock().set().and(open).is_empty() || !self.process.pending.lock().set().and(open).is_empty()
+        !self.pending.lock().set().and(open).is_empty()
+            || !self.process.pending.lock().set().and(open).is_empty()
     }
 
     pub fn interrupt(&self) {
@@ -180,7 +195,11 @@ impl Thread {
 
     /// sigreturn brings back the alternate stack that the frame recorded.
     pub fn restore_alternate_stack(&self, stack: &Stack) {
-        let flags = if stack.size == 0 { SS_DISABLE } else { stack.flags & SS_DISABLE };
+        let flags = if stack.size == 0 {
+            SS_DISABLE
+        } else {
+            stack.flags & SS_DISABLE
+        };
         self.set_alternate_stack(Stack { flags, ..*stack });
     }
 
@@ -189,6 +208,10 @@ impl Thread {
     }
 
     pub fn last_fault(&self) -> Fault {
-        self.own.lock().last_fault.unwrap_or(Fault { vector: 0, code: 0, address: 0 })
+        self.own.lock().last_fault.unwrap_or(Fault {
+            vector: 0,
+            code: 0,
+            address: 0,
+        })
     }
 }

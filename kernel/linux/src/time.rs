@@ -41,7 +41,10 @@ pub struct Timeval {
 
 impl Timespec {
     pub const fn from_nanoseconds(time: u64) -> Timespec {
-        Timespec { seconds: (time / SECOND) as i64, nanoseconds: (time % SECOND) as i64 }
+        Timespec {
+            seconds: (time / SECOND) as i64,
+            nanoseconds: (time % SECOND) as i64,
+        }
     }
 
     /// As nanoseconds; times beyond what fits are "for ever".
@@ -52,13 +55,18 @@ impl Timespec {
         if self.seconds < 0 || !(0..SECOND as i64).contains(&self.nanoseconds) {
             return Err(Errno::EINVAL);
         }
-        Ok((self.seconds as u64).saturating_mul(SECOND).saturating_add(self.nanoseconds as u64))
+        Ok((self.seconds as u64)
+            .saturating_mul(SECOND)
+            .saturating_add(self.nanoseconds as u64))
     }
 }
 
 impl Timeval {
     pub const fn from_nanoseconds(time: u64) -> Timeval {
-        Timeval { seconds: (time / SECOND) as i64, microseconds: (time % SECOND / 1000) as i64 }
+        Timeval {
+            seconds: (time / SECOND) as i64,
+            microseconds: (time % SECOND / 1000) as i64,
+        }
     }
 
     /// As nanoseconds.
@@ -69,7 +77,9 @@ impl Timeval {
         if self.seconds < 0 || !(0..1_000_000).contains(&self.microseconds) {
             return Err(Errno::EINVAL);
         }
-        Ok((self.seconds as u64).saturating_mul(SECOND).saturating_add(self.microseconds as u64 * 1000))
+        Ok((self.seconds as u64)
+            .saturating_mul(SECOND)
+            .saturating_add(self.microseconds as u64 * 1000))
     }
 }
 
@@ -87,7 +97,9 @@ pub fn real_to_monotonic(time: u64) -> u64 {
 fn read_clock(call: &Call<'_>, clock: u64) -> Result<u64, Errno> {
     match clock as u32 as u64 {
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_TAI => Ok(real()),
-        CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME => Ok(machine::time::now()),
+        CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME => {
+            Ok(machine::time::now())
+        }
         CLOCK_PROCESS_CPUTIME_ID => Ok(call.thread.core().process().cpu_time()),
         CLOCK_THREAD_CPUTIME_ID => Ok(call.thread.core().cpu_time()),
         _ => Err(Errno::EINVAL),
@@ -114,12 +126,20 @@ pub async fn clock_settime(call: &mut Call<'_>, [clock, from, ..]: Args) -> Answ
 
 pub async fn clock_getres(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
     read_clock(call, clock)?;
-    call.write_if(to, &Timespec { seconds: 0, nanoseconds: 1 }).await?;
+    call.write_if(
+        to,
+        &Timespec {
+            seconds: 0,
+            nanoseconds: 1,
+        },
+    )
+    .await?;
     Ok(0)
 }
 
 pub async fn gettimeofday(call: &mut Call<'_>, [to, zone, ..]: Args) -> Answer {
-    call.write_if(to, &Timeval::from_nanoseconds(real())).await?;
+    call.write_if(to, &Timeval::from_nanoseconds(real()))
+        .await?;
     call.write_if(zone, &[0i32; 2]).await?;
     Ok(0)
 }
@@ -132,10 +152,18 @@ pub async fn time(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
 
 pub async fn nanosleep(call: &mut Call<'_>, [request, remaining, ..]: Args) -> Answer {
     let length = call.read::<Timespec>(request).await?.nanoseconds()?;
-    sleep(call, machine::time::now().saturating_add(length), remaining as usize).await
+    sleep(
+        call,
+        machine::time::now().saturating_add(length),
+        remaining as usize,
+    )
+    .await
 }
 
-pub async fn clock_nanosleep(call: &mut Call<'_>, [clock, flags, request, remaining, ..]: Args) -> Answer {
+pub async fn clock_nanosleep(
+    call: &mut Call<'_>,
+    [clock, flags, request, remaining, ..]: Args,
+) -> Answer {
     let time = call.read::<Timespec>(request).await?.nanoseconds()?;
     let real = match clock {
         CLOCK_REALTIME | CLOCK_TAI => true,
@@ -144,7 +172,12 @@ pub async fn clock_nanosleep(call: &mut Call<'_>, [clock, flags, request, remain
         _ => return Err(Errno::EINVAL),
     };
     if flags & TIMER_ABSTIME == 0 {
-        return sleep(call, machine::time::now().saturating_add(time), remaining as usize).await;
+        return sleep(
+            call,
+            machine::time::now().saturating_add(time),
+            remaining as usize,
+        )
+        .await;
     }
     let until = if real { real_to_monotonic(time) } else { time };
     // An absolute sleep needs no record of what remains: the call is simply made again.
@@ -160,7 +193,9 @@ pub async fn sleep(call: &mut Call<'_>, until: u64, remaining: usize) -> Answer 
         return Ok(0);
     }
     let rest = until.saturating_sub(machine::time::now());
-    call.write_if(remaining as u64, &Timespec::from_nanoseconds(rest)).await.map_err(no_restart)?;
+    call.write_if(remaining as u64, &Timespec::from_nanoseconds(rest))
+        .await
+        .map_err(no_restart)?;
     call.thread.set_restart(Restart::Sleep { until, remaining });
     Err(Errno::ERESTARTBLOCK)
 }

@@ -55,8 +55,15 @@ impl IntervalTimers {
 
     fn get(&self) -> Interval {
         let state = self.state.lock();
-        let left = if state.next == 0 { 0 } else { state.next.saturating_sub(machine::time::now()).max(1000) };
-        Interval { interval: Timeval::from_nanoseconds(state.interval), value: Timeval::from_nanoseconds(left) }
+        let left = if state.next == 0 {
+            0
+        } else {
+            state.next.saturating_sub(machine::time::now()).max(1000)
+        };
+        Interval {
+            interval: Timeval::from_nanoseconds(state.interval),
+            value: Timeval::from_nanoseconds(left),
+        }
     }
 
     fn set(&self, process: &Arc<Process>, value: u64, interval: u64) -> Result<Interval, Errno> {
@@ -68,7 +75,10 @@ impl IntervalTimers {
             let next = machine::time::now().saturating_add(value);
             let generation = self.generation.load(Ordering::Acquire);
             state.next = next;
-            state.task = Some(task::spawn("alarm", run(Arc::downgrade(process), generation, next))?);
+            state.task = Some(task::spawn(
+                "alarm",
+                run(Arc::downgrade(process), generation, next),
+            )?);
         }
         Ok(before)
     }
@@ -79,14 +89,20 @@ async fn run(process: Weak<Process>, generation: u64, mut next: u64) {
         if task::sleep_until(next).await.is_err() {
             return;
         }
-        let Some(process) = process.upgrade() else { return };
+        let Some(process) = process.upgrade() else {
+            return;
+        };
         let timers = &process.timers;
         {
             let mut state = timers.state.lock();
             if timers.generation.load(Ordering::Acquire) != generation {
                 return;
             }
-            state.next = if state.interval == 0 { 0 } else { next.saturating_add(state.interval) };
+            state.next = if state.interval == 0 {
+                0
+            } else {
+                next.saturating_add(state.interval)
+            };
             next = state.next;
             if next == 0 {
                 state.task = None;
@@ -102,10 +118,16 @@ async fn run(process: Weak<Process>, generation: u64, mut next: u64) {
 
 pub fn alarm(call: &mut Call<'_>, [seconds, ..]: Args) -> Answer {
     let process = call.process();
-    let before = process.timers.set(process, u64::from(seconds as u32) * SECOND, 0)?;
+    let before = process
+        .timers
+        .set(process, u64::from(seconds as u32) * SECOND, 0)?;
     let left = before.value.nanoseconds()?;
     // Rounded to the nearest second, but never to 0 while there is time left.
-    Ok(if left == 0 { 0 } else { ((left + SECOND / 2) / SECOND).max(1) as usize })
+    Ok(if left == 0 {
+        0
+    } else {
+        ((left + SECOND / 2) / SECOND).max(1) as usize
+    })
 }
 
 pub async fn getitimer(call: &mut Call<'_>, [which, to, ..]: Args) -> Answer {
@@ -116,7 +138,11 @@ pub async fn getitimer(call: &mut Call<'_>, [which, to, ..]: Args) -> Answer {
 
 pub async fn setitimer(call: &mut Call<'_>, [which, from, to, ..]: Args) -> Answer {
     check(which)?;
-    let wanted = if from == 0 { Interval::default() } else { call.read::<Interval>(from).await? };
+    let wanted = if from == 0 {
+        Interval::default()
+    } else {
+        call.read::<Interval>(from).await?
+    };
     let (value, interval) = (wanted.value.nanoseconds()?, wanted.interval.nanoseconds()?);
     let process = call.process();
     let before = process.timers.set(process, value, interval)?;
@@ -125,5 +151,9 @@ pub async fn setitimer(call: &mut Call<'_>, [which, from, to, ..]: Args) -> Answ
 }
 
 fn check(which: u64) -> Result<(), Errno> {
-    if which == ITIMER_REAL { Ok(()) } else { Err(Errno::EINVAL) }
+    if which == ITIMER_REAL {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }

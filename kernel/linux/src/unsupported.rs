@@ -11,7 +11,10 @@ static OTHERS: AtomicU32 = AtomicU32::new(0);
 
 /// Counts an unsupported call and answers `ENOSYS`.
 pub fn note(number: u64) -> Errno {
-    let count = usize::try_from(number).ok().and_then(|number| COUNTS.get(number)).unwrap_or(&OTHERS);
+    let count = usize::try_from(number)
+        .ok()
+        .and_then(|number| COUNTS.get(number))
+        .unwrap_or(&OTHERS);
     if count.fetch_add(1, Ordering::Relaxed) == 0 {
         log::warn!("linux: call {number} is not supported");
     }
@@ -20,6 +23,9 @@ pub fn note(number: u64) -> Errno {
 
 /// The numbers that were asked for in vain, and how often.
 pub fn counts() -> impl Iterator<Item = (usize, u32)> {
-    let counted = COUNTS.iter().enumerate().map(|(number, count)| (number, count.load(Ordering::Relaxed)));
+    let counted = COUNTS
+        .iter()
+        .enumerate()
+        .map(|(number, count)| (number, count.load(Ordering::Relaxed)));
     counted.filter(|&(_, count)| count > 0)
 }

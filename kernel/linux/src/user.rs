@@ -12,12 +12,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub const PATH_LIMIT: usize = 4096;
 
 /// Reads a plain value.
-pub async fn read<T: FromBytes + IntoBytes>(space: &Arc<Space>, address: usize) -> Result<T, Errno> {
+pub async fn read<T: FromBytes + IntoBytes>(
+    space: &Arc<Space>,
+    address: usize,
+) -> Result<T, Errno> {
     Ok(memory::read_user::<T>(space, address).await?)
 }
 
 /// Writes a plain value.
-pub async fn write<T: IntoBytes + Immutable>(space: &Arc<Space>, address: usize, value: &T) -> Result<(), Errno> {
+pub async fn write<T: IntoBytes + Immutable>(
+    space: &Arc<Space>,
+    address: usize,
+    value: &T,
+) -> Result<(), Errno> {
     Ok(memory::write_user(space, address, value).await?)
 }
 

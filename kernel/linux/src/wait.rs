@@ -45,7 +45,8 @@ struct Found {
 }
 
 pub async fn wait4(call: &mut Call<'_>, [pid, status, options, usage, ..]: Args) -> Answer {
-    if options & !(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE) & 0xffff_ffff != 0 {
+    if options & !(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE) & 0xffff_ffff != 0
+    {
         return Err(Errno::EINVAL);
     }
     let which = match pid as u32 as i32 {
@@ -55,7 +56,9 @@ pub async fn wait4(call: &mut Call<'_>, [pid, status, options, usage, ..]: Args)
         pid if pid < 0 => Which::Group(pid.unsigned_abs()),
         pid => Which::Process(pid as u32),
     };
-    let Some(found) = wait(call, which, options | WEXITED).await? else { return Ok(0) };
+    let Some(found) = wait(call, which, options | WEXITED).await? else {
+        return Ok(0);
+    };
     let word: u32 = match found.event {
         Event::Ended(Status::Exited(status)) => (status as u32 & 0xff) << 8,
         Event::Ended(Status::Signaled(signal)) => u32::from(signal),
@@ -83,7 +86,9 @@ struct ChildInfo {
 
 pub async fn waitid(call: &mut Call<'_>, [kind, id, info, options, usage, _]: Args) -> Answer {
     let events = WEXITED | WUNTRACED | WCONTINUED;
-    if options & !(events | WNOHANG | WNOWAIT | WNOTHREAD | WALL | WCLONE) & 0xffff_ffff != 0 || options & events == 0 {
+    if options & !(events | WNOHANG | WNOWAIT | WNOTHREAD | WALL | WCLONE) & 0xffff_ffff != 0
+        || options & events == 0
+    {
         return Err(Errno::EINVAL);
     }
     let which = match kind {
@@ -102,7 +107,14 @@ pub async fn waitid(call: &mut Call<'_>, [kind, id, info, options, usage, _]: Ar
             Event::Changed(Change::Stopped(signal)) => (5, i32::from(signal)),
             Event::Changed(Change::Continued) => (6, i32::from(SIGCONT)),
         };
-        report = ChildInfo { signal: i32::from(SIGCHLD), code, pid: found.pid, uid: found.uid, status, ..report };
+        report = ChildInfo {
+            signal: i32::from(SIGCHLD),
+            code,
+            pid: found.pid,
+            uid: found.uid,
+            status,
+            ..report
+        };
         call.write_if(usage, &found.usage).await?;
     }
     call.write_if(info, &report).await?;
@@ -121,7 +133,11 @@ async fn wait(call: &mut Call<'_>, which: Which, options: u64) -> Result<Option<
 }
 
 /// The first child of `which` with an event; `ECHILD` if there is no such child at all.
-fn look(parent: &Arc<process::Process>, which: Which, options: u64) -> Result<Option<Found>, Errno> {
+fn look(
+    parent: &Arc<process::Process>,
+    which: Which,
+    options: u64,
+) -> Result<Option<Found>, Errno> {
     let mut any = false;
     let found = parent.find_child(|child| {
         let side = Process::of(child)?;
@@ -141,7 +157,12 @@ fn look(parent: &Arc<process::Process>, which: Which, options: u64) -> Result<Op
     {
         child.forget();
     }
-    Ok(Some(Found { pid: child.id(), uid, event, usage }))
+    Ok(Some(Found {
+        pid: child.id(),
+        uid,
+        event,
+        usage,
+    }))
 }
 
 fn matches(child: &Process, which: Which) -> bool {
@@ -166,5 +187,6 @@ fn event(child: &process::Process, side: &Process, options: u64) -> Option<Event
         Change::Stopped(_) => options & WUNTRACED != 0,
         Change::Continued => options & WCONTINUED != 0,
     };
-    side.take_change(wanted, options & WNOWAIT != 0).map(Event::Changed)
+    side.take_change(wanted, options & WNOWAIT != 0)
+        .map(Event::Changed)
 }

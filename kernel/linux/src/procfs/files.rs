@@ -48,7 +48,11 @@ fn cpu_info() -> Vec<u8> {
     let mut text = String::new();
     for cpu in 0..machine::cpu::count() {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "processor\t: {cpu}\nmodel name\t: {}\n", machine::cpu::brand());
+        let _ = writeln!(
+            text,
+            "processor\t: {cpu}\nmodel name\t: {}\n",
+            machine::cpu::brand()
+        );
     }
     text.into_bytes()
 }
@@ -59,7 +63,10 @@ fn file_systems() -> Vec<u8> {
 
 fn load_average() -> Vec<u8> {
     let processes = process::all();
-    let running = processes.iter().filter(|process| state(process) == 'R').count();
+    let running = processes
+        .iter()
+        .filter(|process| state(process) == 'R')
+        .count();
     let last = processes.last().map_or(0, |process| process.id());
     format!("0.00 0.00 0.00 {running}/{} {last}\n", processes.len()).into_bytes()
 }
@@ -84,7 +91,10 @@ fn memory_info() -> Vec<u8> {
 }
 
 fn statistics() -> Vec<u8> {
-    let busy: u64 = process::all().iter().map(|process| process.cpu_time()).sum();
+    let busy: u64 = process::all()
+        .iter()
+        .map(|process| process.cpu_time())
+        .sum();
     let now = machine::time::now();
     let idle = (now * machine::cpu::count() as u64).saturating_sub(busy) / TICK;
     let boot = machine::time::wall_at_boot() / SECOND;
@@ -106,7 +116,9 @@ fn version() -> Vec<u8> {
 }
 
 fn process_command_line(process: &Arc<process::Process>) -> Vec<u8> {
-    process.personality().map_or_else(Vec::new, |personality| personality.command_line(process))
+    process
+        .personality()
+        .map_or_else(Vec::new, |personality| personality.command_line(process))
 }
 
 fn process_name(process: &Arc<process::Process>) -> Vec<u8> {
@@ -114,9 +126,13 @@ fn process_name(process: &Arc<process::Process>) -> Vec<u8> {
 }
 
 fn process_environment(process: &Arc<process::Process>) -> Vec<u8> {
-    let Some(side) = Process::of(process) else { return Vec::new() };
+    let Some(side) = Process::of(process) else {
+        return Vec::new();
+    };
     let range = side.image.lock().environment.clone();
-    process.space().map_or_else(Vec::new, |space| memory::peek(&space, range.start, range.len()))
+    process.space().map_or_else(Vec::new, |space| {
+        memory::peek(&space, range.start, range.len())
+    })
 }
 
 fn process_limits(process: &Arc<process::Process>) -> Vec<u8> {
@@ -125,11 +141,21 @@ fn process_limits(process: &Arc<process::Process>) -> Vec<u8> {
 
 fn process_maps(process: &Arc<process::Process>) -> Vec<u8> {
     let mut text = String::new();
-    let Some(space) = process.space() else { return Vec::new() };
-    let name = Process::of(process).map(|side| side.image.lock().path.clone()).unwrap_or_default();
+    let Some(space) = process.space() else {
+        return Vec::new();
+    };
+    let name = Process::of(process)
+        .map(|side| side.image.lock().path.clone())
+        .unwrap_or_default();
     let name = String::from_utf8_lossy(&name).into_owned();
     for mapping in space.mappings() {
-        let flag = |access: Access, letter: char| if mapping.access.contains(access) { letter } else { '-' };
+        let flag = |access: Access, letter: char| {
+            if mapping.access.contains(access) {
+                letter
+            } else {
+                '-'
+            }
+        };
         let label = match mapping.kind {
             memory::Kind::Stack { .. } => "[stack]",
             memory::Kind::Heap => "[heap]",
@@ -158,17 +184,29 @@ pub fn state(process: &Arc<process::Process>) -> char {
     if process.status().is_some() {
         return 'Z';
     }
-    if process.personality().is_some_and(|personality| personality.stopped()) {
+    if process
+        .personality()
+        .is_some_and(|personality| personality.stopped())
+    {
         return 'T';
     }
-    let runs = process.threads().iter().any(|thread| thread.task().is_some_and(|task| task.is_runnable()));
+    let runs = process
+        .threads()
+        .iter()
+        .any(|thread| thread.task().is_some_and(|task| task.is_runnable()));
     if runs { 'R' } else { 'S' }
 }
 
 /// Size of the address space and of what is resident, in pages.
 fn sizes(process: &process::Process) -> (usize, usize) {
-    let Some(space) = process.space() else { return (0, 0) };
-    let virtual_size: usize = space.mappings().iter().map(|mapping| mapping.range.len()).sum();
+    let Some(space) = process.space() else {
+        return (0, 0);
+    };
+    let virtual_size: usize = space
+        .mappings()
+        .iter()
+        .map(|mapping| mapping.range.len())
+        .sum();
     (virtual_size / PAGE, space.resident())
 }
 
@@ -183,8 +221,16 @@ fn process_statistics(process: &Arc<process::Process>) -> Vec<u8> {
     let (group, session, terminal, foreground) = side.as_ref().map_or((0, 0, 0, -1), |side| {
         let group = side.group();
         let terminal = group.session().terminal();
-        let foreground = terminal.as_ref().and_then(|terminal| terminal.foreground()).map_or(-1, |group| group as i32);
-        (group.id(), group.session_id(), if terminal.is_some() { 0x0400 } else { 0 }, foreground)
+        let foreground = terminal
+            .as_ref()
+            .and_then(|terminal| terminal.foreground())
+            .map_or(-1, |group| group as i32);
+        (
+            group.id(),
+            group.session_id(),
+            if terminal.is_some() { 0x0400 } else { 0 },
+            foreground,
+        )
     });
     format!(
         "{} ({}) {} {} {group} {session} {terminal} {foreground} 0 0 0 0 0 {} 0 {} 0 20 0 {} 0 {} {} {resident} \
@@ -213,22 +259,47 @@ fn process_status(process: &Arc<process::Process>) -> Vec<u8> {
         _ => "sleeping",
     };
     let id = process.id();
-    let _ = writeln!(text, "Name:\t{}\nState:\t{state} ({word})\nTgid:\t{id}\nPid:\t{id}", process.name());
+    let _ = writeln!(
+        text,
+        "Name:\t{}\nState:\t{state} ({word})\nTgid:\t{id}\nPid:\t{id}",
+        process.name()
+    );
     let _ = writeln!(text, "PPid:\t{}", process.parent_id());
     if let Some(side) = Process::of(process) {
         let identity = side.identity();
         let effective = &identity.effective;
         let (ruid, rgid) = (identity.real_uid, identity.real_gid);
         let (suid, sgid) = (identity.saved_uid, identity.saved_gid);
-        let _ = writeln!(text, "Uid:\t{ruid}\t{}\t{suid}\t{}", effective.uid, effective.uid);
-        let _ = writeln!(text, "Gid:\t{rgid}\t{}\t{sgid}\t{}", effective.gid, effective.gid);
+        let _ = writeln!(
+            text,
+            "Uid:\t{ruid}\t{}\t{suid}\t{}",
+            effective.uid, effective.uid
+        );
+        let _ = writeln!(
+            text,
+            "Gid:\t{rgid}\t{}\t{sgid}\t{}",
+            effective.gid, effective.gid
+        );
         let blocked = side.threads().first().map_or(0, |thread| thread.mask().0);
         let (ignored, caught) = side.actions().sets();
-        let _ = writeln!(text, "SigPnd:\t{:016x}\nSigBlk:\t{blocked:016x}", side.pending_set().0);
-        let _ = writeln!(text, "SigIgn:\t{:016x}\nSigCgt:\t{:016x}", ignored.0, caught.0);
+        let _ = writeln!(
+            text,
+            "SigPnd:\t{:016x}\nSigBlk:\t{blocked:016x}",
+            side.pending_set().0
+        );
+        let _ = writeln!(
+            text,
+            "SigIgn:\t{:016x}\nSigCgt:\t{:016x}",
+            ignored.0, caught.0
+        );
     }
     let kib = PAGE / 1024;
-    let _ = writeln!(text, "VmSize:\t{:>8} kB\nVmRSS:\t{:>8} kB", size * kib, resident * kib);
+    let _ = writeln!(
+        text,
+        "VmSize:\t{:>8} kB\nVmRSS:\t{:>8} kB",
+        size * kib,
+        resident * kib
+    );
     let _ = writeln!(text, "Threads:\t{}", process.thread_count());
     text.into_bytes()
 }

@@ -20,7 +20,9 @@ pub struct ProcFs {
 
 impl ProcFs {
     pub fn new() -> Arc<ProcFs> {
-        Arc::new(ProcFs { root: Arc::new(Node::Root) })
+        Arc::new(ProcFs {
+            root: Arc::new(Node::Root),
+        })
     }
 }
 
@@ -34,7 +36,14 @@ impl FileSystem for ProcFs {
     }
 
     fn statistics(&self) -> Statistics {
-        Statistics { magic: MAGIC, block_size: machine::PAGE as u32, blocks: 0, free_blocks: 0, inodes: 0, free_inodes: 0 }
+        Statistics {
+            magic: MAGIC,
+            block_size: machine::PAGE as u32,
+            blocks: 0,
+            free_blocks: 0,
+            inodes: 0,
+            free_inodes: 0,
+        }
     }
 }
 
@@ -63,7 +72,11 @@ enum Place {
     Root,
 }
 
-const PLACES: [(&str, Place); 3] = [("cwd", Place::Directory), ("exe", Place::Program), ("root", Place::Root)];
+const PLACES: [(&str, Place); 3] = [
+    ("cwd", Place::Directory),
+    ("exe", Place::Program),
+    ("root", Place::Root),
+];
 
 impl Node {
     /// Inode numbers: the process in the upper half, what it is in the lower.
@@ -99,8 +112,13 @@ impl Node {
     fn target(&self) -> Result<Location, Error> {
         match *self {
             Node::Descriptor(_, descriptor) => {
-                let file = self.linux()?.descriptors().get(descriptor, abi::Rights::empty());
-                file.map_err(|_| Error::NotFound)?.place().ok_or(Error::NotFound)
+                let file = self
+                    .linux()?
+                    .descriptors()
+                    .get(descriptor, abi::Rights::empty());
+                file.map_err(|_| Error::NotFound)?
+                    .place()
+                    .ok_or(Error::NotFound)
             }
             Node::Place(_, place) => {
                 let process = self.linux()?;
@@ -116,7 +134,9 @@ impl Node {
 }
 
 fn caller() -> Option<u32> {
-    task::with_current(|task| task.tag()).map(|tag| tag as u32).filter(|&id| id != 0)
+    task::with_current(|task| task.tag())
+        .map(|tag| tag as u32)
+        .filter(|&id| id != 0)
 }
 
 fn number_of(name: &[u8]) -> Option<u32> {
@@ -144,7 +164,14 @@ impl Inode for Node {
         let owner = self.linux().map(|process| process.identity());
         let (uid, gid) = owner.map_or((0, 0), |owner| (owner.effective.uid, owner.effective.gid));
         let links = if kind == FileKind::Directory { 2 } else { 1 };
-        Metadata { inode: self.number(), mode, links, uid, gid, ..Metadata::nameless(kind) }
+        Metadata {
+            inode: self.number(),
+            mode,
+            links,
+            uid,
+            gid,
+            ..Metadata::nameless(kind)
+        }
     }
 
     fn remembers_names(&self) -> bool {
@@ -196,7 +223,11 @@ impl Inode for Node {
             Node::Root => {
                 add(0, String::from("self"), Node::Myself);
                 for (index, (name, _)) in SYSTEM.iter().enumerate() {
-                    add(1 + index as u64, String::from(*name), Node::SystemFile(index));
+                    add(
+                        1 + index as u64,
+                        String::from(*name),
+                        Node::SystemFile(index),
+                    );
                 }
                 for process in process::all() {
                     let id = process.id();
@@ -207,15 +238,27 @@ impl Inode for Node {
                 self.process()?;
                 add(0, String::from("fd"), Node::Descriptors(id));
                 for (index, (name, place)) in PLACES.iter().enumerate() {
-                    add(1 + index as u64, String::from(*name), Node::Place(id, *place));
+                    add(
+                        1 + index as u64,
+                        String::from(*name),
+                        Node::Place(id, *place),
+                    );
                 }
                 for (index, (name, _)) in OF_PROCESS.iter().enumerate() {
-                    add(0x10 + index as u64, String::from(*name), Node::ProcessFile(id, index));
+                    add(
+                        0x10 + index as u64,
+                        String::from(*name),
+                        Node::ProcessFile(id, index),
+                    );
                 }
             }
             Node::Descriptors(id) => {
                 for descriptor in self.linux()?.descriptors().open_descriptors() {
-                    add(u64::from(descriptor), format!("{descriptor}"), Node::Descriptor(id, descriptor));
+                    add(
+                        u64::from(descriptor),
+                        format!("{descriptor}"),
+                        Node::Descriptor(id, descriptor),
+                    );
                 }
             }
             _ => return Err(Error::NotDirectory),
@@ -225,7 +268,12 @@ impl Inode for Node {
             if key < cookie {
                 continue;
             }
-            let entry = Entry { name: name.as_bytes(), inode: node.number(), kind: node.kind(), next: key + 1 };
+            let entry = Entry {
+                name: name.as_bytes(),
+                inode: node.number(),
+                kind: node.kind(),
+                next: key + 1,
+            };
             if !visit(&entry) {
                 break;
             }
@@ -236,7 +284,9 @@ impl Inode for Node {
 
     fn read_link(&self) -> Result<Vec<u8>, Error> {
         match self {
-            Node::Myself => caller().map(|id| format!("{id}").into_bytes()).ok_or(Error::NotFound),
+            Node::Myself => caller()
+                .map(|id| format!("{id}").into_bytes())
+                .ok_or(Error::NotFound),
             Node::Descriptor(..) | Node::Place(..) => {
                 let root = self.linux()?.standing().root.clone();
                 Ok(self.target()?.path(&root))
@@ -254,10 +304,16 @@ impl Inode for Node {
 
     fn open(self: Arc<Self>, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
         let text = match *self {
-            Node::SystemFile(index) => SYSTEM.get(index).map(|(_, make)| make()).ok_or(Error::NotFound)?,
+            Node::SystemFile(index) => SYSTEM
+                .get(index)
+                .map(|(_, make)| make())
+                .ok_or(Error::NotFound)?,
             Node::ProcessFile(_, index) => {
                 let process = self.process()?;
-                OF_PROCESS.get(index).map(|(_, make)| make(&process)).ok_or(Error::NotFound)?
+                OF_PROCESS
+                    .get(index)
+                    .map(|(_, make)| make(&process))
+                    .ok_or(Error::NotFound)?
             }
             _ => Vec::new(),
         };
@@ -270,7 +326,9 @@ struct Text(Vec<u8>);
 
 impl File for Text {
     fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
-        let rest = usize::try_from(position).ok().and_then(|position| self.0.get(position..));
+        let rest = usize::try_from(position)
+            .ok()
+            .and_then(|position| self.0.get(position..));
         Ok(rest.map_or(0, |rest| sink.put(rest)))
     }
 

@@ -14,8 +14,18 @@ pub const SA_NODEFER: u64 = 0x4000_0000;
 pub const SA_RESETHAND: u64 = 0x8000_0000;
 
 /// The kernel's `struct sigaction` on x86-64.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::KnownLayout, zerocopy::Immutable)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    zerocopy::FromBytes,
+    zerocopy::IntoBytes,
+    zerocopy::KnownLayout,
+    zerocopy::Immutable,
+)]
 #[repr(C)]
 pub struct Action {
     pub handler: u64,
@@ -43,11 +53,17 @@ pub struct Actions {
 
 impl Actions {
     pub fn new() -> Actions {
-        Actions { table: Spin::new([Action::default(); NSIG]) }
+        Actions {
+            table: Spin::new([Action::default(); NSIG]),
+        }
     }
 
     pub fn get(&self, signal: Signal) -> Action {
-        self.table.lock().get(usize::from(signal)).copied().unwrap_or_default()
+        self.table
+            .lock()
+            .get(usize::from(signal))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Replaces the action of a valid signal; gives the one before.
@@ -59,7 +75,9 @@ impl Actions {
     }
 
     pub fn fork(&self) -> Actions {
-        Actions { table: Spin::new(*self.table.lock()) }
+        Actions {
+            table: Spin::new(*self.table.lock()),
+        }
     }
 
     /// A new program handles nothing; what was ignored stays ignored (execve(2)).

@@ -23,13 +23,21 @@ const MINSIGSTKSZ: u64 = 2048;
 const SS_AUTODISARM: u32 = 1 << 31;
 
 fn check_size(size: u64) -> Result<(), Errno> {
-    if size == SIGSET_SIZE { Ok(()) } else { Err(Errno::EINVAL) }
+    if size == SIGSET_SIZE {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 pub async fn rt_sigaction(call: &mut Call<'_>, [signal, new, old, size, ..]: Args) -> Answer {
     check_size(size)?;
     let signal = valid(signal).ok_or(Errno::EINVAL)?;
-    let action = if new == 0 { None } else { Some(call.read::<Action>(new).await?) };
+    let action = if new == 0 {
+        None
+    } else {
+        Some(call.read::<Action>(new).await?)
+    };
     if action.is_some() && Set::UNBLOCKABLE.contains(signal) {
         return Err(Errno::EINVAL);
     }
@@ -78,7 +86,12 @@ pub async fn rt_sigpending(call: &mut Call<'_>, [to, size, ..]: Args) -> Answer 
     if size > SIGSET_SIZE {
         return Err(Errno::EINVAL);
     }
-    let pending = call.thread.pending.lock().set().with(call.process().pending_set());
+    let pending = call
+        .thread
+        .pending
+        .lock()
+        .set()
+        .with(call.process().pending_set());
     let pending = pending.and(call.thread.mask());
     call.write(to, &pending.0).await?;
     Ok(0)
@@ -105,12 +118,18 @@ async fn sleep_until_signal() -> Answer {
     }
 }
 
-pub async fn rt_sigtimedwait(call: &mut Call<'_>, [wanted, info, timeout, size, ..]: Args) -> Answer {
+pub async fn rt_sigtimedwait(
+    call: &mut Call<'_>,
+    [wanted, info, timeout, size, ..]: Args,
+) -> Answer {
     check_size(size)?;
     let wanted = Set(call.read::<u64>(wanted).await?).without(Set::UNBLOCKABLE);
     let until = match timeout {
         0 => None,
-        timeout => Some(machine::time::now().saturating_add(call.read::<Timespec>(timeout).await?.nanoseconds()?)),
+        timeout => Some(
+            machine::time::now()
+                .saturating_add(call.read::<Timespec>(timeout).await?.nanoseconds()?),
+        ),
     };
     let thread = call.thread.clone();
     let take = || {
@@ -142,7 +161,11 @@ pub async fn rt_sigtimedwait(call: &mut Call<'_>, [wanted, info, timeout, size, 
 pub async fn sigaltstack(call: &mut Call<'_>, [new, old, ..]: Args) -> Answer {
     let pointer = call.user.registers.rsp;
     let current = call.thread.alternate_stack();
-    let given = if new == 0 { None } else { Some(call.read::<Stack>(new).await?) };
+    let given = if new == 0 {
+        None
+    } else {
+        Some(call.read::<Stack>(new).await?)
+    };
     if let Some(stack) = given {
         if frame::on_stack(&current, pointer) {
             return Err(Errno::EPERM);
@@ -155,10 +178,20 @@ pub async fn sigaltstack(call: &mut Call<'_>, [new, old, ..]: Args) -> Answer {
             return Err(Errno::ENOMEM);
         }
         let flags = flags & SS_DISABLE;
-        let stack = if flags == 0 { Stack { flags, ..stack } } else { Stack { flags, ..Stack::default() } };
+        let stack = if flags == 0 {
+            Stack { flags, ..stack }
+        } else {
+            Stack {
+                flags,
+                ..Stack::default()
+            }
+        };
         call.thread.set_alternate_stack(stack);
     }
-    let report = Stack { flags: frame::stack_flags(&current, pointer), ..current };
+    let report = Stack {
+        flags: frame::stack_flags(&current, pointer),
+        ..current
+    };
     call.write_if(old, &report).await?;
     Ok(0)
 }
@@ -180,10 +213,18 @@ pub async fn rt_sigreturn(call: &mut Call<'_>, _: Args) -> Answer {
 pub async fn restart_syscall(call: &mut Call<'_>, _: Args) -> Answer {
     match call.thread.take_restart() {
         Some(Restart::Sleep { until, remaining }) => time::sleep(call, until, remaining).await,
-        Some(Restart::Poll { descriptors, count, until }) => poll::resume(call, descriptors, count, until).await,
-        Some(Restart::Futex { address, value, flags, until, bits }) => {
-            futex::resume(call, address, value, flags, until, bits).await
-        }
+        Some(Restart::Poll {
+            descriptors,
+            count,
+            until,
+        }) => poll::resume(call, descriptors, count, until).await,
+        Some(Restart::Futex {
+            address,
+            value,
+            flags,
+            until,
+            bits,
+        }) => futex::resume(call, address, value, flags, until, bits).await,
         None => Err(Errno::EINTR),
     }
 }
@@ -213,8 +254,14 @@ pub fn kill(call: &mut Call<'_>, [pid, signal, ..]: Args) -> Answer {
         0 => many(&caller, caller.group().members(), signal)?,
         -1 => {
             let others = process::all();
-            let others = others.iter().filter(|core| core.id() != 1 && core.id() != caller.id());
-            many(&caller, others.filter_map(|core| Process::of(core)).collect(), signal)?;
+            let others = others
+                .iter()
+                .filter(|core| core.id() != 1 && core.id() != caller.id());
+            many(
+                &caller,
+                others.filter_map(|core| Process::of(core)).collect(),
+                signal,
+            )?;
         }
         group => {
             let group = Group::find(group.unsigned_abs()).ok_or(Errno::ESRCH)?;
@@ -293,7 +340,8 @@ pub async fn rt_sigqueueinfo(call: &mut Call<'_>, [pid, signal, info, ..]: Args)
     let mut bytes = [0u8; 128];
     crate::user::read_bytes(call.space, info as usize, &mut bytes).await?;
     let signal = valid_or_zero(signal)?;
-    let field = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let field =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let code = field(8) as i32;
     let caller = call.process();
     let target = Process::find(pid as u32).ok_or(Errno::ESRCH)?;
@@ -304,9 +352,19 @@ pub async fn rt_sigqueueinfo(call: &mut Call<'_>, [pid, signal, info, ..]: Args)
     caller.may_signal(&target, signal.unwrap_or(0))?;
     if let Some(signal) = signal {
         let value = u64::from(field(24)) | u64::from(field(28)) << 32;
-        let fields = Fields::Sender { pid: field(16), uid: field(20), value };
-        send::to_process(&target, Info { signal, code, fields })?;
+        let fields = Fields::Sender {
+            pid: field(16),
+            uid: field(20),
+            value,
+        };
+        send::to_process(
+            &target,
+            Info {
+                signal,
+                code,
+                fields,
+            },
+        )?;
     }
     Ok(0)
 }
-

@@ -28,10 +28,15 @@ pub async fn checkpoint(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut Use
             thread.process().wait_until_continued().await;
             continue;
         }
-        let Some((info, action)) = next(thread) else { break };
+        let Some((info, action)) = next(thread) else {
+            break;
+        };
         if action.has_handler() {
             settle_call(thread, user, Some(&action));
-            if run_handler(thread, space, user, &info, &action).await.is_err() {
+            if run_handler(thread, space, user, &info, &action)
+                .await
+                .is_err()
+            {
                 return die(thread, SIGSEGV);
             }
             handled = true;
@@ -86,7 +91,9 @@ fn next(thread: &Arc<Thread>) -> Option<(Info, Action)> {
 /// With a handler about to run, only calls that may restart do, and only if the action says so; without one,
 /// every interrupted call goes on as if nothing had happened.
 fn settle_call(thread: &Thread, user: &mut UserContext, action: Option<&Action>) {
-    let Some((number, errno)) = thread.take_interrupted_call() else { return };
+    let Some((number, errno)) = thread.take_interrupted_call() else {
+        return;
+    };
     let registers = &mut user.registers;
     let restart = match action {
         Some(action) => errno == Errno::ERESTARTSYS && action.flags & action::SA_RESTART != 0,
@@ -97,7 +104,11 @@ fn settle_call(thread: &Thread, user: &mut UserContext, action: Option<&Action>)
         return;
     }
     registers.rip -= CALL_LENGTH;
-    registers.rax = if errno == Errno::ERESTARTBLOCK { RESTART_SYSCALL } else { number };
+    registers.rax = if errno == Errno::ERESTARTBLOCK {
+        RESTART_SYSCALL
+    } else {
+        number
+    };
 }
 
 async fn run_handler(

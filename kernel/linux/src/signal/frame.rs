@@ -32,10 +32,13 @@ const USER_SS: u16 = 0x2b;
 /// The flags that a handler may not start with: direction, trap, resume.
 const CLEARED_FLAGS: u64 = (1 << 10) | (1 << 8) | (1 << 16);
 /// The flags that sigreturn takes from the frame (Linux `FIX_EFLAGS`).
-const RESTORED_FLAGS: u64 = 0x0004_0000 | 0x0001_0000 | 0x800 | 0x400 | 0x100 | 0x80 | 0x40 | 0x10 | 4 | 1;
+const RESTORED_FLAGS: u64 =
+    0x0004_0000 | 0x0001_0000 | 0x800 | 0x400 | 0x100 | 0x80 | 0x40 | 0x10 | 4 | 1;
 
 /// `stack_t`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Stack {
     pub pointer: u64,
@@ -108,8 +111,13 @@ pub async fn push(
     let registers = context.registers;
     let alternate = thread.alternate_stack();
     let inside = on_stack(&alternate, registers.rsp);
-    let switch = action.flags & action::SA_ONSTACK != 0 && alternate.flags & SS_DISABLE == 0 && !inside;
-    let top = if switch { alternate.pointer + alternate.size } else { registers.rsp.wrapping_sub(RED_ZONE) };
+    let switch =
+        action.flags & action::SA_ONSTACK != 0 && alternate.flags & SS_DISABLE == 0 && !inside;
+    let top = if switch {
+        alternate.pointer + alternate.size
+    } else {
+        registers.rsp.wrapping_sub(RED_ZONE)
+    };
 
     let mut image = Vec::new();
     context.vector_state(&mut image);
@@ -124,9 +132,18 @@ pub async fn push(
 
     let frame = Frame {
         return_address: action.restorer,
-        flags: UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | if image.len() > LEGACY_SIZE { UC_FP_XSTATE } else { 0 },
+        flags: UC_SIGCONTEXT_SS
+            | UC_STRICT_RESTORE_SS
+            | if image.len() > LEGACY_SIZE {
+                UC_FP_XSTATE
+            } else {
+                0
+            },
         link: 0,
-        stack: Stack { flags: stack_flags(&alternate, registers.rsp), ..alternate },
+        stack: Stack {
+            flags: stack_flags(&alternate, registers.rsp),
+            ..alternate
+        },
         context: Context {
             r8: registers.r8,
             r9: registers.r9,
@@ -179,7 +196,11 @@ pub async fn push(
 ///
 /// # Errors
 /// `EFAULT` when the frame cannot be read or holds an impossible vector state.
-pub async fn pop(thread: &Arc<Thread>, space: &Arc<Space>, context: &mut UserContext) -> Result<usize, Errno> {
+pub async fn pop(
+    thread: &Arc<Thread>,
+    space: &Arc<Space>,
+    context: &mut UserContext,
+) -> Result<usize, Errno> {
     // The handler's `ret` has taken the return address.
     let frame_at = context.registers.rsp.wrapping_sub(8) as usize;
     let frame: Frame = user::read(space, frame_at).await?;
@@ -187,7 +208,9 @@ pub async fn pop(thread: &Arc<Thread>, space: &Arc<Space>, context: &mut UserCon
     if from.vector_state != 0 {
         let mut image = alloc::vec![0u8; UserContext::vector_size()];
         user::read_bytes(space, from.vector_state as usize, &mut image).await?;
-        context.set_vector_state(&image).map_err(|_| Errno::EFAULT)?;
+        context
+            .set_vector_state(&image)
+            .map_err(|_| Errno::EFAULT)?;
     }
     let flags = context.registers.rflags;
     let registers = &mut context.registers;
@@ -223,7 +246,9 @@ fn mark(image: &mut [u8]) {
         Some(bytes) => bytes.try_into().unwrap_or_default(),
         None => [0; 8],
     };
-    let Some(marks) = image.get_mut(SOFTWARE_BYTES..LEGACY_SIZE) else { return };
+    let Some(marks) = image.get_mut(SOFTWARE_BYTES..LEGACY_SIZE) else {
+        return;
+    };
     marks.fill(0);
     marks[..4].copy_from_slice(&FP_XSTATE_MAGIC1.to_le_bytes());
     marks[4..8].copy_from_slice(&(size as u32 + 4).to_le_bytes());
@@ -232,7 +257,9 @@ fn mark(image: &mut [u8]) {
 }
 
 pub fn on_stack(stack: &Stack, pointer: u64) -> bool {
-    stack.flags & SS_DISABLE == 0 && pointer > stack.pointer && pointer - stack.pointer <= stack.size
+    stack.flags & SS_DISABLE == 0
+        && pointer > stack.pointer
+        && pointer - stack.pointer <= stack.size
 }
 
 /// The flags that sigaltstack(2) reports.

@@ -35,15 +35,27 @@ pub const SI_TKILL: i32 = -6;
 
 impl Info {
     pub const fn kernel(signal: Signal) -> Info {
-        Info { signal, code: SI_KERNEL, fields: Fields::None }
+        Info {
+            signal,
+            code: SI_KERNEL,
+            fields: Fields::None,
+        }
     }
 
     pub const fn from_process(signal: Signal, code: i32, pid: u32, uid: u32) -> Info {
-        Info { signal, code, fields: Fields::Sender { pid, uid, value: 0 } }
+        Info {
+            signal,
+            code,
+            fields: Fields::Sender { pid, uid, value: 0 },
+        }
     }
 
     pub const fn fault(signal: Signal, code: i32, address: u64) -> Info {
-        Info { signal, code, fields: Fields::Address(address) }
+        Info {
+            signal,
+            code,
+            fields: Fields::Address(address),
+        }
     }
 }
 
@@ -89,7 +101,11 @@ impl Pending {
         let info = match at {
             Some(at) => self.queue.remove(at),
             // The queue was full when it came: it is known by its number only.
-            None => Info { signal, code: SI_USER, fields: Fields::None },
+            None => Info {
+                signal,
+                code: SI_USER,
+                fields: Fields::None,
+            },
         };
         if !self.queue.iter().any(|other| other.signal == signal) {
             self.set = self.set.without(Set::of(signal));
@@ -117,14 +133,21 @@ mod tests {
     fn standard_signals_do_not_queue_and_real_time_ones_do() {
         let mut pending = Pending::default();
         for pid in 0..3 {
-            pending.push(Info::from_process(SIGUSR1, SI_USER, pid, 0)).unwrap();
-            pending.push(Info::from_process(40, SI_QUEUE, pid, 0)).unwrap();
+            pending
+                .push(Info::from_process(SIGUSR1, SI_USER, pid, 0))
+                .unwrap();
+            pending
+                .push(Info::from_process(40, SI_QUEUE, pid, 0))
+                .unwrap();
         }
         let all = Set(!0);
         let first = pending.take(all).unwrap();
         assert_eq!(first, Info::from_process(SIGUSR1, SI_USER, 0, 0));
         for pid in 0..3 {
-            assert_eq!(pending.take(all).unwrap(), Info::from_process(40, SI_QUEUE, pid, 0));
+            assert_eq!(
+                pending.take(all).unwrap(),
+                Info::from_process(40, SI_QUEUE, pid, 0)
+            );
         }
         assert!(pending.take(all).is_none());
     }
@@ -133,11 +156,21 @@ mod tests {
     fn a_full_queue_refuses_values_but_not_kill() {
         let mut pending = Pending::default();
         for _ in 0..QUEUE_LIMIT {
-            pending.push(Info::from_process(40, SI_QUEUE, 1, 0)).unwrap();
+            pending
+                .push(Info::from_process(40, SI_QUEUE, 1, 0))
+                .unwrap();
         }
-        assert_eq!(pending.push(Info::from_process(40, SI_QUEUE, 1, 0)), Err(QueueFull));
-        pending.push(Info::from_process(SIGTERM, SI_USER, 1, 0)).unwrap();
-        assert_eq!(pending.take(Set::of(SIGTERM)).map(|info| info.signal), Some(SIGTERM));
+        assert_eq!(
+            pending.push(Info::from_process(40, SI_QUEUE, 1, 0)),
+            Err(QueueFull)
+        );
+        pending
+            .push(Info::from_process(SIGTERM, SI_USER, 1, 0))
+            .unwrap();
+        assert_eq!(
+            pending.take(Set::of(SIGTERM)).map(|info| info.signal),
+            Some(SIGTERM)
+        );
     }
 
     #[test]

@@ -22,11 +22,18 @@ pub fn to_process(process: &Arc<Process>, info: Info) -> Result<(), Errno> {
     }
     prepare(process, info.signal);
     let threads = process.threads();
-    let blocked_by_all = !threads.is_empty() && threads.iter().all(|thread| thread.mask().contains(info.signal));
+    let blocked_by_all = !threads.is_empty()
+        && threads
+            .iter()
+            .all(|thread| thread.mask().contains(info.signal));
     if !blocked_by_all && process.actions().get(info.signal).ignores(info.signal) {
         return Ok(());
     }
-    process.pending.lock().push(info).map_err(|_| Errno::EAGAIN)?;
+    process
+        .pending
+        .lock()
+        .push(info)
+        .map_err(|_| Errno::EAGAIN)?;
     // A thread that waits for it in sigtimedwait has it unblocked for the wait, so it is found here as well.
     if let Some(thread) = threads.iter().find(|thread| thread.wants(info.signal)) {
         thread.interrupt();
@@ -49,7 +56,11 @@ pub fn to_thread(thread: &Arc<Thread>, info: Info) -> Result<(), Errno> {
     if !blocked && process.actions().get(info.signal).ignores(info.signal) {
         return Ok(());
     }
-    thread.pending.lock().push(info).map_err(|_| Errno::EAGAIN)?;
+    thread
+        .pending
+        .lock()
+        .push(info)
+        .map_err(|_| Errno::EAGAIN)?;
     if thread.wants(info.signal) {
         thread.interrupt();
     }

@@ -50,18 +50,16 @@ impl Set {
     /// Those that stop a process by default.
     pub const STOPS: Set = Set(bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU));
     const IGNORED: Set = Set(bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH));
-    const CORE: Set = Set(
-        bit(SIGQUIT)
-            | bit(SIGILL)
-            | bit(SIGTRAP)
-            | bit(SIGABRT)
-            | bit(SIGBUS)
-            | bit(SIGFPE)
-            | bit(SIGSEGV)
-            | bit(SIGXCPU)
-            | bit(SIGXFSZ)
-            | bit(31),
-    );
+    const CORE: Set = Set(bit(SIGQUIT)
+        | bit(SIGILL)
+        | bit(SIGTRAP)
+        | bit(SIGABRT)
+        | bit(SIGBUS)
+        | bit(SIGFPE)
+        | bit(SIGSEGV)
+        | bit(SIGXCPU)
+        | bit(SIGXFSZ)
+        | bit(31));
     /// Those that an instruction of the thread itself causes; they come first.
     pub const SYNCHRONOUS: Set =
         Set(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGTRAP) | bit(SIGFPE) | bit(31));
@@ -94,7 +92,11 @@ impl Set {
     pub const fn first(self) -> Option<Signal> {
         let urgent = self.0 & Set::SYNCHRONOUS.0;
         let from = if urgent != 0 { urgent } else { self.0 };
-        if from == 0 { None } else { Some(from.trailing_zeros() as u8 + 1) }
+        if from == 0 {
+            None
+        } else {
+            Some(from.trailing_zeros() as u8 + 1)
+        }
     }
 }
 
@@ -129,7 +131,11 @@ pub const fn default(signal: Signal) -> Default {
 
 /// Checks a signal number that a program gave.
 pub const fn valid(number: u64) -> Option<Signal> {
-    if number >= 1 && number < NSIG as u64 { Some(number as u8) } else { None }
+    if number >= 1 && number < NSIG as u64 {
+        Some(number as u8)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -138,8 +144,14 @@ mod tests {
 
     #[test]
     fn faults_come_before_lower_numbers() {
-        assert_eq!(Set::of(SIGHUP).with(Set::of(SIGSEGV)).first(), Some(SIGSEGV));
-        assert_eq!(Set::of(SIGUSR1).with(Set::of(SIGTERM)).first(), Some(SIGUSR1));
+        assert_eq!(
+            Set::of(SIGHUP).with(Set::of(SIGSEGV)).first(),
+            Some(SIGSEGV)
+        );
+        assert_eq!(
+            Set::of(SIGUSR1).with(Set::of(SIGTERM)).first(),
+            Some(SIGUSR1)
+        );
         assert_eq!(Set::EMPTY.first(), None);
         assert_eq!(Set::of(64).first(), Some(64));
     }
