@@ -150,7 +150,10 @@ fn add_segment(
     let malformed = Error::NotExecutable;
     let start = entry.p_vaddr as usize;
     let memory_end = start.checked_add(entry.p_memsz as usize).ok_or(malformed)?;
-    let in_file = entry.p_offset.checked_add(entry.p_filesz).is_some_and(|end| end <= length);
+    let in_file = entry
+        .p_offset
+        .checked_add(entry.p_filesz)
+        .is_some_and(|end| end <= length);
     if entry.p_filesz > entry.p_memsz || !in_file || memory_end > USER_END {
         return Err(malformed);
     }
@@ -170,10 +173,15 @@ fn add_segment(
     if pages.start < plan.span.end {
         return Err(malformed);
     }
-    let file_pages = if entry.p_filesz == 0 { pages.start..pages.start } else { pages.start..ceiling(file_end) };
+    let file_pages = if entry.p_filesz == 0 {
+        pages.start..pages.start
+    } else {
+        pages.start..ceiling(file_end)
+    };
 
     let headers_here = header.e_phoff >= entry.p_offset
-        && header.e_phoff + u64::from(header.e_phnum) * ENTRY_SIZE as u64 <= entry.p_offset + entry.p_filesz;
+        && header.e_phoff + u64::from(header.e_phnum) * ENTRY_SIZE as u64
+            <= entry.p_offset + entry.p_filesz;
     if plan.headers.is_none() && headers_here {
         plan.headers = Some(start + (header.e_phoff - entry.p_offset) as usize);
     }
@@ -194,7 +202,10 @@ fn interpreter(
     read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), Error>,
 ) -> Result<Vec<u8>, Error> {
     let size = entry.p_filesz as usize;
-    let in_file = entry.p_offset.checked_add(entry.p_filesz).is_some_and(|end| end <= length);
+    let in_file = entry
+        .p_offset
+        .checked_add(entry.p_filesz)
+        .is_some_and(|end| end <= length);
     if !(2..=4096).contains(&size) || !in_file {
         return Err(Error::NotExecutable);
     }
@@ -230,7 +241,9 @@ mod tests {
 
     fn plan_of(bytes: &[u8]) -> Result<Plan, Error> {
         plan(bytes.len() as u64, &mut |offset, into| {
-            let from = bytes.get(offset as usize..).and_then(|rest| rest.get(..into.len()));
+            let from = bytes
+                .get(offset as usize..)
+                .and_then(|rest| rest.get(..into.len()));
             into.copy_from_slice(from.ok_or(Error::Io)?);
             Ok(())
         })
@@ -249,13 +262,17 @@ mod tests {
         put(52, &64u16.to_le_bytes());
         put(54, &56u16.to_le_bytes());
         put(56, &2u16.to_le_bytes());
-        let mut segment = |at: usize, flags: u32, offset: u64, address: u64, filed: u64, memory: u64| {
-            put(at, &1u32.to_le_bytes());
-            put(at + 4, &flags.to_le_bytes());
-            for (index, field) in [offset, address, address, filed, memory, 0x1000].into_iter().enumerate() {
-                put(at + 8 + index * 8, &field.to_le_bytes());
-            }
-        };
+        let mut segment =
+            |at: usize, flags: u32, offset: u64, address: u64, filed: u64, memory: u64| {
+                put(at, &1u32.to_le_bytes());
+                put(at + 4, &flags.to_le_bytes());
+                for (index, field) in [offset, address, address, filed, memory, 0x1000]
+                    .into_iter()
+                    .enumerate()
+                {
+                    put(at + 8 + index * 8, &field.to_le_bytes());
+                }
+            };
         segment(64, 5, 0, 0x40_0000, 0x1100, 0x1100);
         segment(120, 6, 0x1100, 0x40_2100, 0x700, 0x2700);
         bytes
@@ -278,16 +295,29 @@ mod tests {
     fn refuses_a_program_cut_anywhere_before_its_last_byte() {
         let program = small_program();
         for length in 0..program.len() {
-            assert_eq!(plan_of(&program[..length]), Err(Error::NotExecutable), "cut at {length}");
+            assert_eq!(
+                plan_of(&program[..length]),
+                Err(Error::NotExecutable),
+                "cut at {length}"
+            );
         }
     }
 
     #[test]
     fn refuses_segments_in_the_kernel_half_or_overlapping() {
-        for (at, value) in [(136, u64::MAX - 0xfff), (136, 0x40_0100), (136, 0x7fff_ffff_f100), (160, u64::MAX)] {
+        for (at, value) in [
+            (136, u64::MAX - 0xfff),
+            (136, 0x40_0100),
+            (136, 0x7fff_ffff_f100),
+            (160, u64::MAX),
+        ] {
             let mut program = small_program();
             program[at..at + 8].copy_from_slice(&value.to_le_bytes());
-            assert_eq!(plan_of(&program), Err(Error::NotExecutable), "{at} {value:#x}");
+            assert_eq!(
+                plan_of(&program),
+                Err(Error::NotExecutable),
+                "{at} {value:#x}"
+            );
         }
     }
 

@@ -50,8 +50,17 @@ pub fn inspect(file: &Arc<Object>) -> Result<Plan, Error> {
 ///
 /// # Errors
 /// [`Error::NotExecutable`] when its segments do not fit at the base; [`Error::NoMemory`].
-pub async fn load(space: &Arc<Space>, file: &Arc<Object>, plan: Plan, base: usize) -> Result<Loaded, Error> {
-    let base = if plan.relocatable { place(&plan, base)? } else { 0 };
+pub async fn load(
+    space: &Arc<Space>,
+    file: &Arc<Object>,
+    plan: Plan,
+    base: usize,
+) -> Result<Loaded, Error> {
+    let base = if plan.relocatable {
+        place(&plan, base)?
+    } else {
+        0
+    };
     for segment in &plan.segments {
         let pages = shift(segment.pages.start, base)?..shift(segment.pages.end, base)?;
         let file_pages = segment.file_pages.start + base..segment.file_pages.end + base;
@@ -60,7 +69,11 @@ pub async fn load(space: &Arc<Space>, file: &Arc<Object>, plan: Plan, base: usiz
                 at: Placement::FixedNoReplace(file_pages.start),
                 len: file_pages.len(),
                 access: segment.access,
-                backing: Backing::Object { object: file.clone(), offset: segment.file_offset, shared: false },
+                backing: Backing::Object {
+                    object: file.clone(),
+                    offset: segment.file_offset,
+                    shared: false,
+                },
                 kind: Kind::Plain,
                 max_access: Access::all(),
             })?;
@@ -85,19 +98,38 @@ pub async fn load(space: &Arc<Space>, file: &Arc<Object>, plan: Plan, base: usiz
     let entry = shift(plan.entry, base)?;
     let end = plan.span.end + base;
     let headers = plan.headers.map_or(0, |headers| headers + base);
-    Ok(Loaded { base, entry, end, headers, plan })
+    Ok(Loaded {
+        base,
+        entry,
+        end,
+        headers,
+        plan,
+    })
 }
 
 /// The base that puts the program's first page at or above `wanted`, aligned as it asks.
 fn place(plan: &Plan, wanted: usize) -> Result<usize, Error> {
-    let aligned = wanted.checked_next_multiple_of(plan.alignment).ok_or(Error::NotExecutable)?;
+    let aligned = wanted
+        .checked_next_multiple_of(plan.alignment)
+        .ok_or(Error::NotExecutable)?;
     let base = aligned.wrapping_sub(plan.span.start & !(plan.alignment - 1));
-    let end = plan.span.end.checked_add(base).ok_or(Error::NotExecutable)?;
-    if end > STACK_TOP - STACK_SIZE { Err(Error::NotExecutable) } else { Ok(base) }
+    let end = plan
+        .span
+        .end
+        .checked_add(base)
+        .ok_or(Error::NotExecutable)?;
+    if end > STACK_TOP - STACK_SIZE {
+        Err(Error::NotExecutable)
+    } else {
+        Ok(base)
+    }
 }
 
 fn shift(address: usize, base: usize) -> Result<usize, Error> {
-    address.checked_add(base).filter(|&address| address <= USER_END).ok_or(Error::NotExecutable)
+    address
+        .checked_add(base)
+        .filter(|&address| address <= USER_END)
+        .ok_or(Error::NotExecutable)
 }
 
 /// Maps the stack that grows down from [`STACK_TOP`] to `size` bytes at most.

@@ -27,13 +27,18 @@ pub trait Door: Send + Sync + 'static {
     fn thread(&self) -> &Arc<Thread>;
 
     /// The thread made a call: its number and arguments are in the registers.
-    fn call(&self, space: &Arc<Space>, user: &mut UserContext) -> impl Future<Output = Flow> + Send;
+    fn call(&self, space: &Arc<Space>, user: &mut UserContext)
+    -> impl Future<Output = Flow> + Send;
 
     /// The thread did what it may not. `error` says what the address space answered to a page fault.
     fn fault(&self, user: &mut UserContext, fault: Fault, error: Option<Error>) -> Flow;
 
     /// Something came for this thread (a signal, its end): called before it returns to user mode.
-    fn checkpoint(&self, space: &Arc<Space>, user: &mut UserContext) -> impl Future<Output = Flow> + Send;
+    fn checkpoint(
+        &self,
+        space: &Arc<Space>,
+        user: &mut UserContext,
+    ) -> impl Future<Output = Flow> + Send;
 
     /// The thread has ended; the address space is still there if others share it.
     fn leave(&self, space: &Arc<Space>);
@@ -122,7 +127,12 @@ async fn run<D: Door>(
     }
 }
 
-async fn resolve<D: Door>(door: &D, space: &Arc<Space>, user: &mut UserContext, fault: Fault) -> Flow {
+async fn resolve<D: Door>(
+    door: &D,
+    space: &Arc<Space>,
+    user: &mut UserContext,
+    fault: Fault,
+) -> Flow {
     if fault.vector != PAGE_FAULT {
         return door.fault(user, fault, None);
     }

@@ -153,7 +153,8 @@ impl Process {
     }
 
     fn set_parent(&self, parent: Option<&Arc<Process>>) {
-        self.parent_id.store(parent.map_or(0, |parent| parent.id), Ordering::Relaxed);
+        self.parent_id
+            .store(parent.map_or(0, |parent| parent.id), Ordering::Relaxed);
         *self.parent.lock() = parent.map_or_else(Weak::new, Arc::downgrade);
     }
 
@@ -167,7 +168,10 @@ impl Process {
 
     /// The first child for which `wanted` gives something.
     pub fn find_child<T>(&self, mut wanted: impl FnMut(&Arc<Process>) -> Option<T>) -> Option<T> {
-        self.children.lock().values().find_map(|child| wanted(child))
+        self.children
+            .lock()
+            .values()
+            .find_map(|child| wanted(child))
     }
 
     pub fn threads(&self) -> Vec<Arc<Thread>> {
@@ -223,7 +227,12 @@ impl Process {
 
     /// CPU time of all threads, past and present, in nanoseconds.
     pub fn cpu_time(&self) -> u64 {
-        let present: u64 = self.threads.lock().iter().map(|thread| thread.cpu_time()).sum();
+        let present: u64 = self
+            .threads
+            .lock()
+            .iter()
+            .map(|thread| thread.cpu_time())
+            .sum();
         present + self.past_threads.load(Ordering::Relaxed)
     }
 
@@ -280,7 +289,8 @@ impl Process {
     pub(crate) fn remove_thread(&self, thread: &Thread) -> bool {
         let mut threads = self.threads.lock();
         threads.retain(|other| other.id() != thread.id());
-        self.past_threads.fetch_add(thread.cpu_time(), Ordering::Relaxed);
+        self.past_threads
+            .fetch_add(thread.cpu_time(), Ordering::Relaxed);
         let last = threads.is_empty();
         drop(threads);
         self.thread_left.wake_all();

@@ -28,7 +28,10 @@ struct Numbers {
     entries: BTreeMap<u32, Entry>,
 }
 
-static NUMBERS: Spin<Numbers> = Spin::new(Numbers { next: 1, entries: BTreeMap::new() });
+static NUMBERS: Spin<Numbers> = Spin::new(Numbers {
+    next: 1,
+    entries: BTreeMap::new(),
+});
 
 /// Takes a free number. Cost: O(log n) unless nearly all numbers are taken.
 pub(crate) fn reserve() -> Result<u32, Error> {
@@ -38,7 +41,11 @@ pub(crate) fn reserve() -> Result<u32, Error> {
     }
     loop {
         let candidate = numbers.next;
-        numbers.next = if candidate + 1 >= LIMIT { LOW } else { candidate + 1 };
+        numbers.next = if candidate + 1 >= LIMIT {
+            LOW
+        } else {
+            candidate + 1
+        };
         if !numbers.entries.contains_key(&candidate) {
             numbers.entries.insert(candidate, Entry::Reserved);
             return Ok(candidate);
@@ -47,11 +54,17 @@ pub(crate) fn reserve() -> Result<u32, Error> {
 }
 
 pub(crate) fn enter(id: u32, process: &Arc<Process>) {
-    NUMBERS.lock().entries.insert(id, Entry::Process(process.clone()));
+    NUMBERS
+        .lock()
+        .entries
+        .insert(id, Entry::Process(process.clone()));
 }
 
 pub(crate) fn enter_thread(id: u32, thread: &Arc<Thread>) {
-    NUMBERS.lock().entries.insert(id, Entry::Thread(Arc::downgrade(thread)));
+    NUMBERS
+        .lock()
+        .entries
+        .insert(id, Entry::Thread(Arc::downgrade(thread)));
 }
 
 pub(crate) fn leave(id: u32) {
@@ -75,7 +88,10 @@ pub fn find_thread(id: u32) -> Option<Arc<Thread>> {
         Entry::Process(process) => process.clone(),
         Entry::Reserved => return None,
     };
-    process.threads().into_iter().find(|thread| thread.id() == id)
+    process
+        .threads()
+        .into_iter()
+        .find(|thread| thread.id() == id)
 }
 
 /// The first process: it inherits those whose parent has ended.

@@ -26,7 +26,11 @@ impl Thread {
             return Err(Error::Limit);
         }
         let first = process.thread_count() == 0;
-        let id = if first { process.id() } else { table::reserve()? };
+        let id = if first {
+            process.id()
+        } else {
+            table::reserve()?
+        };
         let thread = Arc::new(Thread {
             id,
             process: process.clone(),
