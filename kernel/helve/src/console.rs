@@ -9,12 +9,15 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use machine::sync::{Once, Spin};
 use object::{Handle, SliceSink, SliceSource};
 use task::{Ready, WaitQueue};
-use tty::{Line, Tty, WindowSize};
-use vfs::{Access, Description, DeviceNumber, OpenFlags};
+use tty::{Line, Terminal, Tty, WindowSize};
+use vfs::device::{NewDevice, Registry};
+use vfs::{Access, Credentials, Description, DeviceKind, DeviceNumber, Location, OpenFlags, OpenRequest, View};
 use virtio::console::Port;
 
 /// `/dev/ttyS0`.
 const SERIAL: DeviceNumber = DeviceNumber::new(4, 64);
+/// `/dev/console`.
+const CONSOLE: DeviceNumber = DeviceNumber::new(5, 1);
 /// `/dev/hvc0`.
 const HOST: DeviceNumber = DeviceNumber::new(229, 0);
 
@@ -101,6 +104,7 @@ pub fn on_ports(input: &Arc<Port>, output: &Arc<Port>, control: &Arc<Port>) -> R
         was_full: AtomicBool::new(false),
     });
     let terminal = Tty::new("hvc0", HOST, line.clone());
+    terminal.set_jobs(Arc::new(native::Jobs(linux::Jobs)));
     task::spawn("terminal input", move_input(terminal.clone(), line.clone(), input.clone()))?;
     task::spawn("terminal output", move_output(terminal.clone(), line))?;
     task::spawn("terminal size", follow_size(terminal.clone(), control.clone()))?;
@@ -177,10 +181,29 @@ fn size_of_line(line: &str) -> Option<WindowSize> {
     Some(WindowSize { rows, columns, ..WindowSize::default() })
 }
 
-/// The terminal as an open file, for reading and writing.
-pub fn handle(terminal: &Arc<Tty>) -> Handle {
+/// Shows the terminal in `/dev` under its own name, and as the console.
+///
+/// # Errors
+/// [`Error::Exists`] when the machine has another console already.
+pub fn show(devices: &dyn Registry, terminal: &Arc<Tty>) -> Result<(), Error> {
+    for (name, number) in [(terminal.name(), terminal.number()), ("console", CONSOLE)] {
+        let node = NewDevice { name, kind: DeviceKind::Character, number, mode: 0o620 };
+        devices.add(&node, Arc::new(Terminal(terminal.clone())))?;
+    }
+    Ok(())
+}
+
+/// The terminal as an open file, for reading and writing: its node in `/dev`, so that its path can be asked for.
+///
+/// # Errors
+/// What keeps the node from being opened.
+pub fn handle(root: &Location, terminal: &Arc<Tty>) -> Result<Handle, Error> {
+    let path = alloc::format!("/dev/{}", terminal.name());
+    let owner = Credentials::root();
+    let view = View { root, start: root, credentials: &owner };
     let access = Access::READ | Access::WRITE;
-    Handle::new(Description::nameless(terminal.clone(), None, access, OpenFlags::empty()), Rights::all())
+    let file = view.open(path.as_bytes(), &OpenRequest { access, ..OpenRequest::default() })?;
+    Ok(Handle::new(file, Rights::all()))
 }
 
 /// A port as an open file.

@@ -41,7 +41,7 @@ pub fn all(root: &Location, terminal: &Arc<Tty>) -> Result<Namespace, Error> {
 
 fn devices(root: &Location, terminal: &Arc<Tty>) -> Result<Registry, Error> {
     let registry = Registry::new();
-    registry.insert("console", console::handle(terminal))?;
+    registry.insert("console", console::handle(root, terminal)?)?;
     registry.insert("power", Handle::new(Arc::new(Power), Rights::all()))?;
     let owner = Credentials::root();
     let view = View { root, start: root, credentials: &owner };

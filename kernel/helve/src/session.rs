@@ -6,6 +6,7 @@ use abi::{Error, Rights};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use devfs::Devfs;
 use linux::first::{self, Start};
 use native::power::Power;
 use object::{Handle, Namespace, Registry, SliceSink, SliceSource};
@@ -18,7 +19,7 @@ use virtio::console::{Console, Port};
 const PATIENCE: u64 = 10_000_000_000;
 
 /// Runs the program at `path` with the host's streams, tells the host how it ended, and turns the machine off.
-pub async fn run(host: Arc<Console>, root: Location, path: &'static str, tty: bool) {
+pub async fn run(host: Arc<Console>, root: Location, devices: &Devfs, path: &'static str, tty: bool) {
     let deadline = Some(machine::time::now() + PATIENCE);
     let control = match host.port_named("helve.control", deadline).await {
         Ok(port) => port,
@@ -27,7 +28,7 @@ pub async fn run(host: Arc<Console>, root: Location, path: &'static str, tty: bo
             machine::power::off();
         }
     };
-    let line = match start(&host, &control, root, path, tty, deadline).await {
+    let line = match start(&host, &control, root, devices, path, tty, deadline).await {
         Ok((process, streams)) => {
             let _ = process.ended().wait(Ready::READ, None).await;
             for port in streams {
@@ -66,6 +67,7 @@ async fn start(
     host: &Arc<Console>,
     control: &Arc<Port>,
     root: Location,
+    devices: &Devfs,
     path: &str,
     tty: bool,
     deadline: Option<u64>,
@@ -77,7 +79,8 @@ async fn start(
     let (input, output, error) = (port("helve.in").await?, port("helve.out").await?, port("helve.err").await?);
     let (streams, terminal) = if tty {
         let terminal = console::on_ports(&input, &output, control).map_err(|error| format!("the terminal: {error}"))?;
-        let stream = console::handle(&terminal);
+        console::show(devices, &terminal).map_err(|error| format!("the terminal: {error}"))?;
+        let stream = console::handle(&root, &terminal).map_err(|error| format!("the terminal: {error}"))?;
         ([Some(stream.clone()), Some(stream.clone()), Some(stream)], Some(terminal))
     } else {
         let streams = [(&input, Access::READ), (&output, Access::WRITE), (&error, Access::WRITE)];
