@@ -28,6 +28,8 @@ pub mod power;
 pub mod processes;
 mod running;
 pub mod spaces;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 pub use call::call;

@@ -120,8 +120,12 @@ impl Object for ProcessObject {
             "status" => Ok(Value::build(|reply| {
                 reply.put("state", self.get().map_or("new", state));
                 match self.get().and_then(|process| process.status()) {
-                    Some(Status::Exited(status)) => drop(reply.put("status", status & 0xff)),
-                    Some(Status::Signaled(signal)) => drop(reply.put("signal", i32::from(signal))),
+                    Some(Status::Exited(status)) => {
+                        reply.put("status", status & 0xff);
+                    }
+                    Some(Status::Signaled(signal)) => {
+                        reply.put("signal", i32::from(signal));
+                    }
                     None => {}
                 }
             })?),
@@ -151,7 +155,9 @@ impl Object for ProcessObject {
     fn describe(&self, into: &mut Builder) {
         match self.get() {
             Some(process) => describe(process, into),
-            None => drop(into.put("state", "new")),
+            None => {
+                into.put("state", "new");
+            }
         }
     }
 
