@@ -13,11 +13,15 @@
 extern crate alloc;
 
 pub mod discipline;
+#[cfg(test)]
+mod discipline_tests;
 mod editing;
 pub mod line;
 pub mod output;
 pub mod signal;
 pub mod terminal;
+#[cfg(test)]
+mod terminal_tests;
 pub mod termios;
 mod verbs;
 

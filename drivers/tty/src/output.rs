@@ -13,6 +13,7 @@ const WIDEST: usize = 8;
 const TAB: usize = 8;
 
 /// Bytes on their way to the line.
+#[derive(Default)]
 pub struct Output {
     bytes: VecDeque<u8>,
     column: usize,
@@ -30,7 +31,7 @@ impl Output {
     }
 
     /// Bytes that wait for the line.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.bytes.len()
     }
 

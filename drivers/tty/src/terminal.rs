@@ -290,7 +290,7 @@ impl Tty {
 
     /// Bytes that wait to be sent.
     pub fn output_waiting(&self) -> usize {
-        self.state.lock().output.len()
+        self.state.lock().output.waiting()
     }
 
     /// Drops what waits.
@@ -328,7 +328,7 @@ impl Tty {
     pub async fn drained(&self) -> Result<(), Error> {
         let sent = || {
             let state = self.state.lock();
-            (state.hung_up || (state.output.len() == 0 && self.line.is_idle())).then_some(())
+            (state.hung_up || (state.output.waiting() == 0 && self.line.is_idle())).then_some(())
         };
         self.sent
             .wait_until(sent)
@@ -339,11 +339,11 @@ impl Tty {
     /// Sends what can be sent, and makes readiness true again. Ends every change of the state.
     fn settle(&self, state: &mut State) {
         self.throttle(state);
-        let before = state.output.len();
+        let before = state.output.waiting();
         if before != 0 {
             state.output.drain(|bytes| self.line.write(bytes));
         }
-        if before != 0 && state.output.len() == 0 {
+        if before != 0 && state.output.waiting() == 0 {
             self.sent.wake_all();
         }
         if state.hung_up {

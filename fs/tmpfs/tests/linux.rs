@@ -167,7 +167,7 @@ impl Linux {
         if kind == 1 {
             vec![kind]
         } else {
-            vec![kind, stat.st_nlink as u64, stat.st_size as u64]
+            vec![kind, stat.st_nlink, stat.st_size as u64]
         }
     }
 
@@ -342,7 +342,7 @@ impl Helve {
         let path = base.to_str().unwrap();
         for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
             place = view
-                .make_directory(path[..end].as_bytes(), 0o755, clock())
+                .make_directory(&path.as_bytes()[..end], 0o755, clock())
                 .unwrap();
         }
         Helve {

@@ -11,8 +11,9 @@ use crate::metadata::{Change, FileKind, Metadata, SIZE_MAX, Time, end_of};
 use crate::mount::Location;
 use abi::Error;
 use alloc::sync::Arc;
+use core::any::Any;
 use core::sync::atomic::{AtomicU16, Ordering};
-use machine::sync::Spin;
+use machine::sync::{Once, Spin};
 use object::{Sink, Source};
 use task::{Readiness, WaitQueue};
 
@@ -51,6 +52,7 @@ pub struct Description {
     path_only: bool,
     flags: AtomicU16,
     position: Spin<u64>,
+    kept: Once<Arc<dyn Any + Send + Sync>>,
 }
 
 /// The flags that can be changed while it is open.
@@ -74,6 +76,7 @@ impl Description {
             path_only: request.flags.contains(OpenFlags::PATH_ONLY),
             flags: AtomicU16::new((request.flags & STATUS).bits()),
             position: Spin::new(0),
+            kept: Once::new(),
             origin: Origin::Location(location),
             file,
         }
@@ -99,6 +102,7 @@ impl Description {
             path_only: false,
             flags: AtomicU16::new((flags & STATUS).bits()),
             position: Spin::new(0),
+            kept: Once::new(),
             origin: inode.map_or(Origin::Nothing, Origin::Nameless),
             file,
         })
@@ -152,6 +156,20 @@ impl Description {
             Origin::Nameless(inode) => Some(inode),
             Origin::Nothing => None,
         }
+    }
+
+    /// Something that lives as long as the description, made by `make` the first time: what a door keeps for an open
+    /// file beyond what all doors know (locks). It is dropped with the last copy of the description.
+    pub fn keep(
+        &self,
+        make: impl FnOnce() -> Arc<dyn Any + Send + Sync>,
+    ) -> &Arc<dyn Any + Send + Sync> {
+        self.kept.get_or_init(make)
+    }
+
+    /// What [`Description::keep`] has made, if it has.
+    pub fn kept(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.kept.get()
     }
 
     /// What it is.

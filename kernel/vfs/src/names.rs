@@ -167,23 +167,47 @@ impl Names {
 
     /// Forgets everything that nobody uses. Returns how many names are left.
     pub fn shrink(&self) -> usize {
-        let mut before = usize::MAX;
-        loop {
-            let mut left = 0;
-            for shard in &self.shards {
+        for shard in &self.shards {
+            let leaving: Vec<Name> = {
                 let mut shard = shard.lock();
-                let leaving: Vec<Name> = shard.names.extract_if(|known| known.unused()).collect();
-                shard.names.shrink_to_fit(|known| known.hash);
-                shard.full = SHARD_NAMES.max(shard.names.len());
-                left += shard.names.len();
-                drop(shard);
-                drop(leaving);
+                shard.names.extract_if(|known| known.unused()).collect()
+            };
+            for name in leaving {
+                let directory = name.directory.clone();
+                drop(name);
+                self.forget_upwards(directory);
             }
-            // Children gone may have left their directories unused.
-            if left == before {
-                return left;
+        }
+        let mut left = 0;
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.names.shrink_to_fit(|known| known.hash);
+            shard.full = SHARD_NAMES.max(shard.names.len());
+            left += shard.names.len();
+        }
+        left
+    }
+
+    /// Forgets a directory whose last name in the cache went, if nobody uses it; then the one above, and so on.
+    fn forget_upwards(&self, mut directory: Arc<Dentry>) {
+        while let Some(above) = directory.parent() {
+            let name = directory.name();
+            let hash = self.hash(&above, &name);
+            let mut shard = self.shard(hash).lock();
+            let found = shard
+                .names
+                .find_entry(hash, |known| known.is(hash, &above, &name));
+            let forgotten = match found {
+                // One reference is the cache's, one is ours.
+                Ok(known) if Arc::strong_count(&directory) == 2 => Some(known.remove().0),
+                _ => None,
+            };
+            drop(shard);
+            if forgotten.is_none() {
+                return;
             }
-            before = left;
+            drop(forgotten);
+            directory = above;
         }
     }
 
