@@ -104,7 +104,7 @@ fn list(directory: &str, style: Style) -> Result<(), Error> {
         show_names(
             &entries
                 .iter()
-                .map(|entry| marked(&entry.name, entry.kind))
+                .map(|entry| shown(&entry.name, entry.kind, style))
                 .collect::<Vec<_>>(),
             style,
         );
@@ -134,7 +134,7 @@ fn show(files: &[(String, Metadata)], style: Style) {
         show_names(
             &files
                 .iter()
-                .map(|(name, about)| marked(name, about.kind))
+                .map(|(name, about)| shown(name, about.kind, style))
                 .collect::<Vec<_>>(),
             style,
         );
@@ -149,10 +149,10 @@ fn show_names(names: &[String], style: Style) {
     }
 }
 
-/// A name as it is safe to show, with a mark for what it is.
-fn marked(name: &str, kind: Kind) -> String {
+/// A name as it is safe to show; for people, with a mark for what it is.
+fn shown(name: &str, kind: Kind, style: Style) -> String {
     let mut text = clean(name);
-    if kind == Kind::Directory {
+    if kind == Kind::Directory && style.width.is_some() {
         text.push('/');
     }
     text
@@ -235,6 +235,12 @@ mod tests {
         ]
         .map(String::from);
         assert_eq!(long("a", &about), expected);
-        assert_eq!(marked("d\n", Kind::Directory), "d?/");
+        let style = |width| Style {
+            all: false,
+            long: false,
+            width,
+        };
+        assert_eq!(shown("d\n", Kind::Directory, style(Some(80))), "d?/");
+        assert_eq!(shown("d", Kind::Directory, style(None)), "d");
     }
 }
