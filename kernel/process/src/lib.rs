@@ -8,6 +8,7 @@
 //! - [`image`]: a plan, mapped into an address space
 //! - [`process`], [`thread`], [`table`]: the objects, and the numbers by which they are known
 //! - [`live`]: the life of one user thread
+//! - `shortage`: who ends when memory does
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -17,10 +18,12 @@ pub mod elf;
 pub mod image;
 mod live;
 mod process;
+mod shortage;
 mod table;
 mod thread;
 
 pub use live::{Door, Flow, launch};
 pub use process::{Birth, Personality, Process, Status, Zombie};
+pub use shortage::allows_another;
 pub use table::{LIMIT, all, count, find, find_thread, init};
 pub use thread::Thread;

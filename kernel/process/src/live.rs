@@ -1,6 +1,7 @@
 //! The life of one user thread: into user mode and back, until it ends.
 
 use crate::process::Status;
+use crate::shortage::{Relief, relieve};
 use crate::thread::Thread;
 use abi::Error;
 use alloc::sync::Arc;
@@ -145,6 +146,8 @@ async fn resolve<D: Door>(
     };
     match space.resolve(fault.address as usize, need).await {
         Ok(()) => Flow::Continue,
+        // The instruction runs again once there is memory, and faults again if it was not enough.
+        Err(Error::NoMemory) if relieve(door.thread().process()).await == Relief::Retry => Flow::Continue,
         Err(error) => door.fault(user, fault, Some(error)),
     }
 }

@@ -92,14 +92,14 @@ impl Process {
     /// Makes a process without threads. Its number is taken until it has ended and nobody waits for it.
     ///
     /// # Errors
-    /// [`Error::Limit`] when there is no room for another process.
+    /// [`Error::NoMemory`] when those that are there need what is left; [`Error::Limit`] when no number is free.
     pub fn new(
         birth: Birth,
         now: u64,
         personality: impl FnOnce(u32) -> Arc<dyn Personality>,
     ) -> Result<Arc<Process>, Error> {
-        if !machine::frame::heap_room() {
-            return Err(Error::Limit);
+        if !crate::shortage::allows_another() {
+            return Err(Error::NoMemory);
         }
         let id = table::reserve()?;
         let process = Arc::new(Process {
