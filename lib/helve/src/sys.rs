@@ -316,6 +316,13 @@ macro_rules! program {
     };
 }
 
+/// [`start_block`] in a slice that looks like a starting program's stack, for the tests.
+#[cfg(test)]
+fn start_block_in(stack: &[u64]) -> Option<&'static [u8]> {
+    // SAFETY: the tests write what a kernel would.
+    unsafe { start_block(stack.as_ptr()) }
+}
+
 /// Finds the start block from the stack a program starts with (System V ABI, AMD64 supplement, section 3.4.1).
 ///
 /// # Safety
@@ -471,6 +478,55 @@ pub unsafe fn enter(block: usize) -> bool {
         core::slice::from_raw_parts(block as *const u8, length)
     };
     crate::start::begin(block)
+}
+
+/// The memory functions as safe ones, for the tests.
+#[cfg(test)]
+mod memory {
+    use core::ffi::{CStr, c_void};
+
+    unsafe extern "C" {
+        fn memcpy(to: *mut c_void, from: *const c_void, count: usize) -> *mut c_void;
+        fn memmove(to: *mut c_void, from: *const c_void, count: usize) -> *mut c_void;
+        fn memset(to: *mut c_void, byte: i32, count: usize) -> *mut c_void;
+        fn memcmp(one: *const c_void, other: *const c_void, count: usize) -> i32;
+        fn strlen(text: *const core::ffi::c_char) -> usize;
+    }
+
+    /// Moves bytes within a slice.
+    pub fn moved(bytes: &mut [u8], from: usize, to: usize, count: usize) {
+        assert!(from.max(to) + count <= bytes.len());
+        let place = bytes.as_mut_ptr();
+        // SAFETY: both ranges lie in the slice; they may overlap.
+        let answer = unsafe { memmove(place.add(to).cast(), place.add(from).cast(), count) };
+        assert_eq!(answer, place.wrapping_add(to).cast());
+    }
+
+    /// Copies bytes from one slice to another.
+    pub fn copied(into: &mut [u8], from: &[u8]) {
+        assert_eq!(into.len(), from.len());
+        // SAFETY: both are as long, and a mutable slice overlaps no other.
+        unsafe { memcpy(into.as_mut_ptr().cast(), from.as_ptr().cast(), from.len()) };
+    }
+
+    /// Fills a slice with the low byte of `byte`.
+    pub fn filled(bytes: &mut [u8], byte: i32) {
+        // SAFETY: as long as the slice.
+        unsafe { memset(bytes.as_mut_ptr().cast(), byte, bytes.len()) };
+    }
+
+    /// The order of two slices of one length.
+    pub fn compared(one: &[u8], other: &[u8]) -> i32 {
+        assert_eq!(one.len(), other.len());
+        // SAFETY: both are as long.
+        unsafe { memcmp(one.as_ptr().cast(), other.as_ptr().cast(), one.len()) }
+    }
+
+    /// The length of a text.
+    pub fn length(text: &CStr) -> usize {
+        // SAFETY: it ends with a zero byte.
+        unsafe { strlen(text.as_ptr()) }
+    }
 }
 
 #[cfg(test)]
