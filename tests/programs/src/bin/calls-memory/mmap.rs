@@ -2,13 +2,13 @@
 
 use libc::{
     EEXIST, EINVAL, ENOMEM, EPERM, MAP_32BIT, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE,
-    MAP_GROWSDOWN, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_STACK, O_WRONLY,
-    PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE, SIGSEGV,
+    MAP_GROWSDOWN, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_STACK, PROT_EXEC,
+    PROT_NONE, PROT_READ, PROT_WRITE, SIGSEGV,
 };
 use test_programs::child::{dies_of, passes};
 use test_programs::memory::{Mapping, PAGE, peek, poke, readable, writable};
 use test_programs::raw::short::*;
-use test_programs::{fails, ok, sys};
+use test_programs::{fails, gives, ok, sys};
 
 test_programs::tests!(
     zeroed_and_writable,
@@ -188,21 +188,23 @@ fn below_the_lowest_address() {
     });
 }
 
+/// The last page below the hole between user and kernel addresses is not to be had, for a processor may stumble there.
+/// With five levels of page tables the hole is higher up.
 fn beyond_the_highest_address() {
-    const END: usize = 0x7fff_ffff_f000;
-    assert_eq!(map(END - PAGE, 2 * PAGE, MAP_FIXED), Err(ENOMEM));
-    assert_eq!(map(END, PAGE, MAP_FIXED), Err(ENOMEM));
-    let got = map(END - PAGE, PAGE, MAP_FIXED).unwrap();
-    poke(END - 1, 1);
-    assert_eq!(got, END - PAGE);
+    let short = 0x7fff_ffff_f000;
+    let end = if map(short, PAGE, MAP_FIXED).is_ok() {
+        0xff_ffff_ffff_f000
+    } else {
+        short
+    };
+    assert_eq!(map(end - PAGE, 2 * PAGE, MAP_FIXED), Err(ENOMEM));
+    assert_eq!(map(end, PAGE, MAP_FIXED), Err(ENOMEM));
+    assert_eq!(map(end - PAGE, PAGE, MAP_FIXED), Ok(end - PAGE));
+    poke(end - 1, 1);
     // Reads that run over the end are refused.
-    fails!(
-        EFAULT,
-        SYS_write,
-        open(c"/dev/zero", O_WRONLY).max(pipe().1),
-        END - 1,
-        2
-    );
+    let (_reader, writer) = pipe();
+    fails!(EFAULT, SYS_write, writer, end, 1);
+    gives!(1, SYS_write, writer, end - 1, 1);
 }
 
 fn no_access() {

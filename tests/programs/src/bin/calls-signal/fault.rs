@@ -287,22 +287,15 @@ fn privileged_instructions() {
     assert_eq!(RECORD.trap.load(Ordering::SeqCst), 13);
 }
 
-/// With the divide-by-zero mask cleared, SSE division traps.
+/// With the divide-by-zero mask cleared, a division by the old floating-point unit traps at the next `fwait`.
 fn a_float_exception() {
+    let (unmasked, normal) = (0x037bu16, 0x037fu16);
     faulting!(
-        "sub rsp, 16", "stmxcsr [rsp]", "and dword ptr [rsp], 0xfffffdff", "ldmxcsr [rsp]", "add rsp, 16",
-        "xorps xmm1, xmm1", "mov eax, 1", "cvtsi2ss xmm0, eax", "divss xmm0, xmm1";
-        out("eax") _, out("xmm0") _, out("xmm1") _);
+        "fninit", "fldcw [{word}]", "fld1", "fldz", "fdivp st(1), st", "fwait";
+        word = in(reg) &unmasked, out("st(0)") _, out("st(1)") _);
     assert_eq!((seen().0, seen().1), (SIGFPE, 3));
     // SAFETY: the default control word again.
-    unsafe {
-        asm!(
-            "sub rsp, 16",
-            "mov dword ptr [rsp], 0x1f80",
-            "ldmxcsr [rsp]",
-            "add rsp, 16"
-        )
-    };
+    unsafe { asm!("fninit", "fldcw [{}]", in(reg) &normal, out("st(0)") _) };
 }
 
 /// Present, write, user, fetch: bits 0, 1, 2, 4 of the page-fault error code; vector 14.

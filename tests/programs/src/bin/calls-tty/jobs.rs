@@ -224,7 +224,7 @@ fn the_end_of_the_session_hangs_up() {
     let (reader, writer) = pipe();
     let leader = fork(|| {
         ok!(SYS_setsid);
-        let terminal = open(&path, O_RDWR);
+        open(&path, O_RDWR);
         let ready = test_programs::child::Gate::new();
         let _ = fork(|| {
             test_programs::signal::catch(SIGHUP);

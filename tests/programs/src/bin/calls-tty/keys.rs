@@ -3,12 +3,12 @@
 use super::control::{Terminal, take_foreground};
 use super::typist::ask;
 use libc::{
-    ECHO, ISIG, NOFLSH, SI_KERNEL, SIG_IGN, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTSTP, TIOCSPGRP,
-    VINTR, WCONTINUED, WNOHANG, WUNTRACED,
+    ECHO, ISIG, NOFLSH, SI_KERNEL, SIG_IGN, SIGALRM, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTSTP,
+    TIOCSPGRP, VINTR, WCONTINUED, WNOHANG, WUNTRACED, c_void, siginfo_t,
 };
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use test_programs::child::{Status, fork, until};
-use test_programs::signal::{RECORD, catch, dispose};
+use test_programs::signal::{RECORD, catch, dispose, handle, tick};
 use test_programs::{fails, ok, sys};
 
 test_programs::tests!(
@@ -58,10 +58,20 @@ fn suspend() {
 }
 
 fn an_interrupt_ends_the_reader() {
+    static CAME: AtomicBool = AtomicBool::new(false);
+    extern "C" fn came(_: i32, _: *mut siginfo_t, _: *mut c_void) {
+        CAME.store(true, Ordering::SeqCst);
+    }
     let t = Terminal::new();
-    catch(SIGINT);
+    handle(SIGINT, came, 0);
+    // The key may come before the read begins: a timer ends the read then.
+    catch(SIGALRM);
+    tick(5000);
     ask(b"\x03", b"^C");
-    fails!(EINTR, SYS_read, t.fd, &mut [0u8; 10], 10);
+    until(|| {
+        fails!(EINTR, SYS_read, t.fd, &mut [0u8; 10], 10);
+        CAME.load(Ordering::SeqCst)
+    });
 }
 
 fn an_interrupt_drops_what_was_typed() {
