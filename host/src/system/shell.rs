@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The longest time for one session with a fast machine.
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// How the shell asks for a command.
-pub const PROMPT: &str = "helve> ";
+pub const PROMPT: &str = "helve:/root$ ";
 
 pub fn tests() -> Vec<Test> {
     vec![
