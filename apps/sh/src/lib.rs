@@ -9,7 +9,7 @@
 //! - [`pattern`]: `*`, `?` and `[...]`
 //!
 //! Typing:
-//! - [`keys`]: bytes into keys; [`line`]: the line being typed; [`editor`]: what keys do to it
+//! - [`keys`]: bytes into keys; [`mod@line`]: the line being typed; [`editor`]: what keys do to it
 //! - [`history`], [`complete`], and [`screen`]: what the terminal has to show
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
