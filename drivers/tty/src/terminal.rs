@@ -508,7 +508,7 @@ impl File for Tty {
 pub struct Terminal(pub Arc<Tty>);
 
 impl Device for Terminal {
-    fn open(&self, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
+    fn open(self: Arc<Self>, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
         Ok(self.0.clone())
     }
 }

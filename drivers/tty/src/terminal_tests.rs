@@ -302,7 +302,7 @@ fn output_can_be_suspended() {
 #[test]
 fn native_programs_ask_by_name() {
     let desk = Desk::new();
-    let node = Terminal(desk.tty.clone());
+    let node = Arc::new(Terminal(desk.tty.clone()));
     let file = node
         .open(DeviceNumber::default(), &OpenRequest::default())
         .unwrap();

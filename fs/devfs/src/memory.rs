@@ -11,7 +11,7 @@ use vfs::{Device, DeviceNumber, File, FileKind, Metadata, OpenRequest};
 /// Bytes of random data made between two looks at the reader's buffer.
 const CHUNK: usize = 1024;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Simple {
     /// Takes everything, gives nothing.
     Null,
@@ -93,8 +93,8 @@ fn read_random(sink: &mut dyn Sink) -> usize {
 }
 
 impl Device for Simple {
-    fn open(&self, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
-        Ok(Arc::new(*self))
+    fn open(self: Arc<Self>, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
+        Ok(self)
     }
 }
 
@@ -102,7 +102,11 @@ impl Device for Simple {
 pub struct ControllingTerminal;
 
 impl Device for ControllingTerminal {
-    fn open(&self, _: DeviceNumber, request: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
+    fn open(
+        self: Arc<Self>,
+        _: DeviceNumber,
+        request: &OpenRequest<'_>,
+    ) -> Result<Arc<dyn File>, Error> {
         request
             .terminal
             .and_then(|terminal| terminal())

@@ -28,7 +28,7 @@ impl File for Nothing {
 }
 
 impl Device for Nothing {
-    fn open(&self, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
+    fn open(self: Arc<Self>, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
         Ok(Arc::new(Nothing))
     }
 }

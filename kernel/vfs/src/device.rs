@@ -22,8 +22,11 @@ pub enum DeviceKind {
 /// A driver's side of a device node.
 pub trait Device: Send + Sync {
     /// Opens it. Permissions on the node have been checked.
-    fn open(&self, number: DeviceNumber, request: &OpenRequest<'_>)
-    -> Result<Arc<dyn File>, Error>;
+    fn open(
+        self: Arc<Self>,
+        number: DeviceNumber,
+        request: &OpenRequest<'_>,
+    ) -> Result<Arc<dyn File>, Error>;
 }
 
 /// The devices that can be reached through the nodes of a mount.
