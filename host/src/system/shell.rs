@@ -12,7 +12,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// How the shell asks for a command.
-pub const PROMPT: &str = "helve:/root$ ";
+pub const PROMPT: &str = "helve> ";
 
 pub fn tests() -> Vec<Test> {
     vec![
