@@ -1,114 +1,150 @@
-//! Files in memory: opening, asking, listing, making, reading and writing.
+//! Files of the work directory, which is memory under both kernels.
 
-use crate::Benchmark;
-use crate::calls::{close, open};
-use crate::measure::Report;
+use crate::measure::{Bench, Plan, ignore};
+use libc::{AT_FDCWD, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, SEEK_SET};
 use std::ffi::{CStr, CString};
-use std::hint::black_box;
+use test_programs::sys;
 
-pub const ALL: &[Benchmark] = &[
-    ("open+close", open_close),
-    ("stat", stat),
-    ("fstat", fstat),
-    ("getdents of 100 entries", list),
-    ("create+unlink", create),
-    ("file read 4 KiB", read_page),
-    ("file write 4 KiB", write_page),
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "open+close",
+        run: |plan, name| {
+            let path = sample();
+            plan.each(name, |n| {
+                for _ in 0..n {
+                    let fd = sys!(SYS_openat, AT_FDCWD, path, O_RDONLY, 0).unwrap_or(0);
+                    let _ = sys!(SYS_close, fd);
+                }
+            });
+        },
+    },
+    Bench {
+        name: "stat",
+        run: |plan, name| {
+            let (path, mut stat) = (sample(), [0u64; 18]);
+            plan.each(name, |n| {
+                (0..n).for_each(|_| ignore(sys!(SYS_newfstatat, AT_FDCWD, path, &mut stat, 0)))
+            });
+        },
+    },
+    Bench {
+        name: "stat of a deep path",
+        run: |plan, name| {
+            for path in [c"d1", c"d1/d2", c"d1/d2/d3", c"d1/d2/d3/d4"] {
+                let _ = sys!(SYS_mkdir, path, 0o755);
+            }
+            let mut stat = [0u64; 18];
+            let path = c"/tmp/d1/d2/d3/d4/../../d3/./d4";
+            plan.each(name, |n| {
+                (0..n).for_each(|_| ignore(sys!(SYS_newfstatat, AT_FDCWD, path, &mut stat, 0)))
+            });
+        },
+    },
+    Bench {
+        name: "fstat",
+        run: |plan, name| {
+            let (fd, mut stat) = (open(sample()), [0u64; 18]);
+            plan.each(name, |n| {
+                (0..n).for_each(|_| ignore(sys!(SYS_fstat, fd, &mut stat)))
+            });
+            let _ = sys!(SYS_close, fd);
+        },
+    },
+    Bench {
+        name: "file read 4 KiB",
+        run: |plan, name| transfer(plan, name, false),
+    },
+    Bench {
+        name: "file write 4 KiB",
+        run: |plan, name| transfer(plan, name, true),
+    },
+    Bench {
+        name: "create+unlink",
+        run: |plan, name| {
+            plan.each(name, |n| {
+                for _ in 0..n {
+                    let fd = sys!(SYS_openat, AT_FDCWD, c"bench-new", O_RDWR | O_CREAT, 0o600)
+                        .unwrap_or(0);
+                    let _ = sys!(SYS_close, fd);
+                    let _ = sys!(SYS_unlink, c"bench-new");
+                }
+            });
+        },
+    },
+    Bench {
+        name: "getdents of 100 entries",
+        run: listing,
+    },
 ];
 
-const DIRECTORY: &CStr = c"/tmp/bench/some/deeper/place";
-const FILE: &CStr = c"/tmp/bench/some/deeper/place/file";
+/// A file of 64 KiB.
+fn sample() -> &'static CStr {
+    let path = c"bench-sample";
+    let fd = sys!(
+        SYS_openat,
+        AT_FDCWD,
+        path,
+        O_RDWR | O_CREAT | O_TRUNC,
+        0o600
+    )
+    .unwrap_or(0);
+    let _ = sys!(SYS_write, fd, vec![7u8; 65536].as_ptr(), 65536);
+    let _ = sys!(SYS_close, fd);
+    path
+}
 
-fn prepare() {
-    for path in [c"/tmp", c"/tmp/bench", c"/tmp/bench/some", c"/tmp/bench/some/deeper", DIRECTORY] {
-        // SAFETY: the path is a valid string. It fails where the directory is there already.
-        unsafe { libc::mkdir(path.as_ptr(), 0o755) };
+fn open(path: &CStr) -> usize {
+    sys!(SYS_openat, AT_FDCWD, path, O_RDWR, 0).unwrap_or(0)
+}
+
+/// 4 KiB at offsets that walk through the sample.
+fn transfer(plan: &Plan, name: &str, write: bool) {
+    let fd = open(sample());
+    let mut buffer = [1u8; 4096];
+    plan.each(name, |n| {
+        for i in 0..n {
+            let offset = i % 16 * 4096;
+            if write {
+                let _ = sys!(SYS_pwrite64, fd, &buffer, 4096, offset);
+            } else {
+                let _ = sys!(SYS_pread64, fd, &mut buffer, 4096, offset);
+            }
+        }
+    });
+    let _ = sys!(SYS_close, fd);
+}
+
+/// A directory of a hundred files, listed from beginning to end.
+fn listing(plan: &Plan, name: &str) {
+    let _ = sys!(SYS_mkdir, c"bench-list", 0o755);
+    for n in 0..100 {
+        let path = CString::new(format!("bench-list/file-{n:04}")).unwrap_or_default();
+        let fd = sys!(
+            SYS_openat,
+            AT_FDCWD,
+            path.as_c_str(),
+            O_RDWR | O_CREAT,
+            0o600
+        )
+        .unwrap_or(0);
+        let _ = sys!(SYS_close, fd);
     }
-    close(open(FILE, libc::O_CREAT | libc::O_RDWR));
-}
-
-fn open_close(report: &mut Report) {
-    prepare();
-    report.time(|| close(open(FILE, libc::O_RDONLY)));
-}
-
-fn stat(report: &mut Report) {
-    prepare();
-    report.time(|| {
-        // SAFETY: all zeros is a valid stat, and the call fills it in.
-        unsafe {
-            let mut stat: libc::stat = std::mem::zeroed();
-            assert_eq!(libc::stat(FILE.as_ptr(), &raw mut stat), 0);
-            black_box(stat);
+    let fd = sys!(
+        SYS_openat,
+        AT_FDCWD,
+        c"bench-list",
+        O_RDONLY | O_DIRECTORY,
+        0
+    )
+    .unwrap_or(0);
+    let mut buffer = vec![0u8; 32768];
+    plan.each(name, |n| {
+        for _ in 0..n {
+            let _ = sys!(SYS_lseek, fd, 0, SEEK_SET);
+            while matches!(sys!(SYS_getdents64, fd, buffer.as_mut_ptr(), 32768), Ok(len) if len > 0)
+            {
+            }
         }
     });
-}
-
-fn fstat(report: &mut Report) {
-    prepare();
-    let file = open(FILE, libc::O_RDONLY);
-    report.time(|| {
-        // SAFETY: as above.
-        unsafe {
-            let mut stat: libc::stat = std::mem::zeroed();
-            assert_eq!(libc::fstat(file, &raw mut stat), 0);
-            black_box(stat);
-        }
-    });
-    close(file);
-}
-
-fn list(report: &mut Report) {
-    prepare();
-    // SAFETY: the path is a valid string.
-    unsafe { libc::mkdir(c"/tmp/bench/list".as_ptr(), 0o755) };
-    for number in 0..100 {
-        let path = CString::new(format!("/tmp/bench/list/entry-{number}")).expect("no NUL in it");
-        close(open(&path, libc::O_CREAT | libc::O_RDWR));
-    }
-    let directory = open(c"/tmp/bench/list", libc::O_RDONLY | libc::O_DIRECTORY);
-    let mut buffer = vec![0u8; 32_768];
-    report.time(|| {
-        // SAFETY: the buffer is valid for its length.
-        unsafe {
-            libc::lseek(directory, 0, libc::SEEK_SET);
-            let count = libc::syscall(libc::SYS_getdents64, directory, buffer.as_mut_ptr(), buffer.len());
-            assert!(count > 2000);
-        }
-    });
-    close(directory);
-}
-
-fn create(report: &mut Report) {
-    prepare();
-    let path = c"/tmp/bench/some/deeper/place/new";
-    report.time(|| {
-        close(open(path, libc::O_CREAT | libc::O_EXCL | libc::O_RDWR));
-        // SAFETY: the path is a valid string.
-        assert_eq!(unsafe { libc::unlink(path.as_ptr()) }, 0);
-    });
-}
-
-fn read_page(report: &mut Report) {
-    prepare();
-    let file = open(FILE, libc::O_RDWR);
-    let mut buffer = vec![7u8; 4096];
-    // SAFETY: the buffer is valid for its length.
-    assert_eq!(unsafe { libc::pwrite(file, buffer.as_ptr().cast(), 4096, 0) }, 4096);
-    report.time(|| {
-        // SAFETY: as above.
-        assert_eq!(unsafe { libc::pread(file, buffer.as_mut_ptr().cast(), 4096, 0) }, 4096);
-    });
-    close(file);
-}
-
-fn write_page(report: &mut Report) {
-    prepare();
-    let file = open(FILE, libc::O_RDWR);
-    let buffer = vec![7u8; 4096];
-    report.time(|| {
-        // SAFETY: the buffer is valid for its length.
-        assert_eq!(unsafe { libc::pwrite(file, buffer.as_ptr().cast(), 4096, 0) }, 4096);
-    });
-    close(file);
+    let _ = sys!(SYS_close, fd);
 }

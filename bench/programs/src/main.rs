@@ -1,53 +1,106 @@
-//! Measures the system it runs on, from inside: one line `bench NAME VALUE UNIT` for each figure.
+//! `bench [--quick] [--list] [PART...]`: measures the kernel it runs on, from one static binary that is the same for every
+//! kernel compared. Each result is a line `bench NAME VALUE UNIT`; `clock` is the kernel's own clock, at the beginning and at
+//! the end. Arguments choose by parts of names.
 //!
-//! It runs as an ordinary program or as the first one (`/init`): then it turns the machine off at its end. The first
-//! line is the clock, so whoever watches the console knows when user mode began. Arguments choose benchmarks by a part
-//! of their names; for the first program they are words `only=PART` on the kernel's command line. Times are medians over several batches, each long against the clock's own cost.
+//! It runs as an ordinary program, or as process 1 of a kernel that has nothing but this file: then it makes the console
+//! and the directory it needs, and powers the machine off at the end. `bench boot-marker` is the first thing it writes:
+//! whoever started the machine takes the time of that line.
+//!
+//! There is no Rust start-up code: it would open and poll files before the marker.
+
+#![no_main]
 
 mod calls;
+mod clock;
+mod console;
 mod files;
 mod measure;
 mod memory;
 mod pipes;
 mod processes;
-mod system;
+mod signals;
 mod threads;
 
-use measure::Report;
+use measure::{Bench, Plan};
+use std::ffi::{CStr, c_char};
+use test_programs::sys;
 
-/// A benchmark: its name and what reports its figure.
-pub type Benchmark = (&'static str, fn(&mut Report));
+/// All benchmarks, in the order in which they run: the cheap ones first, on a machine that is still fresh.
+const GROUPS: &[&[Bench]] = &[
+    measure::CONTROLS,
+    calls::BENCHES,
+    files::BENCHES,
+    memory::BENCHES,
+    signals::BENCHES,
+    pipes::BENCHES,
+    threads::BENCHES,
+    processes::BENCHES,
+];
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == processes::NOTHING) {
-        return;
-    }
-    let first = std::process::id() == 1;
-    let wanted = if first {
-        system::open_console();
-        // Linux hands its first program every word of the command line that it does not know itself.
-        let named = arguments.iter().filter_map(|word| word.strip_prefix("only="));
-        named.map(String::from).collect()
-    } else {
-        arguments
+#[unsafe(no_mangle)]
+extern "C" fn main(count: i32, arguments: *const *const c_char) -> i32 {
+    let argument = |n: i32| {
+        // SAFETY: the C library hands `count` valid strings, for the life of the program.
+        unsafe { CStr::from_ptr(*arguments.add(n as usize)) }
+            .to_str()
+            .unwrap_or("")
     };
-    let mut report = Report::new(wanted);
-    report.clock();
-    system::memory(&mut report);
-    report.run(&[("control", measure::control)]);
-    for group in [
-        calls::ALL,
-        files::ALL,
-        pipes::ALL,
-        memory::ALL,
-        processes::ALL,
-        threads::ALL,
-    ] {
-        report.run(group);
+    let arguments: Vec<&str> = (1..count).map(argument).collect();
+    if let Some(status) = processes::second_life(&arguments) {
+        return status;
     }
-    report.clock();
+    if arguments.contains(&"--list") {
+        all().for_each(|b| console::line(b.name));
+        return 0;
+    }
+    let first = sys!(SYS_getpid) == Ok(1);
+    console::open_if_missing();
+    console::line(&format!("bench boot-marker\n{}", clock::now()));
+    memory::report();
+    enter_work_directory();
+    let plan = Plan::new(arguments.contains(&"--quick"));
+    let filters = filters(&arguments, first);
+    let check = clock::Check::start();
+    for bench in all() {
+        let chosen = filters.is_empty() || filters.iter().any(|part| bench.name.contains(part));
+        if chosen || bench.name == "control" {
+            (bench.run)(&plan, bench.name);
+        }
+    }
+    check.report();
     if first {
-        system::power_off();
+        power_off();
     }
+    0
+}
+
+fn all() -> impl Iterator<Item = &'static Bench> {
+    GROUPS.iter().flat_map(|group| group.iter())
+}
+
+/// The parts of names that were asked for. Linux hands its first program every word of the kernel's command line that it
+/// does not know itself: there only words with a mark are meant.
+fn filters<'a>(arguments: &[&'a str], first: bool) -> Vec<&'a str> {
+    let marked = |word: &&'a str| word.strip_prefix("only=");
+    let plain = |word: &&'a str| (!first && !word.starts_with('-')).then_some(*word);
+    arguments
+        .iter()
+        .filter_map(|word| marked(word).or_else(|| plain(word)))
+        .collect()
+}
+
+fn enter_work_directory() {
+    let _ = sys!(SYS_mkdir, c"/tmp", 0o1777);
+    let _ = sys!(SYS_chdir, c"/tmp");
+}
+
+fn power_off() {
+    let _ = sys!(SYS_sync);
+    let _ = sys!(
+        SYS_reboot,
+        libc::LINUX_REBOOT_MAGIC1,
+        libc::LINUX_REBOOT_MAGIC2,
+        libc::LINUX_REBOOT_CMD_POWER_OFF,
+        0
+    );
 }

@@ -1,106 +1,114 @@
-//! How long something takes.
+//! How one number comes about. One idea: an operation is repeated in batches long enough for the clock, the first batches
+//! only warm up, and of the others the median counts, so one disturbed batch does not.
 
-use crate::Benchmark;
+use crate::clock::{nanoseconds, ticks};
+use crate::console;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
-/// The shortest batch that counts.
-const BATCH: Duration = Duration::from_millis(2);
-/// Batches, of which the median is taken.
-const BATCHES: usize = 9;
-
-/// Prints figures, of the benchmarks that were asked for.
-pub struct Report {
-    wanted: Vec<String>,
-    name: &'static str,
+/// A benchmark by name; it prints its own line.
+pub struct Bench {
+    pub name: &'static str,
+    pub run: fn(&Plan, &str),
 }
 
-impl Report {
-    pub fn new(wanted: Vec<String>) -> Report {
-        Report { wanted, name: "" }
-    }
+/// How long to measure.
+pub struct Plan {
+    /// The least length of a batch in nanoseconds.
+    batch: f64,
+    /// Batches that count.
+    rounds: usize,
+}
 
-    pub fn run(&mut self, benchmarks: &[Benchmark]) {
-        for (name, benchmark) in benchmarks {
-            let chosen = self.wanted.is_empty() || self.wanted.iter().any(|part| name.contains(part.as_str()));
-            if chosen || *name == "control" {
-                self.name = name;
-                benchmark(self);
+impl Plan {
+    pub fn new(quick: bool) -> Plan {
+        if quick {
+            Plan {
+                batch: 1e6,
+                rounds: 3,
+            }
+        } else {
+            Plan {
+                batch: 10e6,
+                rounds: 15,
             }
         }
     }
 
-    /// The guest's clock, for comparison with the host's.
-    pub fn clock(&self) {
-        println!("bench clock {} ns", now());
-    }
-
-    pub fn figure(&self, name: &str, value: f64, unit: &str) {
-        println!("bench {name} {value:.1} {unit}");
-    }
-
-    /// Nanoseconds that one call of `operation` takes.
-    pub fn time(&mut self, mut operation: impl FnMut()) {
-        self.time_many(|count| {
-            for _ in 0..count {
-                operation();
-            }
+    /// Prints the nanoseconds per operation. `run(n)` does the operation `n` times.
+    pub fn each(&self, name: &str, mut run: impl FnMut(u64)) {
+        self.timed(name, |n| {
+            let start = ticks();
+            run(n);
+            ticks() - start
         });
     }
 
-    /// Nanoseconds for one of `count` operations that `batch` does.
-    pub fn time_many(&mut self, mut batch: impl FnMut(u32)) {
-        let mut count = 1;
-        loop {
-            let start = Instant::now();
-            batch(count);
-            let took = start.elapsed();
-            if took >= BATCH {
-                break;
-            }
-            let missing = BATCH.as_nanos() as f64 / took.as_nanos().max(1) as f64;
-            count = (f64::from(count) * missing.clamp(1.5, 50.0)).ceil() as u32;
+    /// The same for a `run(n)` that times itself, to leave its preparations out; it gives the ticks of its `n` operations.
+    pub fn timed(&self, name: &str, mut run: impl FnMut(u64) -> u64) {
+        let mut count = 1u64;
+        let mut took = nanoseconds(run(count));
+        while took < self.batch {
+            // At most tenfold at a time: the first, cold runs say little.
+            let factor = (self.batch / took.max(1.0) * 1.2).clamp(1.5, 10.0);
+            count = ((count as f64 * factor) as u64).max(count + 1);
+            took = nanoseconds(run(count));
         }
-        let mut times: Vec<f64> = (0..BATCHES)
-            .map(|_| {
-                let start = Instant::now();
-                batch(count);
-                start.elapsed().as_nanos() as f64 / f64::from(count)
-            })
+        let mut results: Vec<f64> = (0..self.rounds)
+            .map(|_| nanoseconds(run(count)) / count as f64)
             .collect();
-        times.sort_by(f64::total_cmp);
-        println!("bench {} {:.1} ns", self.name, times[BATCHES / 2]);
+        results.sort_by(f64::total_cmp);
+        console::result(name, results[results.len() / 2], "ns");
     }
 
-    /// Megabytes a second, of `bytes` that one call of `operation` moves.
-    pub fn bandwidth(&mut self, bytes: usize, mut operation: impl FnMut()) {
-        operation();
-        let mut rates: Vec<f64> = (0..BATCHES)
-            .map(|_| {
-                let start = Instant::now();
-                operation();
-                bytes as f64 / start.elapsed().as_secs_f64() / 1e6
-            })
-            .collect();
-        rates.sort_by(f64::total_cmp);
-        println!("bench {} {:.1} MB/s", self.name, rates[BATCHES / 2]);
+    /// Prints megabytes per second, for a `run(n)` that moves `bytes` for each of its `n`.
+    pub fn bandwidth(&self, name: &str, bytes: usize, mut run: impl FnMut(u64)) {
+        let mut rate = |count: u64| {
+            let start = ticks();
+            run(count);
+            bytes as f64 * count as f64 * 1e3 / nanoseconds(ticks() - start)
+        };
+        let count = ((rate(64) * self.batch / 1e3 / bytes as f64) as u64).max(64);
+        let mut results: Vec<f64> = (0..self.rounds).map(|_| rate(count)).collect();
+        results.sort_by(f64::total_cmp);
+        console::result(name, results[results.len() / 2], "MB/s");
     }
 }
 
-/// The monotonic clock in nanoseconds.
-pub fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes one timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+/// For calls whose result does not matter.
+pub fn ignore(_: Result<usize, i32>) {}
+
+/// Work that never enters the kernel: its results must be equal under every kernel, or the run is worth nothing.
+pub const CONTROLS: &[Bench] = &[
+    Bench {
+        name: "control",
+        run: |plan, name| plan.each(name, |n| (0..n).for_each(|_| compute())),
+    },
+    Bench {
+        name: "control memory",
+        run: |plan, name| {
+            let mut words = vec![1u64; 32 * 1024];
+            plan.each(name, |n| (0..n).for_each(|_| walk(&mut words)));
+        },
+    },
+];
+
+/// A thousand steps of a shift-register generator.
+#[inline(never)]
+fn compute() {
+    let mut x = black_box(0x2545_f491_4f6c_dd1du64);
+    for _ in 0..1000 {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    black_box(x);
 }
 
-/// A loop that no kernel has a part in: the same on both systems, or the comparison is void.
-pub fn control(report: &mut Report) {
-    let mut state = 1u64;
-    report.time(|| {
-        for _ in 0..1000 {
-            state = black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-        }
-    });
+/// A quarter of a mebibyte, read and written once.
+#[inline(never)]
+fn walk(words: &mut [u64]) {
+    for word in words.iter_mut() {
+        *word = word.wrapping_mul(3) + 1;
+    }
+    black_box(words);
 }

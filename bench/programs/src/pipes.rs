@@ -1,84 +1,140 @@
-//! Pipes between two processes.
+//! Pipes, and switching between two processes.
 
-use crate::Benchmark;
-use crate::calls::{close, read, write};
-use crate::measure::Report;
-use crate::processes::{fork, wait};
+use crate::measure::{Bench, Plan, ignore};
+use std::sync::atomic::{AtomicU32, Ordering};
+use test_programs::memory::Shared;
+use test_programs::raw::short::{close, pipe};
+use test_programs::{child, sys};
 
-pub const ALL: &[Benchmark] = &[
-    ("pipe round trip", round_trip),
-    ("pipe bandwidth", bandwidth),
-    ("pipe 1 B in one process", alone),
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "pipe 1 B in one process",
+        run: |plan, name| {
+            let (reader, writer) = pipe();
+            let mut byte = 0u8;
+            plan.each(name, |n| {
+                for _ in 0..n {
+                    let _ = sys!(SYS_write, writer, &byte, 1);
+                    let _ = sys!(SYS_read, reader, &mut byte, 1);
+                }
+            });
+            close(reader);
+            close(writer);
+        },
+    },
+    Bench {
+        name: "pipe round trip",
+        run: round_trip,
+    },
+    Bench {
+        name: "pipe bandwidth",
+        run: |plan, name| {
+            with_reader(|writer| {
+                let block = vec![1u8; 65536];
+                plan.bandwidth(name, block.len(), |n| write_blocks(writer, &block, n));
+            });
+        },
+    },
+    Bench {
+        name: "pipe 4 KiB to another process",
+        run: |plan, name| {
+            with_reader(|writer| plan.each(name, |n| write_blocks(writer, &[1; 4096], n)))
+        },
+    },
+    Bench {
+        name: "process switch",
+        run: turns,
+    },
+    Bench {
+        name: "poll of 10 pipes",
+        run: |plan, name| {
+            let ends: Vec<(usize, usize)> = (0..10).map(|_| pipe()).collect();
+            let mut list: Vec<libc::pollfd> = ends
+                .iter()
+                .map(|(reader, _)| libc::pollfd {
+                    fd: *reader as i32,
+                    events: libc::POLLIN,
+                    revents: 0,
+                })
+                .collect();
+            plan.each(name, |n| {
+                (0..n).for_each(|_| ignore(sys!(SYS_poll, list.as_mut_ptr(), 10, 0)))
+            });
+            ends.into_iter().for_each(|(reader, writer)| {
+                close(reader);
+                close(writer);
+            });
+        },
+    },
 ];
 
-pub fn pipe() -> [i32; 2] {
-    let mut ends = [0; 2];
-    // SAFETY: the call writes two descriptors.
-    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    ends
+/// One byte there and one byte back, between two processes.
+fn round_trip(plan: &Plan, name: &str) {
+    let (there, back) = (pipe(), pipe());
+    let peer = child::fork(|| {
+        close(there.1);
+        close(back.0);
+        let mut byte = 0u8;
+        while sys!(SYS_read, there.0, &mut byte, 1) == Ok(1) {
+            let _ = sys!(SYS_write, back.1, &byte, 1);
+        }
+        0
+    });
+    close(there.0);
+    close(back.1);
+    let mut byte = 0u8;
+    plan.each(name, |n| {
+        for _ in 0..n {
+            let _ = sys!(SYS_write, there.1, &byte, 1);
+            let _ = sys!(SYS_read, back.0, &mut byte, 1);
+        }
+    });
+    close(there.1);
+    peer.wait();
+    close(back.0);
 }
 
-fn alone(report: &mut Report) {
-    let [reader, writer] = pipe();
-    report.time(|| {
-        write(writer, &[1]);
-        read(reader, &mut [0]);
+/// Hands over a writer whose other end a process reads as fast as it can.
+fn with_reader(act: impl FnOnce(usize)) {
+    let (reader, writer) = pipe();
+    let peer = child::fork(|| {
+        close(writer);
+        let mut buffer = vec![0u8; 65536];
+        while matches!(sys!(SYS_read, reader, buffer.as_mut_ptr(), 65536), Ok(n) if n > 0) {}
+        0
     });
     close(reader);
+    act(writer);
     close(writer);
+    peer.wait();
 }
 
-/// A byte there and a byte back: two switches between processes.
-fn round_trip(report: &mut Report) {
-    let (there, back) = (pipe(), pipe());
-    let child = fork(|| {
-        close(there[1]);
-        close(back[0]);
-        let mut byte = [0];
-        while read(there[0], &mut byte) == 1 {
-            write(back[1], &byte);
-        }
-    });
-    close(there[0]);
-    close(back[1]);
-    report.time(|| {
-        write(there[1], &[1]);
-        assert_eq!(read(back[0], &mut [0]), 1);
-    });
-    close(there[1]);
-    close(back[0]);
-    wait(child);
+fn write_blocks(writer: usize, block: &[u8], count: u64) {
+    for _ in 0..count {
+        ignore(sys!(SYS_write, writer, block.as_ptr(), block.len()));
+    }
 }
 
-fn bandwidth(report: &mut Report) {
-    const TOTAL: usize = 8 << 20;
-    let (data, done) = (pipe(), pipe());
-    let child = fork(|| {
-        close(data[1]);
-        close(done[0]);
-        let mut buffer = vec![0; 65_536];
-        let mut seen = 0;
+/// Two processes give each other the processor: a word in shared memory says whose turn it is. Nanoseconds per switch.
+fn turns(plan: &Plan, name: &str) {
+    let turn = Shared::<AtomicU32>::new();
+    let peer = child::fork(|| {
         loop {
-            match read(data[0], &mut buffer) {
-                0 => return,
-                count => seen += count,
-            }
-            if seen == TOTAL {
-                seen = 0;
-                write(done[1], &[1]);
+            match turn.load(Ordering::Acquire) {
+                1 => turn.store(0, Ordering::Release),
+                2 => return 0,
+                _ => ignore(sys!(SYS_sched_yield)),
             }
         }
     });
-    close(data[0]);
-    close(done[1]);
-    let buffer = vec![1; 65_536];
-    report.bandwidth(TOTAL, || {
-        for _ in 0..TOTAL / buffer.len() {
-            assert_eq!(write(data[1], &buffer), buffer.len());
+    plan.each(name, |n| {
+        for _ in 0..n.div_ceil(2) {
+            turn.store(1, Ordering::Release);
+            while turn.load(Ordering::Acquire) != 0 {
+                let _ = sys!(SYS_sched_yield);
+            }
         }
-        read(done[0], &mut [0]);
     });
-    close(data[1]);
-    close(done[0]);
-    wait(child);
+    turn.store(2, Ordering::Release);
+    peer.wait();
 }

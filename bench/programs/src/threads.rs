@@ -1,60 +1,76 @@
-//! Threads: making and joining them, waking one another.
+//! Threads and futexes.
 
-use crate::Benchmark;
-use crate::measure::Report;
+use crate::measure::{Bench, Plan, ignore};
+use libc::{FUTEX_PRIVATE_FLAG, FUTEX_WAIT, FUTEX_WAKE};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use test_programs::sys;
 
-pub const ALL: &[Benchmark] = &[
-    ("thread create+join", create),
-    ("futex round trip", futex),
-    ("sched_yield", give_way),
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "thread create+join",
+        run: |plan, name| {
+            plan.each(name, |n| {
+                (0..n).for_each(|_| drop(thread::spawn(|| ()).join()))
+            })
+        },
+    },
+    Bench {
+        name: "futex wake of nobody",
+        run: |plan, name| {
+            let word = AtomicU32::new(0);
+            plan.each(name, |n| {
+                (0..n).for_each(|_| {
+                    ignore(sys!(SYS_futex, &word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1))
+                })
+            });
+        },
+    },
+    Bench {
+        name: "futex round trip",
+        run: round_trip,
+    },
+    Bench {
+        name: "thread switch",
+        run: turns,
+    },
 ];
 
-fn create(report: &mut Report) {
-    report.time(|| std::thread::spawn(|| {}).join().expect("it does nothing that could fail"));
+/// Waits for the word to be `turn`, sets it to `next` and wakes the other.
+fn pass(word: &AtomicU32, turn: u32, next: u32) {
+    while word.load(Ordering::Acquire) != turn {
+        let _ = sys!(SYS_futex, word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, next, 0);
+    }
+    word.store(next, Ordering::Release);
+    let _ = sys!(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
 }
 
-fn give_way(report: &mut Report) {
-    report.time(|| {
-        // SAFETY: takes no argument.
-        unsafe { libc::sched_yield() };
+/// Two threads that wait for each other in the kernel; there and back.
+fn round_trip(plan: &Plan, name: &str) {
+    plan.each(name, |n| {
+        let word = AtomicU32::new(0);
+        thread::scope(|s| {
+            s.spawn(|| (0..n).for_each(|_| pass(&word, 1, 0)));
+            (0..n).for_each(|_| pass(&word, 0, 1));
+        });
     });
 }
 
-fn wait(word: &AtomicU32, value: u32) {
-    while word.load(Ordering::Acquire) == value {
-        // SAFETY: the word lives longer than the call.
-        unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, value, 0usize) };
-    }
-}
-
-fn set(word: &AtomicU32, value: u32) {
-    word.store(value, Ordering::Release);
-    // SAFETY: as above.
-    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
-}
-
-const IDLE: u32 = 0;
-const ASKED: u32 = 1;
-const END: u32 = 2;
-
-/// Another thread is woken, and wakes this one.
-fn futex(report: &mut Report) {
-    let word = AtomicU32::new(IDLE);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            loop {
-                wait(&word, IDLE);
-                if word.load(Ordering::Acquire) == END {
-                    return;
+/// Two threads of one process give each other the processor. Nanoseconds per switch.
+fn turns(plan: &Plan, name: &str) {
+    plan.each(name, |n| {
+        let word = AtomicU32::new(0);
+        let side = |turn: u32| {
+            for _ in 0..n.div_ceil(2) {
+                while word.load(Ordering::Acquire) != turn {
+                    let _ = sys!(SYS_sched_yield);
                 }
-                set(&word, IDLE);
+                word.store(1 - turn, Ordering::Release);
             }
+        };
+        thread::scope(|s| {
+            s.spawn(|| side(1));
+            side(0);
         });
-        report.time(|| {
-            set(&word, ASKED);
-            wait(&word, ASKED);
-        });
-        set(&word, END);
     });
 }
