@@ -1,8 +1,8 @@
 //! One boot of one system with the benchmark program: its lines, and when they came.
 //!
-//! The program prints `bench NAME VALUE UNIT`. Two names mean something here: `clock`, the guest's monotonic clock in
-//! nanoseconds, printed near the start and at the end, is compared with this machine's clock; and the first line of all ends
-//! the time that booting took. Both systems are timed from the start of QEMU to the arrival of that line's first byte.
+//! The program prints `bench NAME VALUE UNIT`. Two lines mean something here: `clock`, the guest's monotonic clock in
+//! nanoseconds, printed at the start and at the end, is compared with this machine's clock; and `bench boot-marker`, the
+//! first of all, ends the time that booting took: from the start of QEMU to the arrival of that line's first byte.
 
 use crate::qemu::Machine;
 use crate::qemu::serial::SerialGuest;
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Start of every line that counts.
 const PREFIX: &str = "bench ";
+
+/// The first thing that the program writes.
+const MARKER: &str = "bench boot-marker";
 
 /// The guest's own clock.
 const CLOCK: &str = "clock";
@@ -47,13 +50,9 @@ pub fn measure(machine: &Machine, limit: Duration) -> Result<Run> {
         status.success(),
         "QEMU ended with {status}; the console showed:\n{output}"
     );
-    let lines = parse(&output);
-    let first = lines
-        .first()
-        .with_context(|| format!("no benchmark line; the console showed:\n{output}"))?;
-    let boot = guest
-        .arrival(first.position)
-        .duration_since(guest.started());
+    let marker = output.find(MARKER);
+    let marker = marker.with_context(|| format!("no benchmark; the console showed:\n{output}"))?;
+    let boot = guest.arrival(marker).duration_since(guest.started());
     let mut run = Run::default();
     run.insert(
         BOOT,
@@ -63,7 +62,7 @@ pub fn measure(machine: &Machine, limit: Duration) -> Result<Run> {
         },
     );
     let mut clocks: Vec<(Instant, f64)> = Vec::new();
-    for line in lines {
+    for line in parse(&output) {
         if line.name == CLOCK {
             clocks.push((guest.arrival(line.position), line.value.number));
         } else {
