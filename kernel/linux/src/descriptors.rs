@@ -4,10 +4,12 @@
 //! are in the process's one handle table. So a descriptor can do nothing that its handle does not allow.
 
 use crate::errno::Errno;
+use crate::lock::{self, Key, Owner};
 use abi::Rights;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use machine::sync::Spin;
 use object::{Handle, Number, Table};
 use vfs::Description;
@@ -35,14 +37,25 @@ pub struct Descriptors {
     table: Arc<Table>,
     view: Spin<View>,
     limit: AtomicUsize,
+    /// The files of which record locks were taken through these descriptors; and whether there is any.
+    locked: Spin<BTreeSet<Key>>,
+    has_locked: AtomicBool,
+    lock_owner: Owner,
 }
 
 impl Descriptors {
     pub fn new(table: Arc<Table>) -> Descriptors {
+        Descriptors::with_view(table, View::default(), DEFAULT_LIMIT)
+    }
+
+    fn with_view(table: Arc<Table>, view: View, limit: usize) -> Descriptors {
         Descriptors {
             table,
-            view: Spin::new(View::default()),
-            limit: AtomicUsize::new(DEFAULT_LIMIT),
+            view: Spin::new(view),
+            limit: AtomicUsize::new(limit),
+            locked: Spin::new(BTreeSet::new()),
+            has_locked: AtomicBool::new(false),
+            lock_owner: Owner::new(),
         }
     }
 
@@ -135,7 +148,7 @@ impl Descriptors {
             },
         );
         if let Some(before) = before {
-            drop(self.table.remove(before.handle));
+            self.closed(before.handle);
         }
         Ok(())
     }
@@ -159,7 +172,7 @@ impl Descriptors {
             },
         );
         if let Some(before) = before {
-            drop(self.table.remove(before.handle));
+            self.closed(before.handle);
         }
         Ok(at)
     }
@@ -184,8 +197,35 @@ impl Descriptors {
             slot
         };
         // The last copy of a pipe or file ends here, outside the lock.
-        drop(self.table.remove(slot.handle));
+        self.closed(slot.handle);
         Ok(())
+    }
+
+    /// Gives up a handle that no descriptor names any more. Closing any descriptor of a file takes away all record
+    /// locks that the process has of it (fcntl(2)).
+    fn closed(&self, handle: Number) {
+        let Ok(handle) = self.table.remove(handle) else {
+            return;
+        };
+        if self.has_locked.load(Ordering::Acquire)
+            && let Some(file) = handle.downcast_ref::<Description>()
+        {
+            let key = Key::of(file);
+            if self.locked.lock().remove(&key) {
+                lock::release(key, self.lock_owner);
+            }
+        }
+    }
+
+    /// In whose name record locks are taken through these descriptors.
+    pub fn lock_owner(&self) -> Owner {
+        self.lock_owner
+    }
+
+    /// Remembers that there may be record locks of this file.
+    pub fn note_lock(&self, key: Key) {
+        self.locked.lock().insert(key);
+        self.has_locked.store(true, Ordering::Release);
     }
 
     pub fn close_on_exec(&self, descriptor: u32) -> Result<bool, Errno> {
@@ -235,11 +275,7 @@ impl Descriptors {
             slots: view.slots.clone(),
             lowest_free: view.lowest_free,
         };
-        Ok(Descriptors {
-            table,
-            view: Spin::new(copy),
-            limit: AtomicUsize::new(self.limit.load(Ordering::Relaxed)),
-        })
+        Ok(Descriptors::with_view(table, copy, self.limit()))
     }
 
     /// Closes what is marked close-on-exec.
@@ -264,5 +300,13 @@ impl View {
             self.slots.resize(at + 1, None);
         }
         self.slots.get_mut(at).and_then(|place| place.replace(slot))
+    }
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        for key in core::mem::take(self.locked.get_mut()) {
+            lock::release(key, self.lock_owner);
+        }
     }
 }

@@ -3,9 +3,10 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::jobs::Group;
-use crate::open;
+use crate::lock::calls::{F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLK, F_SETLKW};
 use crate::terminal;
 use crate::termios::Termios;
+use crate::{lock, open};
 use alloc::sync::Arc;
 use tty::{Flush, WindowSize};
 use vfs::Description;
@@ -192,7 +193,7 @@ const F_GETPIPE_SZ: u64 = 1032;
 const F_DUPFD_CLOEXEC: u64 = 1030;
 const FD_CLOEXEC: u64 = 1;
 
-/// fcntl(2). Record locks and signal-driven I/O are not there: `EINVAL`, as for an unknown command.
+/// fcntl(2). Signal-driven I/O and leases are not there: `EINVAL`, as for an unknown command.
 pub async fn fcntl(call: &mut Call<'_>, [descriptor, command, argument, ..]: Args) -> Answer {
     let descriptors = call.process().descriptors();
     let file = call.file(descriptor)?;
@@ -222,6 +223,9 @@ pub async fn fcntl(call: &mut Call<'_>, [descriptor, command, argument, ..]: Arg
         F_SETFL => {
             open::set_status_flags(&file, argument);
             Ok(0)
+        }
+        F_GETLK | F_SETLK | F_SETLKW | F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW => {
+            lock::calls::record(call, number, &file, command, argument).await
         }
         F_GETOWN => Ok(0),
         F_GETPIPE_SZ => Ok(file.file_as::<End>().ok_or(Errno::EBADF)?.capacity()),

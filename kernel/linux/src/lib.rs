@@ -30,6 +30,7 @@ mod io;
 mod ioctl;
 mod jobs;
 mod limits;
+mod lock;
 mod mapping;
 mod open;
 mod path;

@@ -9,8 +9,8 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::{
-    clone, directory, execute, exit, futex, identity, io, ioctl, limits, mapping, open, path, pipe,
-    poll,
+    clone, directory, execute, exit, futex, identity, io, ioctl, limits, lock, mapping, open, path,
+    pipe, poll,
 };
 use crate::{robust, schedule, session, signal, stat, system, time, timer, wait};
 
@@ -110,6 +110,7 @@ calls! {
     62 kill now signal::calls::kill, Whole;
     63 uname wait system::uname, Whole;
     72 fcntl wait ioctl::fcntl, Part;
+    73 flock wait lock::calls::flock, Whole;
     74 fsync now io::fsync, Whole;
     75 fdatasync now io::fsync, Whole;
     76 truncate wait path::truncate, Whole;
@@ -216,6 +217,7 @@ calls! {
     293 pipe2 wait pipe::pipe2, Whole;
     295 preadv wait io::preadv, Whole;
     296 pwritev wait io::pwritev, Whole;
+    297 rt_tgsigqueueinfo wait signal::calls::rt_tgsigqueueinfo, Whole;
     302 prlimit64 wait limits::prlimit64, Part;
     309 getcpu wait schedule::getcpu, Whole;
     316 renameat2 wait path::renameat2, Whole;
