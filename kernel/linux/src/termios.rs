@@ -61,7 +61,7 @@ impl From<Termios> for tty::Termios {
         tty::Termios {
             input: Input::from_bits_retain(from.input),
             output: Output::from_bits_retain(from.output),
-            control: Control::from_bits_retain(from.control & !CBAUD),
+            control: Control::from_bits_retain(from.control),
             local: Local::from_bits_retain(from.local),
             line: from.line,
             characters: from.characters,
