@@ -9,6 +9,7 @@ use crate::thread::Thread;
 use crate::{exit, table};
 use abi::Error;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use machine::user::{Fault, UserContext};
 use memory::Space;
 use process::{Door, Flow};
@@ -62,7 +63,7 @@ impl Door for LinuxDoor {
 
     fn fault(&self, user: &mut UserContext, fault: Fault, error: Option<Error>) -> Flow {
         self.0.note_fault(fault);
-        send::force(&self.0, signal_of(fault, error, user.registers.rip));
+        send::force(&self.0, signal_of(fault, error, user));
         Flow::Continue
     }
 
@@ -76,20 +77,19 @@ impl Door for LinuxDoor {
 }
 
 /// Which signal an exception becomes, and its `si_code` (Linux `arch/x86/kernel/traps.c`; sigaction(2)).
-fn signal_of(fault: Fault, error: Option<Error>, rip: u64) -> Info {
+fn signal_of(fault: Fault, error: Option<Error>, user: &mut UserContext) -> Info {
     const FPE_INTDIV: i32 = 1;
-    const FPE_FLTINV: i32 = 7;
     const ILL_ILLOPN: i32 = 2;
-    const TRAP_BRKPT: i32 = 1;
     const TRAP_TRACE: i32 = 2;
     const SEGV_MAPERR: i32 = 1;
     const SEGV_ACCERR: i32 = 2;
     const BUS_ADRALN: i32 = 1;
     const BUS_ADRERR: i32 = 2;
+    let rip = user.registers.rip;
     match fault.vector {
         0 => Info::fault(SIGFPE, FPE_INTDIV, rip),
         1 => Info::fault(SIGTRAP, TRAP_TRACE, rip),
-        3 => Info::fault(SIGTRAP, TRAP_BRKPT, 0),
+        3 => Info::kernel(SIGTRAP),
         6 => Info::fault(SIGILL, ILL_ILLOPN, rip),
         14 => match error {
             Some(Error::Denied) => Info::fault(SIGSEGV, SEGV_ACCERR, fault.address),
@@ -97,10 +97,43 @@ fn signal_of(fault: Fault, error: Option<Error>, rip: u64) -> Info {
             Some(Error::NoMemory) => Info::kernel(crate::signal::set::SIGKILL),
             _ => Info::fault(SIGSEGV, SEGV_MAPERR, fault.address),
         },
-        16 | 19 => Info::fault(SIGFPE, FPE_FLTINV, rip),
+        16 | 19 => Info::fault(
+            SIGFPE,
+            float_exception(fault.vector, user),
+            user.registers.rip,
+        ),
         11 | 12 => Info::kernel(SIGBUS),
         17 => Info::fault(SIGBUS, BUS_ADRALN, 0),
         _ => Info::kernel(SIGSEGV),
+    }
+}
+
+/// Which floating-point exception it was: the first that happened and is not masked (Linux `fpu__exception_code`).
+fn float_exception(vector: u8, user: &mut UserContext) -> i32 {
+    const FPE_FLTDIV: i32 = 3;
+    const FPE_FLTOVF: i32 = 4;
+    const FPE_FLTUND: i32 = 5;
+    const FPE_FLTRES: i32 = 6;
+    const FPE_FLTINV: i32 = 7;
+    let mut image = Vec::new();
+    user.vector_state(&mut image);
+    let half = |at: usize| {
+        image
+            .get(at..at + 2)
+            .map_or(0, |b| u16::from_le_bytes([b[0], b[1]]))
+    };
+    // The FXSAVE area: control word, status word; MXCSR, whose masks lie seven bits above its flags.
+    let happened = match vector {
+        16 => half(2) & !half(0),
+        _ => half(24) & !(half(24) >> 7),
+    };
+    match happened {
+        flags if flags & 0x01 != 0 => FPE_FLTINV,
+        flags if flags & 0x04 != 0 => FPE_FLTDIV,
+        flags if flags & 0x08 != 0 => FPE_FLTOVF,
+        flags if flags & 0x12 != 0 => FPE_FLTUND,
+        flags if flags & 0x20 != 0 => FPE_FLTRES,
+        _ => 0,
     }
 }
 

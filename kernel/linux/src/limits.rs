@@ -16,6 +16,7 @@ const COUNT: usize = 16;
 const RLIMIT_STACK: usize = 3;
 const RLIMIT_NPROC: usize = 6;
 const RLIMIT_NOFILE: usize = 7;
+const RLIMIT_SIGPENDING: usize = 11;
 /// Nanoseconds in a clock tick of times(2): 100 ticks a second.
 const TICK: u64 = 10_000_000;
 
@@ -57,7 +58,7 @@ impl Default for Limits {
             soft: 8 << 20,
             hard: 8 << 20,
         };
-        limits[11] = Limit {
+        limits[RLIMIT_SIGPENDING] = Limit {
             soft: 1024,
             hard: 1024,
         };
@@ -80,6 +81,11 @@ impl Limits {
     pub fn stack(&self) -> usize {
         const LARGEST: u64 = 1 << 30;
         (self.0[RLIMIT_STACK].soft.clamp(128 << 10, LARGEST) as usize) & !(machine::PAGE - 1)
+    }
+
+    /// How many real-time signals may wait for the processes of this one's user.
+    pub fn pending_signals(&self) -> u64 {
+        self.0[RLIMIT_SIGPENDING].soft
     }
 
     /// `EAGAIN` when the user has as many processes as allowed.

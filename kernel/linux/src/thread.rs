@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::process::Process;
-use crate::signal::frame::{SS_DISABLE, Stack};
+use crate::signal::frame::{SS_AUTODISARM, SS_DISABLE, Stack};
 use crate::signal::queue::Pending;
 use crate::signal::set::{Set, Signal};
 use alloc::sync::Arc;
@@ -196,9 +196,9 @@ impl Thread {
     /// sigreturn brings back the alternate stack that the frame recorded.
     pub fn restore_alternate_stack(&self, stack: &Stack) {
         let flags = if stack.size == 0 {
-            SS_DISABLE
+            SS_DISABLE | stack.flags & SS_AUTODISARM
         } else {
-            stack.flags & SS_DISABLE
+            stack.flags & (SS_DISABLE | SS_AUTODISARM)
         };
         self.set_alternate_stack(Stack { flags, ..*stack });
     }

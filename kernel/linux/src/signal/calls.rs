@@ -1,7 +1,7 @@
 //! The signal calls.
 
 use super::action::Action;
-use super::frame::{self, SS_DISABLE, Stack};
+use super::frame::{self, SS_AUTODISARM, SS_DISABLE, Stack};
 use super::queue::{Fields, Info, SI_TKILL, SI_USER};
 use super::send;
 use super::set::{NSIG, Set, Signal, valid};
@@ -20,7 +20,6 @@ const SIG_BLOCK: u64 = 0;
 const SIG_UNBLOCK: u64 = 1;
 const SIG_SETMASK: u64 = 2;
 const MINSIGSTKSZ: u64 = 2048;
-const SS_AUTODISARM: u32 = 1 << 31;
 
 fn check_size(size: u64) -> Result<(), Errno> {
     if size == SIGSET_SIZE {
@@ -177,12 +176,15 @@ pub async fn sigaltstack(call: &mut Call<'_>, [new, old, ..]: Args) -> Answer {
         if flags & SS_DISABLE == 0 && stack.size < MINSIGSTKSZ {
             return Err(Errno::ENOMEM);
         }
-        let flags = flags & SS_DISABLE;
-        let stack = if flags == 0 {
-            Stack { flags, ..stack }
+        let kept = stack.flags & (SS_DISABLE | SS_AUTODISARM);
+        let stack = if kept & SS_DISABLE == 0 {
+            Stack {
+                flags: kept,
+                ..stack
+            }
         } else {
             Stack {
-                flags,
+                flags: kept,
                 ..Stack::default()
             }
         };
@@ -336,28 +338,70 @@ fn find_thread(call: &Call<'_>, tid: u32) -> Option<Arc<Thread>> {
     Process::of(core.process())?.find_thread(tid)
 }
 
+/// `siginfo_t` as a program gives it, for a signal that it queues.
+struct Given {
+    code: i32,
+    fields: Fields,
+}
+
+async fn given_info(call: &Call<'_>, address: u64) -> Result<Given, Errno> {
+    let words: [u32; 32] = call.read(address).await?;
+    let value = u64::from(words[6]) | u64::from(words[7]) << 32;
+    Ok(Given {
+        code: words[2] as i32,
+        fields: Fields::Sender {
+            pid: words[4],
+            uid: words[5],
+            value,
+        },
+    })
+}
+
+/// Nobody may pretend that the kernel, or kill, has sent it to somebody else.
+fn may_pretend(caller: &Arc<Process>, target: &Arc<Process>, code: i32) -> Result<(), Errno> {
+    let claims = code >= 0 || code == SI_TKILL;
+    if claims && !Arc::ptr_eq(target, caller) {
+        Err(Errno::EPERM)
+    } else {
+        Ok(())
+    }
+}
+
 pub async fn rt_sigqueueinfo(call: &mut Call<'_>, [pid, signal, info, ..]: Args) -> Answer {
-    let mut bytes = [0u8; 128];
-    crate::user::read_bytes(call.space, info as usize, &mut bytes).await?;
+    let Given { code, fields } = given_info(call, info).await?;
     let signal = valid_or_zero(signal)?;
-    let field =
-        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let code = field(8) as i32;
     let caller = call.process();
     let target = Process::find(pid as u32).ok_or(Errno::ESRCH)?;
-    // Nobody may pretend that the kernel, or kill, has sent it to somebody else.
-    if (code >= 0 || code == SI_TKILL) && !Arc::ptr_eq(&target, caller) {
-        return Err(Errno::EPERM);
-    }
+    may_pretend(caller, &target, code)?;
     caller.may_signal(&target, signal.unwrap_or(0))?;
     if let Some(signal) = signal {
-        let value = u64::from(field(24)) | u64::from(field(28)) << 32;
-        let fields = Fields::Sender {
-            pid: field(16),
-            uid: field(20),
-            value,
-        };
         send::to_process(
+            &target,
+            Info {
+                signal,
+                code,
+                fields,
+            },
+        )?;
+    }
+    Ok(0)
+}
+
+pub async fn rt_tgsigqueueinfo(call: &mut Call<'_>, [pid, tid, signal, info, ..]: Args) -> Answer {
+    let Given { code, fields } = given_info(call, info).await?;
+    if (pid as i32) <= 0 || (tid as i32) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let signal = valid_or_zero(signal)?;
+    let caller = call.process();
+    let target = find_thread(call, tid as u32).ok_or(Errno::ESRCH)?;
+    if target.process().id() != pid as u32 {
+        return Err(Errno::ESRCH);
+    }
+    may_pretend(caller, target.process(), code)?;
+    caller.may_signal(target.process(), signal.unwrap_or(0))?;
+    if let Some(signal) = signal {
+        send::to_thread(
             &target,
             Info {
                 signal,

@@ -49,6 +49,8 @@ pub struct Stack {
 
 pub const SS_ONSTACK: u32 = 1;
 pub const SS_DISABLE: u32 = 2;
+/// The stack is taken away while a handler runs on it, so that another use of it cannot overwrite what is there.
+pub const SS_AUTODISARM: u32 = 1 << 31;
 
 /// `struct sigcontext`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -114,7 +116,7 @@ pub async fn push(
     let switch =
         action.flags & action::SA_ONSTACK != 0 && alternate.flags & SS_DISABLE == 0 && !inside;
     let top = if switch {
-        alternate.pointer + alternate.size
+        alternate.pointer.wrapping_add(alternate.size)
     } else {
         registers.rsp.wrapping_sub(RED_ZONE)
     };
@@ -140,10 +142,7 @@ pub async fn push(
                 0
             },
         link: 0,
-        stack: Stack {
-            flags: stack_flags(&alternate, registers.rsp),
-            ..alternate
-        },
+        stack: Stack { ..alternate },
         context: Context {
             r8: registers.r8,
             r9: registers.r9,
@@ -181,6 +180,12 @@ pub async fn push(
     }
     user::write(space, frame_at as usize, &frame).await?;
 
+    if alternate.flags & SS_AUTODISARM != 0 {
+        thread.set_alternate_stack(Stack {
+            flags: SS_DISABLE,
+            ..Stack::default()
+        });
+    }
     let registers = &mut context.registers;
     registers.rsp = frame_at;
     registers.rip = action.handler;
@@ -257,20 +262,21 @@ fn mark(image: &mut [u8]) {
 }
 
 pub fn on_stack(stack: &Stack, pointer: u64) -> bool {
-    stack.flags & SS_DISABLE == 0
+    stack.flags & (SS_DISABLE | SS_AUTODISARM) == 0
         && pointer > stack.pointer
         && pointer - stack.pointer <= stack.size
 }
 
 /// The flags that sigaltstack(2) reports.
 pub fn stack_flags(stack: &Stack, pointer: u64) -> u32 {
-    if stack.size == 0 || stack.flags & SS_DISABLE != 0 {
+    let mode = if stack.size == 0 || stack.flags & SS_DISABLE != 0 {
         SS_DISABLE
     } else if on_stack(stack, pointer) {
         SS_ONSTACK
     } else {
         0
-    }
+    };
+    mode | stack.flags & SS_AUTODISARM
 }
 
 impl Info {

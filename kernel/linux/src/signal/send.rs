@@ -3,8 +3,8 @@
 //! A signal to a process waits in the process's queue and interrupts one thread that does not block it; a signal
 //! to a thread waits in the thread's. Continuing takes effect at once, even if the signal is blocked or ignored.
 
-use super::queue::Info;
-use super::set::{SIGCONT, SIGKILL, Set, Signal};
+use super::queue::{Info, Place};
+use super::set::{SIGCONT, SIGKILL, SIGRTMIN, Set, Signal};
 use crate::errno::Errno;
 use crate::process::Process;
 use crate::thread::Thread;
@@ -29,16 +29,26 @@ pub fn to_process(process: &Arc<Process>, info: Info) -> Result<(), Errno> {
     if !blocked_by_all && process.actions().get(info.signal).ignores(info.signal) {
         return Ok(());
     }
+    let place = place(process, info.signal);
     process
         .pending
         .lock()
-        .push(info)
+        .push(info, place)
         .map_err(|_| Errno::EAGAIN)?;
     // A thread that waits for it in sigtimedwait has it unblocked for the wait, so it is found here as well.
     if let Some(thread) = threads.iter().find(|thread| thread.wants(info.signal)) {
         thread.interrupt();
     }
     Ok(())
+}
+
+/// A place for a real-time signal; standard signals need none.
+fn place(process: &Process, signal: Signal) -> Option<Place> {
+    if signal < SIGRTMIN {
+        return None;
+    }
+    let limit = process.limits.lock().pending_signals();
+    Place::take(process.identity().real_uid, limit)
 }
 
 /// Sends to one thread.
@@ -56,10 +66,11 @@ pub fn to_thread(thread: &Arc<Thread>, info: Info) -> Result<(), Errno> {
     if !blocked && process.actions().get(info.signal).ignores(info.signal) {
         return Ok(());
     }
+    let place = place(process, info.signal);
     thread
         .pending
         .lock()
-        .push(info)
+        .push(info, place)
         .map_err(|_| Errno::EAGAIN)?;
     if thread.wants(info.signal) {
         thread.interrupt();
@@ -76,7 +87,7 @@ pub fn force(thread: &Thread, info: Info) {
         thread.set_mask(thread.mask().without(Set::of(info.signal)));
     }
     // A standard signal never overflows the queue.
-    let _ = thread.pending.lock().push(info);
+    let _ = thread.pending.lock().push(info, None);
     thread.interrupt();
 }
 
