@@ -12,17 +12,24 @@ impl<'a> CommandLine<'a> {
 
     /// The value of `name=value`; the last one counts.
     pub fn value(self, name: &str) -> Option<&'a str> {
-        self.words().filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')).last()
+        self.words()
+            .filter_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+            .last()
     }
 
     fn words(self) -> impl Iterator<Item = &'a str> {
         // What follows `--` is for the first program.
-        self.0.split_ascii_whitespace().take_while(|&word| word != "--")
+        self.0
+            .split_ascii_whitespace()
+            .take_while(|&word| word != "--")
     }
 
     /// The words behind `--`.
     pub fn for_program(self) -> impl Iterator<Item = &'a str> {
-        self.0.split_ascii_whitespace().skip_while(|&word| word != "--").skip(1)
+        self.0
+            .split_ascii_whitespace()
+            .skip_while(|&word| word != "--")
+            .skip(1)
     }
 }
 

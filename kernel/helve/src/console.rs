@@ -11,7 +11,10 @@ use object::{Handle, SliceSink, SliceSource};
 use task::{Ready, WaitQueue};
 use tty::{Line, Terminal, Tty, WindowSize};
 use vfs::device::{NewDevice, Registry};
-use vfs::{Access, Credentials, Description, DeviceKind, DeviceNumber, Location, OpenFlags, OpenRequest, View};
+use vfs::{
+    Access, Credentials, Description, DeviceKind, DeviceNumber, Location, OpenFlags, OpenRequest,
+    View,
+};
 use virtio::console::Port;
 
 /// `/dev/ttyS0`.
@@ -42,7 +45,11 @@ pub fn on_serial() -> Arc<Tty> {
     let terminal = SERIAL_TERMINAL.get_or_init(|| {
         let terminal = Tty::new("ttyS0", SERIAL, Arc::new(SerialLine));
         terminal.set_jobs(Arc::new(native::Jobs(linux::Jobs)));
-        terminal.set_window_size(WindowSize { rows: 24, columns: 80, ..WindowSize::default() });
+        terminal.set_window_size(WindowSize {
+            rows: 24,
+            columns: 80,
+            ..WindowSize::default()
+        });
         terminal
     });
     machine::serial::on_receive(Arc::new(receive));
@@ -52,7 +59,9 @@ pub fn on_serial() -> Arc<Tty> {
 /// Moves what has come in to the terminal, until it takes no more.
 fn receive() {
     static WAITING: Spin<Option<u8>> = Spin::new(None);
-    let Some(terminal) = SERIAL_TERMINAL.get() else { return };
+    let Some(terminal) = SERIAL_TERMINAL.get() else {
+        return;
+    };
     loop {
         let next = WAITING.lock().take().or_else(machine::serial::read);
         let Some(byte) = next else { return };
@@ -74,7 +83,10 @@ struct PortLine {
 
 impl Line for PortLine {
     fn write(&self, bytes: &[u8]) -> usize {
-        let count = self.output.try_write(&mut SliceSource::new(bytes)).unwrap_or(0);
+        let count = self
+            .output
+            .try_write(&mut SliceSource::new(bytes))
+            .unwrap_or(0);
         if count < bytes.len() {
             self.was_full.store(true, Ordering::Release);
             self.changed.wake_all();
@@ -96,7 +108,11 @@ impl Line for PortLine {
 ///
 /// # Errors
 /// [`Error::NoMemory`] when there is no room for the tasks that move the bytes.
-pub fn on_ports(input: &Arc<Port>, output: &Arc<Port>, control: &Arc<Port>) -> Result<Arc<Tty>, Error> {
+pub fn on_ports(
+    input: &Arc<Port>,
+    output: &Arc<Port>,
+    control: &Arc<Port>,
+) -> Result<Arc<Tty>, Error> {
     let line = Arc::new(PortLine {
         output: output.clone(),
         changed: WaitQueue::new(),
@@ -105,9 +121,15 @@ pub fn on_ports(input: &Arc<Port>, output: &Arc<Port>, control: &Arc<Port>) -> R
     });
     let terminal = Tty::new("hvc0", HOST, line.clone());
     terminal.set_jobs(Arc::new(native::Jobs(linux::Jobs)));
-    task::spawn("terminal input", move_input(terminal.clone(), line.clone(), input.clone()))?;
+    task::spawn(
+        "terminal input",
+        move_input(terminal.clone(), line.clone(), input.clone()),
+    )?;
     task::spawn("terminal output", move_output(terminal.clone(), line))?;
-    task::spawn("terminal size", follow_size(terminal.clone(), control.clone()))?;
+    task::spawn(
+        "terminal size",
+        follow_size(terminal.clone(), control.clone()),
+    )?;
     Ok(terminal)
 }
 
@@ -118,7 +140,10 @@ async fn move_input(terminal: Arc<Tty>, line: Arc<PortLine>, port: Arc<Port>) {
             Ok(0) => break,
             Ok(count) => count,
             Err(Error::WouldBlock) => {
-                let _ = port.readiness().wait(Ready::READ | Ready::HANGUP, None).await;
+                let _ = port
+                    .readiness()
+                    .wait(Ready::READ | Ready::HANGUP, None)
+                    .await;
                 continue;
             }
             Err(_) => break,
@@ -141,7 +166,13 @@ async fn move_output(terminal: Arc<Tty>, line: Arc<PortLine>) {
     loop {
         let full = || line.was_full.swap(false, Ordering::AcqRel).then_some(());
         let _ = line.changed.wait_until(full).await;
-        if line.output.readiness().wait(Ready::WRITE | Ready::HANGUP, None).await.is_ok() {
+        if line
+            .output
+            .readiness()
+            .wait(Ready::WRITE | Ready::HANGUP, None)
+            .await
+            .is_ok()
+        {
             terminal.output_ready();
         }
         if line.output.readiness().get().contains(Ready::HANGUP) {
@@ -167,7 +198,10 @@ async fn follow_size(terminal: Arc<Tty>, control: Arc<Port>) {
             Ok(_) if line.len() < LINE_LIMIT => line.push(byte[0]),
             Ok(_) => {}
             Err(Error::WouldBlock) => {
-                let _ = control.readiness().wait(Ready::READ | Ready::HANGUP, None).await;
+                let _ = control
+                    .readiness()
+                    .wait(Ready::READ | Ready::HANGUP, None)
+                    .await;
             }
             Err(_) => return,
         }
@@ -178,7 +212,11 @@ fn size_of_line(line: &str) -> Option<WindowSize> {
     let mut words = line.strip_prefix("size ")?.split(' ');
     let columns = words.next()?.parse().ok()?;
     let rows = words.next()?.parse().ok()?;
-    Some(WindowSize { rows, columns, ..WindowSize::default() })
+    Some(WindowSize {
+        rows,
+        columns,
+        ..WindowSize::default()
+    })
 }
 
 /// Shows the terminal in `/dev` under its own name, and as the console.
@@ -187,7 +225,12 @@ fn size_of_line(line: &str) -> Option<WindowSize> {
 /// [`Error::Exists`] when the machine has another console already.
 pub fn show(devices: &dyn Registry, terminal: &Arc<Tty>) -> Result<(), Error> {
     for (name, number) in [(terminal.name(), terminal.number()), ("console", CONSOLE)] {
-        let node = NewDevice { name, kind: DeviceKind::Character, number, mode: 0o620 };
+        let node = NewDevice {
+            name,
+            kind: DeviceKind::Character,
+            number,
+            mode: 0o620,
+        };
         devices.add(&node, Arc::new(Terminal(terminal.clone())))?;
     }
     Ok(())
@@ -200,16 +243,29 @@ pub fn show(devices: &dyn Registry, terminal: &Arc<Tty>) -> Result<(), Error> {
 pub fn handle(root: &Location, terminal: &Arc<Tty>) -> Result<Handle, Error> {
     let path = alloc::format!("/dev/{}", terminal.name());
     let owner = Credentials::root();
-    let view = View { root, start: root, credentials: &owner };
+    let view = View {
+        root,
+        start: root,
+        credentials: &owner,
+    };
     let access = Access::READ | Access::WRITE;
-    let file = view.open(path.as_bytes(), &OpenRequest { access, ..OpenRequest::default() })?;
+    let file = view.open(
+        path.as_bytes(),
+        &OpenRequest {
+            access,
+            ..OpenRequest::default()
+        },
+    )?;
     Ok(Handle::new(file, Rights::all()))
 }
 
 /// A port as an open file.
 pub fn stream(port: &Arc<Port>, access: Access) -> Handle {
     let file = Arc::new(PortFile(port.clone()));
-    Handle::new(Description::nameless(file, None, access, OpenFlags::empty()), Rights::all())
+    Handle::new(
+        Description::nameless(file, None, access, OpenFlags::empty()),
+        Rights::all(),
+    )
 }
 
 #[cfg(test)]
@@ -218,7 +274,11 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_nonsense_is_not() {
-        let size = WindowSize { rows: 24, columns: 80, ..WindowSize::default() };
+        let size = WindowSize {
+            rows: 24,
+            columns: 80,
+            ..WindowSize::default()
+        };
         assert_eq!(size_of_line("size 80 24"), Some(size));
         for wrong in ["size 80", "size", "size x y", "size 80 99999", ""] {
             assert_eq!(size_of_line(wrong), None);

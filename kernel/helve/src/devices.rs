@@ -15,7 +15,8 @@ pub fn console() -> Option<Arc<Console>> {
         }
     };
     ::log::info!("pci: {} functions", bus.functions().len());
-    let transport: PciTransport = virtio::transport::pci::find(&bus, virtio::Kind::CONSOLE).next()?;
+    let transport: PciTransport =
+        virtio::transport::pci::find(&bus, virtio::Kind::CONSOLE).next()?;
     match Console::start(Arc::new(transport)) {
         Ok(console) => Some(console),
         Err(error) => {

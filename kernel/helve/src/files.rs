@@ -12,7 +12,10 @@ use vfs::{Credentials, Location, Mount, MountFlags, Time, View, Volume};
 /// # Errors
 /// [`Error::NoMemory`] when there is no room even for an empty tree.
 pub fn root(devices: &Arc<Devfs>, seed: u64) -> Result<Location, Error> {
-    let volume = Tmpfs::volume(&tmpfs::Options { mode: 0o755, ..tmpfs::Options::new(seed, now) })?;
+    let volume = Tmpfs::volume(&tmpfs::Options {
+        mode: 0o755,
+        ..tmpfs::Options::new(seed, now)
+    })?;
     let root = Mount::tree(volume, MountFlags::empty(), Some(devices.devices().clone()));
     let initramfs = machine::boot::info().initramfs;
     if !initramfs.is_empty() {
@@ -22,7 +25,11 @@ pub fn root(devices: &Arc<Devfs>, seed: u64) -> Result<Location, Error> {
         }
     }
     let credentials = Credentials::root();
-    let view = View { root: &root, start: &root, credentials: &credentials };
+    let view = View {
+        root: &root,
+        start: &root,
+        credentials: &credentials,
+    };
     for (path, mode) in [("/dev", 0o755), ("/proc", 0o555), ("/tmp", 0o1777)] {
         match view.make_directory(path.as_bytes(), mode, now()) {
             Ok(_) | Err(Error::Exists) => {}
@@ -34,7 +41,11 @@ pub fn root(devices: &Arc<Devfs>, seed: u64) -> Result<Location, Error> {
         MountFlags::empty(),
         Some(devices.devices().clone()),
     )?;
-    view.locate(b"/proc", true)?.attach(Volume::new(ProcFs::new(), seed), MountFlags::empty(), None)?;
+    view.locate(b"/proc", true)?.attach(
+        Volume::new(ProcFs::new(), seed),
+        MountFlags::empty(),
+        None,
+    )?;
     Ok(root)
 }
 

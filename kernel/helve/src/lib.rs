@@ -25,7 +25,11 @@ use command_line::CommandLine;
 pub fn main() -> ! {
     let line = CommandLine(machine::boot::info().command_line);
     log::init(line.has("quiet"));
-    ::log::info!("Helve {} on {}", env!("CARGO_PKG_VERSION"), machine::cpu::brand());
+    ::log::info!(
+        "Helve {} on {}",
+        env!("CARGO_PKG_VERSION"),
+        machine::cpu::brand()
+    );
     symbols::find();
     power::init();
     self_test(line);

@@ -20,7 +20,10 @@ struct Ring {
     start: u64,
 }
 
-static RING: Spin<Ring> = Spin::new(Ring { text: VecDeque::new(), start: 0 });
+static RING: Spin<Ring> = Spin::new(Ring {
+    text: VecDeque::new(),
+    start: 0,
+});
 static QUIET: AtomicBool = AtomicBool::new(false);
 static GROWN: Readiness = Readiness::new(Ready::READ);
 
@@ -72,8 +75,15 @@ impl File for LogFile {
     fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
         let piece: Vec<u8> = {
             let ring = RING.lock();
-            let skip = position.saturating_sub(ring.start).min(ring.text.len() as u64) as usize;
-            ring.text.iter().skip(skip).take(sink.room().min(4096)).copied().collect()
+            let skip = position
+                .saturating_sub(ring.start)
+                .min(ring.text.len() as u64) as usize;
+            ring.text
+                .iter()
+                .skip(skip)
+                .take(sink.room().min(4096))
+                .copied()
+                .collect()
         };
         Ok(sink.put(&piece))
     }

@@ -24,7 +24,12 @@ use vfs::{Access, Credentials, Description, Location, OpenFlags, OpenRequest, Vi
 /// [`Error::NoMemory`], or what keeps `/` or a device from being opened.
 pub fn all(root: &Location, terminal: &Arc<Tty>) -> Result<Namespace, Error> {
     let namespace = Namespace::new();
-    let log = Description::nameless(Arc::new(LogFile), None, Access::READ | Access::WRITE, OpenFlags::empty());
+    let log = Description::nameless(
+        Arc::new(LogFile),
+        None,
+        Access::READ | Access::WRITE,
+        OpenFlags::empty(),
+    );
     let entries: [(&str, Arc<dyn Object>); 6] = [
         ("file", vfs::handle::directory(root.clone())?),
         ("process", Arc::new(ProcessRegistry)),
@@ -44,10 +49,17 @@ fn devices(root: &Location, terminal: &Arc<Tty>) -> Result<Registry, Error> {
     registry.insert("console", console::handle(root, terminal)?)?;
     registry.insert("power", Handle::new(Arc::new(Power), Rights::all()))?;
     let owner = Credentials::root();
-    let view = View { root, start: root, credentials: &owner };
+    let view = View {
+        root,
+        start: root,
+        credentials: &owner,
+    };
     for name in ["null", "zero", "full", "random"] {
         let path = alloc::format!("/dev/{name}");
-        let request = OpenRequest { access: Access::READ | Access::WRITE, ..OpenRequest::default() };
+        let request = OpenRequest {
+            access: Access::READ | Access::WRITE,
+            ..OpenRequest::default()
+        };
         let device = view.open(path.as_bytes(), &request)?;
         registry.insert(name, Handle::new(device, Rights::all()))?;
     }
@@ -79,6 +91,8 @@ impl LinuxStarter for Starter {
 
 /// The system's own word for why a Linux program could not be started.
 fn error(errno: Errno) -> Error {
-    let same = Error::ALL.iter().find(|&&error| Errno::from(error) == errno);
+    let same = Error::ALL
+        .iter()
+        .find(|&&error| Errno::from(error) == errno);
     same.copied().unwrap_or(Error::NotExecutable)
 }

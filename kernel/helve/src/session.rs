@@ -19,7 +19,13 @@ use virtio::console::{Console, Port};
 const PATIENCE: u64 = 10_000_000_000;
 
 /// Runs the program at `path` with the host's streams, tells the host how it ended, and turns the machine off.
-pub async fn run(host: Arc<Console>, root: Location, devices: &Devfs, path: &'static str, tty: bool) {
+pub async fn run(
+    host: Arc<Console>,
+    root: Location,
+    devices: &Devfs,
+    path: &'static str,
+    tty: bool,
+) {
     let deadline = Some(machine::time::now() + PATIENCE);
     let control = match host.port_named("helve.control", deadline).await {
         Ok(port) => port,
@@ -53,7 +59,10 @@ async fn say(port: &Port, line: &str) {
         match port.try_write(&mut SliceSource::new(rest)) {
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
             Err(Error::WouldBlock) => {
-                let _ = port.readiness().wait(Ready::WRITE | Ready::HANGUP, None).await;
+                let _ = port
+                    .readiness()
+                    .wait(Ready::WRITE | Ready::HANGUP, None)
+                    .await;
             }
             Err(_) => return,
         }
@@ -74,20 +83,42 @@ async fn start(
 ) -> Result<Started, String> {
     let launch = read_launch(&root)?;
     let port = async |name: &'static str| {
-        host.port_named(name, deadline).await.map_err(|error| format!("no port {name}: {error}"))
+        host.port_named(name, deadline)
+            .await
+            .map_err(|error| format!("no port {name}: {error}"))
     };
-    let (input, output, error) = (port("helve.in").await?, port("helve.out").await?, port("helve.err").await?);
+    let (input, output, error) = (
+        port("helve.in").await?,
+        port("helve.out").await?,
+        port("helve.err").await?,
+    );
     let (streams, terminal) = if tty {
-        let terminal = console::on_ports(&input, &output, control).map_err(|error| format!("the terminal: {error}"))?;
+        let terminal = console::on_ports(&input, &output, control)
+            .map_err(|error| format!("the terminal: {error}"))?;
         console::show(devices, &terminal).map_err(|error| format!("the terminal: {error}"))?;
-        let stream = console::handle(&root, &terminal).map_err(|error| format!("the terminal: {error}"))?;
-        ([Some(stream.clone()), Some(stream.clone()), Some(stream)], Some(terminal))
+        let stream =
+            console::handle(&root, &terminal).map_err(|error| format!("the terminal: {error}"))?;
+        (
+            [Some(stream.clone()), Some(stream.clone()), Some(stream)],
+            Some(terminal),
+        )
     } else {
-        let streams = [(&input, Access::READ), (&output, Access::WRITE), (&error, Access::WRITE)];
-        (streams.map(|(port, access)| Some(console::stream(port, access))), None)
+        let streams = [
+            (&input, Access::READ),
+            (&output, Access::WRITE),
+            (&error, Access::WRITE),
+        ];
+        (
+            streams.map(|(port, access)| Some(console::stream(port, access))),
+            None,
+        )
     };
     let credentials = Credentials::root();
-    let view = View { root: &root, start: &root, credentials: &credentials };
+    let view = View {
+        root: &root,
+        start: &root,
+        credentials: &credentials,
+    };
     let directory = view
         .locate(&launch.directory, true)
         .map_err(|error| format!("{}: {error}", String::from_utf8_lossy(&launch.directory)))?;
@@ -123,9 +154,18 @@ fn power() -> Namespace {
 
 fn read_launch(root: &Location) -> Result<Launch, String> {
     let credentials = Credentials::root();
-    let view = View { root, start: root, credentials: &credentials };
-    let file = view.locate(b"/boot/exec", true).map_err(|error| format!("/boot/exec: {error}"))?;
-    let pages = file.inode().pages().ok_or_else(|| String::from("/boot/exec: not a file"))?;
+    let view = View {
+        root,
+        start: root,
+        credentials: &credentials,
+    };
+    let file = view
+        .locate(b"/boot/exec", true)
+        .map_err(|error| format!("/boot/exec: {error}"))?;
+    let pages = file
+        .inode()
+        .pages()
+        .ok_or_else(|| String::from("/boot/exec: not a file"))?;
     const LIMIT: u64 = 8 << 20;
     let mut bytes = alloc::vec![0u8; pages.len().min(LIMIT) as usize];
     pages.read(0, &mut SliceSink::new(&mut bytes));

@@ -27,28 +27,46 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
     native::first::set_linux_starter(Arc::new(registries::Starter));
     if let Some(path) = line.value("exec") {
         let console = crate::devices::console().ok_or("exec needs a virtio console")?;
-        session::run(console, root, &devices, path, line.value("tty") == Some("1")).await;
+        session::run(
+            console,
+            root,
+            &devices,
+            path,
+            line.value("tty") == Some("1"),
+        )
+        .await;
         return Ok(());
     }
     first_program(line, root, &devices).await
 }
 
 /// Runs `init=`, native or Linux, on the serial terminal.
-async fn first_program(line: CommandLine<'static>, root: Location, devices: &Devfs) -> Result<(), String> {
+async fn first_program(
+    line: CommandLine<'static>,
+    root: Location,
+    devices: &Devfs,
+) -> Result<(), String> {
     let terminal = console::on_serial();
     console::show(devices, &terminal).map_err(|error| format!("the console: {error}"))?;
-    let namespace = registries::all(&root, &terminal).map_err(|error| format!("the registries: {error}"))?;
+    let namespace =
+        registries::all(&root, &terminal).map_err(|error| format!("the registries: {error}"))?;
     let path = line.value("init").unwrap_or("/bin/init");
     let program = open(&root, path).map_err(|error| format!("{path}: {error}"))?;
     let mut arguments: Vec<Vec<u8>> = alloc::vec![path.as_bytes().into()];
     arguments.extend(line.for_program().map(|word| word.as_bytes().to_vec()));
-    let stream = console::handle(&root, &terminal).map_err(|error| format!("the console: {error}"))?;
+    let stream =
+        console::handle(&root, &terminal).map_err(|error| format!("the console: {error}"))?;
     let process = first::start(Start {
         program,
         arguments,
-        environment: alloc::vec![(String::from("HOME"), b"/".to_vec()), (String::from("TERM"), b"linux".to_vec())],
+        environment: alloc::vec![
+            (String::from("HOME"), b"/".to_vec()),
+            (String::from("TERM"), b"linux".to_vec())
+        ],
         directory: String::from("/"),
-        handles: ["in", "out", "err"].map(|name| (String::from(name), stream.clone())).into(),
+        handles: ["in", "out", "err"]
+            .map(|name| (String::from(name), stream.clone()))
+            .into(),
         namespace,
         parent: None,
         group: Group::Own,
@@ -65,6 +83,16 @@ async fn first_program(line: CommandLine<'static>, root: Location, devices: &Dev
 
 fn open(root: &Location, path: &str) -> Result<Arc<Description>, Error> {
     let owner = Credentials::root();
-    let view = View { root, start: root, credentials: &owner };
-    view.open(path.as_bytes(), &OpenRequest { access: Access::READ, ..OpenRequest::default() })
+    let view = View {
+        root,
+        start: root,
+        credentials: &owner,
+    };
+    view.open(
+        path.as_bytes(),
+        &OpenRequest {
+            access: Access::READ,
+            ..OpenRequest::default()
+        },
+    )
 }

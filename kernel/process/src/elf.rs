@@ -57,6 +57,9 @@ pub struct Plan {
     pub interpreter: Option<Vec<u8>>,
 }
 
+/// Delivers the bytes of a program file from an offset on, exactly as many as fit.
+pub type Reader<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> Result<(), Error>;
+
 /// The size of one program header, as `AT_PHENT` reports it.
 pub const PROGRAM_HEADER_SIZE: usize = ENTRY_SIZE;
 
@@ -64,10 +67,7 @@ pub const PROGRAM_HEADER_SIZE: usize = ENTRY_SIZE;
 ///
 /// # Errors
 /// [`Error::NotExecutable`] for everything that is not a well-formed x86-64 executable; what `read` returns.
-pub fn plan(
-    length: u64,
-    read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), Error>,
-) -> Result<Plan, Error> {
+pub fn plan(length: u64, read: Reader<'_>) -> Result<Plan, Error> {
     if length < HEADER_SIZE as u64 {
         return Err(Error::NotExecutable);
     }
@@ -81,7 +81,10 @@ pub fn plan(
         entry: header.e_entry as usize,
         relocatable: header.e_type == spec::ET_DYN,
         alignment: PAGE,
-        span: usize::MAX..0,
+        span: Range {
+            start: usize::MAX,
+            end: 0,
+        },
         headers: None,
         header_count: table.len(),
         executable_stack: false,
@@ -122,7 +125,7 @@ fn file_header(bytes: &[u8; HEADER_SIZE]) -> Result<FileHeader<LittleEndian>, Er
 fn program_headers(
     header: &FileHeader<LittleEndian>,
     length: u64,
-    read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), Error>,
+    read: Reader<'_>,
 ) -> Result<Vec<ProgramHeader>, Error> {
     let size = usize::from(header.e_phnum) * ENTRY_SIZE;
     let end = header.e_phoff.checked_add(size as u64);
@@ -196,11 +199,7 @@ fn add_segment(
     Ok(())
 }
 
-fn interpreter(
-    entry: &ProgramHeader,
-    length: u64,
-    read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), Error>,
-) -> Result<Vec<u8>, Error> {
+fn interpreter(entry: &ProgramHeader, length: u64, read: Reader<'_>) -> Result<Vec<u8>, Error> {
     let size = entry.p_filesz as usize;
     let in_file = entry
         .p_offset

@@ -147,7 +147,9 @@ async fn resolve<D: Door>(
     match space.resolve(fault.address as usize, need).await {
         Ok(()) => Flow::Continue,
         // The instruction runs again once there is memory, and faults again if it was not enough.
-        Err(Error::NoMemory) if relieve(door.thread().process()).await == Relief::Retry => Flow::Continue,
+        Err(Error::NoMemory) if relieve(door.thread().process()).await == Relief::Retry => {
+            Flow::Continue
+        }
         Err(error) => door.fault(user, fault, Some(error)),
     }
 }

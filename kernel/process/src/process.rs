@@ -42,6 +42,18 @@ pub trait Personality: Any + Send + Sync {
     fn signal(&self, process: &Arc<Process>, signal: u8);
     /// A child of this process has ended.
     fn child_ended(&self, process: &Arc<Process>, child: &Arc<Process>) -> Zombie;
+    /// True if orphans among the descendants become children of this process, and not of the first one.
+    fn adopts(&self) -> bool {
+        false
+    }
+    /// The process is ending, and its children have been handed on.
+    fn children_left(&self, process: &Arc<Process>, children: &[Arc<Process>]) {
+        let _ = (process, children);
+    }
+    /// The number of the ended process was given back: nobody can ask for it any more.
+    fn forgotten(&self, process: &Process) {
+        let _ = process;
+    }
     /// The process has ended: let go of everything that is not needed to report the status.
     fn ended(&self, process: &Arc<Process>);
     /// The process's argument list, NUL-terminated strings, for those who list processes.
@@ -167,11 +179,8 @@ impl Process {
     }
 
     /// The first child for which `wanted` gives something.
-    pub fn find_child<T>(&self, mut wanted: impl FnMut(&Arc<Process>) -> Option<T>) -> Option<T> {
-        self.children
-            .lock()
-            .values()
-            .find_map(|child| wanted(child))
+    pub fn find_child<T>(&self, wanted: impl FnMut(&Arc<Process>) -> Option<T>) -> Option<T> {
+        self.children.lock().values().find_map(wanted)
     }
 
     pub fn threads(&self) -> Vec<Arc<Thread>> {
@@ -276,6 +285,23 @@ impl Process {
         }
     }
 
+    /// Gives the process's own number to its last thread (a program that another than the first thread started).
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while there are other threads.
+    pub fn lead(&self, thread: &Thread) -> Result<(), Error> {
+        let threads = self.threads.lock();
+        if threads.len() != 1 {
+            return Err(Error::Busy);
+        }
+        let before = thread.take_number(self.id);
+        drop(threads);
+        if before != self.id {
+            table::leave(before);
+        }
+        Ok(())
+    }
+
     pub(crate) fn add_thread(&self, thread: Arc<Thread>) -> Result<(), Error> {
         let mut threads = self.threads.lock();
         if self.is_ending() {
@@ -324,22 +350,42 @@ impl Process {
         self.finish(Status::Signaled(9));
     }
 
-    /// Hands the children to the first process, which reaps them; an ended child is forgotten if that one does not wait.
+    /// Hands the children to their [`Process::heir`], which reaps them; an ended child is forgotten if that one does
+    /// not wait.
     fn leave_children(self: &Arc<Self>) {
         let children = core::mem::take(&mut *self.children.lock());
         if children.is_empty() {
             return;
         }
-        let heir = table::init().filter(|init| !Arc::ptr_eq(init, self) && !init.is_ending());
-        for (id, child) in children {
+        let heir = self.heir();
+        for (&id, child) in &children {
             child.set_parent(heir.as_ref());
             if let Some(heir) = &heir {
                 heir.children.lock().insert(id, child.clone());
             }
+        }
+        let children: Vec<Arc<Process>> = children.into_values().collect();
+        if let Some(personality) = self.personality.get() {
+            personality.children_left(self, &children);
+        }
+        for child in children {
             if child.status().is_some() {
                 child.tell_parent();
             }
         }
+    }
+
+    /// Who takes the children over: the next process above that adopts orphans, or the first process.
+    fn heir(self: &Arc<Self>) -> Option<Arc<Process>> {
+        let mut above = self.parent();
+        while let Some(process) = above {
+            let adopts = process.personality().is_some_and(|personality| personality.adopts());
+            if adopts && !process.is_ending() {
+                return Some(process);
+            }
+            above = process.parent();
+        }
+        table::init().filter(|init| !Arc::ptr_eq(init, self) && !init.is_ending())
     }
 
     /// The parent decides whether the ended process stays as a zombie.
@@ -366,5 +412,8 @@ impl Process {
             parent.past_children.fetch_add(time, Ordering::Relaxed);
         }
         table::leave(self.id);
+        if let Some(personality) = self.personality.get() {
+            personality.forgotten(self);
+        }
     }
 }

@@ -28,9 +28,15 @@ pub fn allows_another() -> bool {
 
 /// Ends the process that holds most memory and waits until it is gone.
 pub async fn relieve(asking: &Arc<Process>) -> Relief {
-    let Some(victim) = largest() else { return Relief::End };
+    let Some(victim) = largest() else {
+        return Relief::End;
+    };
     if Arc::ptr_eq(&victim, asking) {
-        log::warn!("out of memory: {} ({}) ends, it holds most of it", asking.id(), asking.name());
+        log::warn!(
+            "out of memory: {} ({}) ends, it holds most of it",
+            asking.id(),
+            asking.name()
+        );
         return Relief::End;
     }
     if !victim.is_ending() {
@@ -53,10 +59,14 @@ pub async fn relieve(asking: &Arc<Process>) -> Relief {
 const SIGKILL: u8 = 9;
 
 fn largest() -> Option<Arc<Process>> {
-    let alive = table::all().into_iter().filter(|process| process.status().is_none());
+    let alive = table::all()
+        .into_iter()
+        .filter(|process| process.status().is_none());
     let weighed = alive.map(|process| {
         let resident = process.space().map_or(0, |space| space.resident());
         (process.id() != 1, resident, process)
     });
-    weighed.max_by_key(|(ordinary, resident, _)| (*ordinary, *resident)).map(|(_, _, process)| process)
+    weighed
+        .max_by_key(|(ordinary, resident, _)| (*ordinary, *resident))
+        .map(|(_, _, process)| process)
 }

@@ -8,6 +8,7 @@ use crate::process::Process;
 use crate::thread::Thread;
 use abi::Error;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry::Vacant;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use machine::sync::Spin;
@@ -46,8 +47,8 @@ pub(crate) fn reserve() -> Result<u32, Error> {
         } else {
             candidate + 1
         };
-        if !numbers.entries.contains_key(&candidate) {
-            numbers.entries.insert(candidate, Entry::Reserved);
+        if let Vacant(place) = numbers.entries.entry(candidate) {
+            place.insert(Entry::Reserved);
             return Ok(candidate);
         }
     }

@@ -4,12 +4,12 @@ use crate::process::Process;
 use crate::table;
 use abi::Error;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use machine::sync::Once;
 use task::Task;
 
 pub struct Thread {
-    id: u32,
+    id: AtomicU32,
     process: Arc<Process>,
     task: Once<Arc<Task>>,
     /// Set when the thread shall end; kept here as well because the task may not have begun.
@@ -32,7 +32,7 @@ impl Thread {
             table::reserve()?
         };
         let thread = Arc::new(Thread {
-            id,
+            id: AtomicU32::new(id),
             process: process.clone(),
             task: Once::new(),
             killed: AtomicBool::new(false),
@@ -50,7 +50,12 @@ impl Thread {
     }
 
     pub fn id(&self) -> u32 {
-        self.id
+        self.id.load(Ordering::Relaxed)
+    }
+
+    /// Replaces the number; gives the one before.
+    pub(crate) fn take_number(&self, id: u32) -> u32 {
+        self.id.swap(id, Ordering::Relaxed)
     }
 
     pub fn process(&self) -> &Arc<Process> {
@@ -103,8 +108,8 @@ impl Thread {
     /// Takes the thread out of its process; true when it was the last.
     pub(crate) fn leave(&self) -> bool {
         let last = self.process.remove_thread(self);
-        if self.id != self.process.id() {
-            table::leave(self.id);
+        if self.id() != self.process.id() {
+            table::leave(self.id());
         }
         last
     }
