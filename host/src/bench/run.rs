@@ -44,7 +44,7 @@ pub struct Run {
 pub fn measure(machine: &Machine, limit: Duration) -> Result<Run> {
     let mut guest = SerialGuest::start(machine)?;
     let finished = guest.finish(limit);
-    let output = guest.output();
+    let output = guest.ascii();
     let status = finished.with_context(|| format!("the console showed:\n{output}"))?;
     ensure!(
         status.success(),

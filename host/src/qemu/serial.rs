@@ -85,6 +85,12 @@ impl SerialGuest {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 
+    /// The same, with one character for each byte, so that positions fit [`SerialGuest::arrival`].
+    pub fn ascii(&self) -> String {
+        let plain = |&byte: &u8| if byte.is_ascii() { byte.into() } else { '?' };
+        self.seen.iter().map(plain).collect()
+    }
+
     /// Types into the guest's serial line.
     pub fn type_text(&mut self, text: &str) -> Result<()> {
         let Some(input) = &mut self.input else {
