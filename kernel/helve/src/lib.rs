@@ -14,6 +14,7 @@ mod launch;
 mod log;
 mod ports;
 mod power;
+mod probe;
 mod registries;
 mod session;
 mod start;
@@ -33,6 +34,9 @@ pub fn main() -> ! {
     symbols::find();
     power::init();
     self_test(line);
+    if line.has("probe") {
+        probe::run();
+    }
     if let Err(error) = task::spawn("boot", start::start(line)) {
         panic!("no memory for the first task: {error}");
     }

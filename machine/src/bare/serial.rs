@@ -8,7 +8,7 @@ use super::instructions::{in_u8, out_u8, rdtsc};
 use crate::irq::{self, Handler};
 use crate::sync::{Once, Spin};
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 const PORT: u16 = 0x3f8;
 const LINE: u8 = 4;
@@ -33,6 +33,9 @@ const PATIENCE: u64 = 3_000_000_000;
 static PRESENT: AtomicBool = AtomicBool::new(false);
 /// The other end did not take anything for a whole [`PATIENCE`]: do not wait again until it does.
 static STUCK: AtomicBool = AtomicBool::new(false);
+/// A byte that came before the port was set up, with [`EARLY_MARK`]; 0: none.
+static EARLY: AtomicU16 = AtomicU16::new(0);
+const EARLY_MARK: u16 = 0x100;
 static OUTPUT: Spin<()> = Spin::new(());
 static RECEIVE: Once<irq::IrqGuard> = Once::new();
 
@@ -44,6 +47,10 @@ pub(super) fn init() {
         out_u8(SCRATCH, 0x5a);
         if in_u8(SCRATCH) != 0x5a {
             return;
+        }
+        // Switching the FIFOs on empties them: what was typed before the kernel ran is kept here.
+        if status() & DATA_READY != 0 {
+            EARLY.store(EARLY_MARK | u16::from(in_u8(DATA)), Ordering::Relaxed);
         }
         out_u8(INTERRUPT_ENABLE, 0);
         out_u8(LINE_CONTROL, 0x80);
@@ -104,7 +111,13 @@ pub fn write(bytes: &[u8]) {
 
 /// The next byte that came in.
 pub fn read() -> Option<u8> {
-    if !PRESENT.load(Ordering::Relaxed) || status() & DATA_READY == 0 {
+    if !PRESENT.load(Ordering::Relaxed) {
+        return None;
+    }
+    if EARLY.load(Ordering::Relaxed) != 0 {
+        return Some(EARLY.swap(0, Ordering::Relaxed) as u8);
+    }
+    if status() & DATA_READY == 0 {
         return None;
     }
     // SAFETY: a byte is there; reading takes it.
