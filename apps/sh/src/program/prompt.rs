@@ -163,8 +163,8 @@ fn first_prompt(shell: &Shell) -> String {
     let directory = environment::current_directory();
     let home = shell.variable("HOME").filter(|home| home.len() > 1);
     match home.and_then(|home| directory.strip_prefix(&home).map(String::from)) {
-        Some(below) if below.is_empty() || below.starts_with('/') => format!("helve:~{below}$ "),
-        _ => format!("helve:{directory}$ "),
+        Some(below) if below.is_empty() || below.starts_with('/') => format!("~{below} helve> "),
+        _ => format!("{directory} helve> "),
     }
 }
 
