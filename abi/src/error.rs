@@ -129,6 +129,20 @@ errors! {
     Deadlock = 41, "would deadlock";
     /// Bytes that are not a well-formed value.
     BadValue = 42, "not a well-formed value";
+    /// A socket that has no other side.
+    NotConnected = 43, "not connected";
+    /// A socket that has its other side already.
+    Connected = 44, "already connected";
+    /// Nobody listens at that address.
+    Refused = 45, "connection refused";
+    /// The other side went and left bytes unread.
+    Reset = 46, "connection reset";
+    /// A message beyond what its socket takes in one piece.
+    MessageTooLong = 47, "message too long";
+    /// An address that somebody else is known by.
+    AddressInUse = 48, "address in use";
+    /// A socket of one type that was to talk to one of another.
+    WrongProtocol = 49, "wrong type of socket";
 }
 
 impl Error {
