@@ -133,6 +133,50 @@ impl Bytes {
         done
     }
 
+    /// Puts bytes into `sink`, from the one at `skip` on, until one of them is exhausted; they all stay. Returns how
+    /// many.
+    pub fn peek(&self, mut skip: usize, sink: &mut dyn Sink) -> usize {
+        let mut done = 0;
+        let small = &self.small[self.small_start..self.small_end];
+        let last = self.pages.len().wrapping_sub(1);
+        let pages = self.pages.iter().enumerate().map(|(index, page)| {
+            let start = if index == 0 { self.start } else { 0 };
+            let end = if index == last { self.end } else { PAGE };
+            &page[start..end]
+        });
+        for part in core::iter::once(small).chain(pages) {
+            let Some(rest) = part.get(skip..) else {
+                skip -= part.len();
+                continue;
+            };
+            skip = 0;
+            let put = sink.put(rest);
+            done += put;
+            if put < rest.len() {
+                break;
+            }
+        }
+        done
+    }
+
+    /// Takes back the last `count` bytes that were pushed; at most as many as it holds.
+    pub fn retract(&mut self, mut count: usize) {
+        while count > 0 && !self.pages.is_empty() {
+            let start = if self.pages.len() == 1 { self.start } else { 0 };
+            let step = count.min(self.end - start);
+            self.end -= step;
+            count -= step;
+            if self.end == start {
+                self.pages.pop_back().into_iter().for_each(give_page);
+                self.end = PAGE;
+            }
+        }
+        self.small_end -= count.min(self.small_end - self.small_start);
+        if self.small_start == self.small_end {
+            (self.small_start, self.small_end) = (0, 0);
+        }
+    }
+
     /// Drops everything it holds.
     pub fn clear(&mut self) {
         core::mem::take(&mut self.pages)
@@ -190,6 +234,8 @@ mod tests {
     enum Step {
         Push { count: usize, faults_after: usize },
         Pop { count: usize },
+        Peek { skip: usize, count: usize },
+        Retract { count: usize },
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -200,7 +246,9 @@ mod tests {
                 count,
                 faults_after
             }),
-            size.prop_map(|count| Step::Pop { count }),
+            size.clone().prop_map(|count| Step::Pop { count }),
+            (size.clone(), size.clone()).prop_map(|(skip, count)| Step::Peek { skip, count }),
+            size.prop_map(|count| Step::Retract { count }),
         ]
     }
 
@@ -226,6 +274,16 @@ mod tests {
                         prop_assert_eq!(got, count.min(model.len()));
                         let expected: Vec<u8> = model.drain(..got).collect();
                         prop_assert_eq!(&buffer[..got], &expected[..]);
+                    }
+                    Step::Peek { skip, count } => {
+                        let mut buffer = vec![0; count];
+                        let got = bytes.peek(skip, &mut object::SliceSink::new(&mut buffer));
+                        let expected: Vec<u8> = model.iter().skip(skip).take(count).copied().collect();
+                        prop_assert_eq!(&buffer[..got], &expected[..]);
+                    }
+                    Step::Retract { count } => {
+                        bytes.retract(count);
+                        model.truncate(model.len().saturating_sub(count));
                     }
                 }
                 prop_assert_eq!(bytes.len(), model.len());

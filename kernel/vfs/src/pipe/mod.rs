@@ -14,7 +14,7 @@ mod fifo;
 #[cfg(test)]
 mod tests;
 
-pub use bytes::shrink;
+pub use bytes::{Bytes, shrink};
 pub use end::End;
 pub use fifo::Fifo;
 
@@ -25,7 +25,6 @@ use crate::inode::Inode;
 use crate::metadata::{Change, FileKind, Metadata, Permissions, Time};
 use abi::Error;
 use alloc::sync::Arc;
-use bytes::Bytes;
 use core::sync::atomic::{AtomicU64, Ordering};
 use machine::sync::Spin;
 use object::{Sink, Source};
