@@ -5,9 +5,11 @@
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
-use crate::open::{self, At};
+use crate::open::{self, AT_FDCWD, At};
 use crate::process::{Identity, Image, Standing};
+use crate::script;
 use crate::user;
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,7 +18,7 @@ use machine::user::UserContext;
 use memory::{Object, Space};
 use process::image::{self, Loaded};
 use process::{Flow, elf};
-use vfs::{Access, FileKind, Location};
+use vfs::{Access, FileKind, Location, MountFlags, Permissions, mode};
 
 /// All strings together: a quarter of the stack, as Linux has it, and 6 MiB at most.
 const STRINGS_LIMIT: usize = 6 << 20;
@@ -24,8 +26,6 @@ const STRINGS_LIMIT: usize = 6 << 20;
 const STRING_LIMIT: usize = 32 * machine::PAGE;
 /// How often a script's interpreter may be a script.
 const SCRIPT_DEPTH: usize = 5;
-/// What is read of a script's first line (`BINPRM_BUF_SIZE`).
-const SCRIPT_LINE: usize = 256;
 
 const AT_EMPTY_PATH: u64 = 0x1000;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
@@ -43,7 +43,7 @@ pub async fn execveat(
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }
-    let path = call.path(path).await?;
+    let mut path = call.path(path).await?;
     let found = if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
         call.file(directory)?
             .location()
@@ -54,6 +54,24 @@ pub async fn execveat(
             .view()
             .locate(&path, flags & AT_SYMLINK_NOFOLLOW == 0)?
     };
+    if found.kind() == FileKind::Symlink {
+        return Err(Errno::ELOOP);
+    }
+    if directory as i32 != AT_FDCWD && path.first() != Some(&b'/') {
+        // The name by which a script's interpreter finds it; it will be closed by then if it is marked so.
+        if is_script(&found)
+            && call
+                .process()
+                .descriptors()
+                .close_on_exec(directory as u32)?
+        {
+            return Err(Errno::ENOENT);
+        }
+        let slash = if path.is_empty() { "" } else { "/" };
+        let mut full = format!("/dev/fd/{}{slash}", directory as u32).into_bytes();
+        full.append(&mut path);
+        path = full;
+    }
     run(call, found, path, arguments, environment).await
 }
 
@@ -80,12 +98,19 @@ async fn run(
     let process = call.process().clone();
     let standing = call.standing();
     let stack = process.limits.lock().stack();
-    let prepared = prepare(&process.identity(), &standing, program, stack).await?;
+    let honours = !process.no_new_privileges.load(Ordering::Relaxed);
+    let prepared = prepare(&process.identity(), honours, &standing, program, stack).await?;
 
     // From here on nothing fails: the other threads go first.
     let core = call.thread.core().process().clone();
     end_other_threads(call, &core).await?;
+    core.lead(call.thread.core())?;
     process.image.lock().clone_from(&prepared.image);
+    process.dumpable.store(!prepared.gains, Ordering::Relaxed);
+    if prepared.gains {
+        call.thread.parent_death_signal.store(0, Ordering::Relaxed);
+    }
+    process.set_identity(prepared.identity);
     call.thread.clear_child_tid.store(0, Ordering::Relaxed);
     call.thread.robust_list.store(0, Ordering::Relaxed);
     call.thread
@@ -164,6 +189,10 @@ pub struct Prepared {
     pub stack: usize,
     pub image: Image,
     pub command: Vec<u8>,
+    /// Who the program is: its caller, or who its file says (set-user-ID, set-group-ID).
+    pub identity: Identity,
+    /// It is somebody else than its caller.
+    pub gains: bool,
 }
 
 /// Loads a program and what it starts with.
@@ -172,12 +201,13 @@ pub struct Prepared {
 /// As execve(2): `EACCES`, `ENOEXEC`, `ENOENT` (a script's interpreter), `ENOMEM`, `E2BIG`.
 pub async fn prepare(
     identity: &Identity,
+    honours_set_id: bool,
     standing: &Standing,
     mut program: Program,
     stack: usize,
 ) -> Result<Prepared, Errno> {
-    let credentials = identity.effective.clone();
-    let original = program.location.clone();
+    let credentials = identity.files.clone();
+    let name = program.path.clone();
     let command = program
         .path
         .rsplit(|&byte| byte == b'/')
@@ -190,7 +220,7 @@ pub async fn prepare(
         match image::inspect(&file) {
             Ok(plan) => break (file, plan),
             Err(_) => {
-                let Some((interpreter, argument)) = script(&file)? else {
+                let Some((interpreter, argument)) = first_line(&file)? else {
                     return Err(Errno::ENOEXEC);
                 };
                 depth += 1;
@@ -208,6 +238,14 @@ pub async fn prepare(
             }
         }
     };
+    let honours_set_id = honours_set_id && vfs::open::honours_set_id(&program.location);
+    let identity = identity_in(
+        identity,
+        program.location.inode().permissions(),
+        honours_set_id,
+    );
+    let gains = identity.gains();
+    program.path = name;
     let space = Space::new()?;
     let interpreter = plan.interpreter.clone();
     let executable_stack = plan.executable_stack;
@@ -227,10 +265,10 @@ pub async fn prepare(
         }
     };
     let top = image::map_stack(&space, stack, executable_stack)?;
-    let start = build_stack(&space, top, &program, &loaded, interpreter_base, identity).await?;
+    let start = build_stack(&space, top, &program, &loaded, interpreter_base, &identity).await?;
     let image = Image {
-        path: original.path(&standing.root),
-        location: Some(original),
+        path: program.location.path(&standing.root),
+        location: Some(program.location),
         arguments: start.arguments,
         environment: start.environment,
     };
@@ -240,7 +278,26 @@ pub async fn prepare(
         stack: start.pointer,
         image,
         command,
+        identity,
+        gains,
     })
+}
+
+/// Who a program is whose file has these permissions (execve(2), credentials(7)).
+fn identity_in(caller: &Identity, file: Permissions, honours_set_id: bool) -> Identity {
+    let mut identity = caller.clone();
+    if honours_set_id && file.mode & mode::SET_UID != 0 {
+        identity.effective.uid = file.uid;
+    }
+    // Without the execute bit of the group, the bit stands for something else.
+    let set_group = mode::SET_GID | mode::GROUP_EXECUTE;
+    if honours_set_id && file.mode & set_group == set_group {
+        identity.effective.gid = file.gid;
+    }
+    identity.saved_uid = identity.effective.uid;
+    identity.saved_gid = identity.effective.gid;
+    identity.files = identity.effective.clone();
+    identity
 }
 
 fn executable(location: &Location, credentials: &vfs::Credentials) -> Result<Arc<Object>, Errno> {
@@ -248,37 +305,22 @@ fn executable(location: &Location, credentials: &vfs::Credentials) -> Result<Arc
     if inode.kind() != FileKind::File {
         return Err(Errno::EACCES);
     }
+    if location.mount().flags().contains(MountFlags::NO_EXECUTE) {
+        return Err(Errno::EACCES);
+    }
     credentials.check(inode.permissions(), Access::EXECUTE, false)?;
     inode.pages().ok_or(Errno::EACCES)
 }
 
-/// The interpreter and its one argument, if the file begins with `#!`.
-fn script(file: &Arc<Object>) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
-    let mut line = [0u8; SCRIPT_LINE];
-    let count = file.read(0, &mut object::SliceSink::new(&mut line));
-    let Some(line) = line.get(..count).and_then(|line| line.strip_prefix(b"#!")) else {
-        return Ok(None);
-    };
-    let end = match line.iter().position(|&byte| byte == b'\n') {
-        Some(end) => end,
-        // Without its end in sight the path might be cut: refused, unless the file itself ends here.
-        None if count < SCRIPT_LINE => line.len(),
-        None => return Err(Errno::ENOEXEC),
-    };
-    let line = line[..end].trim_ascii();
-    let name_end = line
-        .iter()
-        .position(|byte| matches!(byte, b' ' | b'\t'))
-        .unwrap_or(line.len());
-    let (name, rest) = line.split_at(name_end);
-    if name.is_empty() {
-        return Err(Errno::ENOEXEC);
-    }
-    let argument = rest.trim_ascii();
-    Ok(Some((
-        name.to_vec(),
-        (!argument.is_empty()).then(|| argument.to_vec()),
-    )))
+fn first_line(file: &Arc<Object>) -> Result<script::Line, Errno> {
+    let mut line = [0u8; script::LOOKED_AT];
+    file.read(0, &mut object::SliceSink::new(&mut line));
+    script::parse(&line)
+}
+
+fn is_script(location: &Location) -> bool {
+    let pages = location.inode().pages();
+    pages.is_some_and(|file| !matches!(first_line(&file), Ok(None)))
 }
 
 struct StackStart {
@@ -354,7 +396,7 @@ async fn build_stack(
         (AT_EUID, u64::from(identity.effective.uid)),
         (AT_GID, u64::from(identity.real_gid)),
         (AT_EGID, u64::from(identity.effective.gid)),
-        (AT_SECURE, 0),
+        (AT_SECURE, u64::from(identity.gains())),
         (AT_RANDOM, random_at as u64),
         (AT_HWCAP2, 0),
         (AT_EXECFN, at(name)),

@@ -50,6 +50,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
         real_gid: 0,
         saved_gid: 0,
         effective: credentials.clone(),
+        files: credentials.clone(),
     };
     let standing = Standing {
         root: start.root,
@@ -65,7 +66,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
     };
     let limits = Limits::default();
     let stack = limits.stack();
-    let prepared = execute::prepare(&identity, &standing, program, stack).await?;
+    let prepared = execute::prepare(&identity, true, &standing, program, stack).await?;
 
     let handles = Arc::new(Table::new());
     let descriptors = Arc::new(Descriptors::new(handles.clone()));
@@ -106,7 +107,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
             descriptors,
             actions: Arc::new(Actions::new()),
             group,
-            identity: Arc::new(identity),
+            identity: Arc::new(prepared.identity),
             limits,
             image,
             exit_signal: crate::signal::set::SIGCHLD,

@@ -151,6 +151,38 @@ pub fn setresgid(call: &mut Call<'_>, [real, effective, saved, ..]: Args) -> Ans
     set(call, identity)
 }
 
+pub fn setfsuid(call: &mut Call<'_>, [uid, ..]: Args) -> Answer {
+    let mut identity = current(call);
+    let (uid, before) = (uid as u32, identity.files.uid);
+    let mine = [
+        identity.real_uid,
+        identity.effective.uid,
+        identity.saved_uid,
+        before,
+    ];
+    if uid != KEEP && (identity.effective.uid == 0 || mine.contains(&uid)) {
+        identity.files.uid = uid;
+        call.process().set_identity(identity);
+    }
+    Ok(before as usize)
+}
+
+pub fn setfsgid(call: &mut Call<'_>, [gid, ..]: Args) -> Answer {
+    let mut identity = current(call);
+    let (gid, before) = (gid as u32, identity.files.gid);
+    let mine = [
+        identity.real_gid,
+        identity.effective.gid,
+        identity.saved_gid,
+        before,
+    ];
+    if gid != KEEP && (identity.effective.uid == 0 || mine.contains(&gid)) {
+        identity.files.gid = gid;
+        call.process().set_identity(identity);
+    }
+    Ok(before as usize)
+}
+
 pub async fn getresuid(call: &mut Call<'_>, [real, effective, saved, ..]: Args) -> Answer {
     let identity = call.process().identity();
     call.write(real, &identity.real_uid).await?;
@@ -207,7 +239,9 @@ fn current(call: &Call<'_>) -> Identity {
     Identity::clone(&call.process().identity())
 }
 
-fn set(call: &Call<'_>, identity: Identity) -> Answer {
+/// Makes it the caller's identity. The file systems see the effective one from now on.
+fn set(call: &Call<'_>, mut identity: Identity) -> Answer {
+    identity.files = identity.effective.clone();
     call.process().set_identity(identity);
     Ok(0)
 }

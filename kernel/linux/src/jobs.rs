@@ -112,9 +112,19 @@ impl Group {
 
     /// No member has a parent in another group of the same session: nobody would continue it.
     pub fn is_orphaned(&self) -> bool {
+        self.is_orphaned_without(None)
+    }
+
+    /// As [`Group::is_orphaned`], as if one member were not there any more.
+    fn is_orphaned_without(&self, gone: Option<u32>) -> bool {
         !self.members().iter().any(|member| {
-            let parent = member.core().and_then(|core| core.parent());
-            match parent.map(|parent| Process::of(&parent)) {
+            let Some(core) = member.core() else {
+                return false;
+            };
+            if core.status().is_some() || Some(core.id()) == gone {
+                return false;
+            }
+            match core.parent().map(|parent| Process::of(&parent)) {
                 // A native parent controls its child by its handle and can continue it.
                 Some(None) => true,
                 Some(Some(parent)) => {
@@ -126,8 +136,8 @@ impl Group {
         })
     }
 
-    /// A member ended: groups that it leaves orphaned with stopped members are told (POSIX `_exit`), and if it led
-    /// the session, the terminal is given up.
+    /// A member is ending: if it led the session, the terminal is given up; if it was what tied its own group to the
+    /// session, nobody is left to continue those of the group that are stopped (POSIX `_exit`).
     pub(crate) fn process_ended(&self, process: &Arc<process::Process>) {
         if process.id() == self.session.id
             && let Some(terminal) = self.session.terminal.lock().take()
@@ -135,31 +145,43 @@ impl Group {
             let foreground = terminal.foreground();
             terminal.release_session(self.session.id);
             if let Some(group) = foreground.and_then(Group::find) {
-                group.signal(Info {
-                    signal: SIGHUP,
-                    ..Info::kernel(SIGHUP)
-                });
-                group.signal(Info::kernel(SIGCONT));
+                group.hang_up();
             }
         }
-        for child in process.children() {
-            let Some(child) = Process::of(&child) else {
+        let parent = process.parent().and_then(|parent| Process::of(&parent));
+        let tied = parent.is_some_and(|parent| {
+            let group = parent.group();
+            group.id != self.id && group.session_id() == self.session.id
+        });
+        if tied && self.has_stopped() && self.is_orphaned_without(Some(process.id())) {
+            self.hang_up();
+        }
+    }
+
+    /// Children of an ending member have another parent now: the same for their groups, if it was what tied them.
+    pub(crate) fn children_left(&self, children: &[Arc<process::Process>]) {
+        for child in children {
+            let Some(child) = Process::of(child) else {
                 continue;
             };
             let group = child.group();
-            if group.id != self.id
-                && group.session_id() == self.session.id
-                && group.has_stopped()
-                && group.is_orphaned()
-            {
-                group.signal(Info::kernel(SIGHUP));
-                group.signal(Info::kernel(SIGCONT));
+            let was_tied = group.id != self.id && group.session_id() == self.session.id;
+            if was_tied && group.has_stopped() && group.is_orphaned() {
+                group.hang_up();
             }
         }
     }
 
+    fn hang_up(&self) {
+        self.signal(Info::kernel(SIGHUP));
+        self.signal(Info::kernel(SIGCONT));
+    }
+
     fn has_stopped(&self) -> bool {
-        self.members().iter().any(|member| member.is_stopped())
+        let alive = |member: &Process| member.core().is_some_and(|core| core.status().is_none());
+        self.members()
+            .iter()
+            .any(|member| member.is_stopped() && alive(member))
     }
 }
 

@@ -41,6 +41,7 @@ mod process;
 pub mod procfs;
 mod robust;
 mod schedule;
+mod script;
 mod session;
 mod signal;
 mod stat;

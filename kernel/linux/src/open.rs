@@ -66,12 +66,12 @@ impl At {
         View {
             root: &self.standing.root,
             start: self.start.as_ref().unwrap_or(&self.standing.directory),
-            credentials: &self.identity.effective,
+            credentials: &self.identity.files,
         }
     }
 
     pub fn credentials(&self) -> &Credentials {
-        &self.identity.effective
+        &self.identity.files
     }
 
     /// Permission bits for something new, after the caller's mask.

@@ -20,7 +20,7 @@ pub async fn pipe2(call: &mut Call<'_>, [to, flags, ..]: Args) -> Answer {
         OpenFlags::empty()
     };
     let identity = call.process().identity();
-    let (reader, writer) = Pipe::pair(identity.effective.uid, identity.effective.gid, call.now())?;
+    let (reader, writer) = Pipe::pair(identity.files.uid, identity.files.gid, call.now())?;
     let pipe = reader.pipe().clone();
     let reader = Description::nameless(reader, Some(pipe.clone()), Access::READ, status);
     let writer = Description::nameless(writer, Some(pipe), Access::WRITE, status);

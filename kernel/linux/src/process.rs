@@ -57,8 +57,16 @@ pub struct Identity {
     pub saved_uid: u32,
     pub real_gid: u32,
     pub saved_gid: u32,
-    /// The effective identity, as the file systems see it.
     pub effective: Credentials,
+    /// As the file systems see it: the effective identity, unless setfsuid(2) said otherwise.
+    pub files: Credentials,
+}
+
+impl Identity {
+    /// True if a set-ID bit made the program somebody else than who started it.
+    pub fn gains(&self) -> bool {
+        self.effective.uid != self.real_uid || self.effective.gid != self.real_gid
+    }
 }
 
 /// Why and since when a process is stopped; what its parent has not yet been told.
@@ -440,15 +448,26 @@ impl Personality for Process {
         }
     }
 
+    fn adopts(&self) -> bool {
+        self.child_subreaper.load(Ordering::Relaxed)
+    }
+
+    fn children_left(&self, _: &Arc<process::Process>, children: &[Arc<process::Process>]) {
+        self.group().children_left(children);
+    }
+
+    fn forgotten(&self, _: &process::Process) {
+        // A group has its number for as long as a member's number is taken, ended or not.
+        self.group().leave(self.id);
+    }
+
     fn ended(&self, process: &Arc<process::Process>) {
         self.timers.stop();
         self.release_vfork();
         // Files that nobody else shares are closed now, not when the parent has waited.
         self.set_descriptors(Arc::new(Descriptors::new(Arc::new(object::Table::new()))));
         self.view_released();
-        let group = self.group();
-        group.process_ended(process);
-        group.leave(self.id);
+        self.group().process_ended(process);
     }
 
     fn command_line(&self, process: &process::Process) -> Vec<u8> {

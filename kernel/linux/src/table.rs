@@ -157,6 +157,8 @@ calls! {
     119 setresgid now identity::setresgid, Whole;
     120 getresgid wait identity::getresgid, Whole;
     121 getpgid now session::getpgid, Whole;
+    122 setfsuid now identity::setfsuid, Whole;
+    123 setfsgid now identity::setfsgid, Whole;
     124 getsid now session::getsid, Whole;
     127 rt_sigpending wait signal::calls::rt_sigpending, Whole;
     128 rt_sigtimedwait wait signal::calls::rt_sigtimedwait, Whole;

@@ -273,12 +273,12 @@ fn process_status(process: &Arc<process::Process>) -> Vec<u8> {
         let _ = writeln!(
             text,
             "Uid:\t{ruid}\t{}\t{suid}\t{}",
-            effective.uid, effective.uid
+            effective.uid, identity.files.uid
         );
         let _ = writeln!(
             text,
             "Gid:\t{rgid}\t{}\t{sgid}\t{}",
-            effective.gid, effective.gid
+            effective.gid, identity.files.gid
         );
         let blocked = side.threads().first().map_or(0, |thread| thread.mask().0);
         let (ignored, caught) = side.actions().sets();
