@@ -1,6 +1,5 @@
 //! What a native program starts with: the start block and the stack it lies on.
 
-use crate::first::Start;
 use abi::{AUXILIARY, Error, Number, field};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,15 +9,20 @@ use value::{Element, Value};
 const LARGEST: usize = 1 << 20;
 
 /// Arguments, environment, directory, and the numbers of the handles in the new process's table.
-pub fn build(start: &Start, handles: &[(String, Number)]) -> Result<Value, Error> {
+pub fn build(
+    arguments: &[Vec<u8>],
+    environment: &[(String, Vec<u8>)],
+    directory: &str,
+    handles: &[(String, Number)],
+) -> Result<Value, Error> {
     let block = Value::build(|builder| {
         builder.array(field::ARGUMENTS, |list| {
-            for argument in &start.arguments {
+            for argument in arguments {
                 list.push(Element::text_or_bytes(argument));
             }
         });
         builder.document(field::ENVIRONMENT, |list| {
-            for (name, content) in &start.environment {
+            for (name, content) in environment {
                 list.put(name, Element::text_or_bytes(content));
             }
         });
@@ -27,7 +31,7 @@ pub fn build(start: &Start, handles: &[(String, Number)]) -> Result<Value, Error
                 list.put(name, number.0 as i32);
             }
         });
-        builder.put(field::DIRECTORY, &start.directory);
+        builder.put(field::DIRECTORY, directory);
     })?;
     if block.as_bytes().len() > LARGEST {
         Err(Error::ArgumentsTooLong)

@@ -19,9 +19,10 @@ use core::future::Future;
 use core::pin::Pin;
 use machine::sync::Once;
 use machine::user::UserContext;
-use object::{Handle, Namespace, Object, Table};
+use object::{Handle, Namespace, Object, SliceSink, Table};
 use process::{Birth, Process, Thread, image};
 use tty::Tty;
+use value::Value;
 use vfs::{Credentials, Description, Location, View};
 
 /// A program and everything it is given.
@@ -84,6 +85,10 @@ pub async fn start(start: Start) -> Result<Arc<Process>, Error> {
     let pages = start.program.pages().ok_or(Error::Denied)?;
     let group = start.group;
     let parent = start.parent.clone();
+    // Who interprets a script is the parent's business: it may be native or Linux, and whose rights apply is its choice.
+    if is_script(&pages) {
+        return Err(Error::NotExecutable);
+    }
     let process = if is_native(&pages) {
         native(start, &pages).await?
     } else {
@@ -131,8 +136,86 @@ async fn begin(
     for (name, handle) in &start.handles {
         numbers.push((name.clone(), handles.insert(handle.clone())?));
     }
+    own_handles(&thread, space, handles, &mut numbers)?;
+    let block = block::build(
+        &start.arguments,
+        &start.environment,
+        &start.directory,
+        &numbers,
+    )?;
+    let (pointer, bytes) = block::stack(top, &block);
+    memory::copy_out(space, pointer, &bytes).await?;
+    let user = UserContext::new(entry, pointer).map_err(|_| Error::NoMemory)?;
+    process::launch(Arc::new(NativeDoor(thread)), user)
+}
+
+fn is_script(file: &memory::Object) -> bool {
+    let mut front = [0; 2];
+    file.read(0, &mut SliceSink::new(&mut front)) == front.len() && front == *b"#!"
+}
+
+/// What a program may do with itself.
+const OWN: Rights = Rights::SIGNAL
+    .union(Rights::INSPECT)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER);
+
+/// A native program that replaces another in its process (execve): what is known about it there.
+pub struct Replacement<'a> {
+    pub thread: &'a Arc<Thread>,
+    /// The new address space.
+    pub space: &'a Arc<memory::Space>,
+    pub handles: &'a Table,
+    /// The numbers of `in`, `out` and `err`, as far as they are open.
+    pub streams: [Option<Number>; 3],
+    pub arguments: &'a [Vec<u8>],
+    /// `NAME=content`.
+    pub environment: &'a [Vec<u8>],
+    pub directory: &'a [u8],
+}
+
+/// The start block of a native program that replaces another. It has to lie on the stack, and the entry
+/// [`abi::AUXILIARY`] of the auxiliary vector has to lead to it.
+///
+/// # Errors
+/// [`Error::ArgumentsTooLong`], [`Error::TooMany`], [`Error::NoMemory`].
+pub fn replace(replacement: &Replacement<'_>) -> Result<Value, Error> {
+    let mut numbers: Vec<(String, Number)> = Vec::new();
+    for (name, number) in ["in", "out", "err"].into_iter().zip(replacement.streams) {
+        numbers.extend(number.map(|number| (name.to_string(), number)));
+    }
+    own_handles(
+        replacement.thread,
+        replacement.space,
+        replacement.handles,
+        &mut numbers,
+    )?;
+    let environment: Vec<(String, Vec<u8>)> = replacement
+        .environment
+        .iter()
+        .filter_map(|entry| {
+            let end = entry.iter().position(|byte| *byte == b'=')?;
+            let (name, content) = entry.split_at(end);
+            Some((
+                String::from_utf8_lossy(name).into_owned(),
+                content.get(1..)?.into(),
+            ))
+        })
+        .collect();
+    let directory = String::from_utf8_lossy(replacement.directory);
+    block::build(replacement.arguments, &environment, &directory, &numbers)
+}
+
+/// Adds a program's handles to itself, in place of what it was given under these names.
+fn own_handles(
+    thread: &Arc<Thread>,
+    space: &Arc<memory::Space>,
+    handles: &Table,
+    numbers: &mut Vec<(String, Number)>,
+) -> Result<(), Error> {
+    let process = thread.process().clone();
     let own: [(&str, Arc<dyn Object>, Rights); 3] = [
-        ("process", Arc::new(ProcessObject::of(process.clone())), OWN),
+        ("process", Arc::new(ProcessObject::of(process)), OWN),
         ("thread", Arc::new(ThreadObject(thread.clone())), OWN),
         (
             "space",
@@ -147,18 +230,8 @@ async fn begin(
             handles.insert(Handle::new(object, rights))?,
         ));
     }
-    let block = block::build(start, &numbers)?;
-    let (pointer, bytes) = block::stack(top, &block);
-    memory::copy_out(space, pointer, &bytes).await?;
-    let user = UserContext::new(entry, pointer).map_err(|_| Error::NoMemory)?;
-    process::launch(Arc::new(NativeDoor(thread)), user)
+    Ok(())
 }
-
-/// What a program may do with itself.
-const OWN: Rights = Rights::SIGNAL
-    .union(Rights::INSPECT)
-    .union(Rights::DUPLICATE)
-    .union(Rights::TRANSFER);
 
 /// The last name of the first argument.
 fn name_of(start: &Start) -> String {
