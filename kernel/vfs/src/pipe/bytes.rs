@@ -57,6 +57,12 @@ impl Bytes {
         }
     }
 
+    /// Whether it holds nothing.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Takes up to `count` bytes from `source`; returns how many it got. `NoMemory` if it could take none.
     pub fn push(&mut self, source: &mut dyn Source, count: usize) -> Result<usize, Error> {
         if self.pages.is_empty() && count <= SMALL - self.small_end {
@@ -183,6 +189,12 @@ impl Bytes {
             .into_iter()
             .for_each(give_page);
         (self.small_start, self.small_end) = (0, 0);
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Bytes {
+        Bytes::new()
     }
 }
 
