@@ -19,6 +19,13 @@ const MARKER: &str = "bench boot-marker";
 /// The guest's own clock.
 const CLOCK: &str = "clock";
 
+/// What the guest says of its memory, in KiB.
+const TOTAL: &str = "memory total after boot";
+const FREE: &str = "memory free after boot";
+
+/// Name of the memory that is not free, of all that the machine was given.
+const USED: &str = "memory used after boot";
+
 /// Name of the measured time from QEMU's start to the first line.
 pub const BOOT: &str = "boot to first user instruction";
 
@@ -69,6 +76,7 @@ pub fn measure(machine: &Machine, limit: Duration) -> Result<Run> {
             run.insert(line.name, line.value);
         }
     }
+    run.count_memory(machine.memory);
     if let (Some(first), Some(last)) = (clocks.first(), clocks.last())
         && clocks.len() > 1
     {
@@ -79,6 +87,23 @@ pub fn measure(machine: &Machine, limit: Duration) -> Result<Run> {
 }
 
 impl Run {
+    /// Memory after boot is what the machine was given less what is free: a system that hides what it took at the very start
+    /// gains nothing by it.
+    fn count_memory(&mut self, given: u64) {
+        self.order.retain(|name| name != TOTAL && name != FREE);
+        self.values.remove(TOTAL);
+        if let Some(free) = self.values.remove(FREE) {
+            let used = given as f64 / 1024.0 - free.number;
+            self.insert(
+                USED,
+                Value {
+                    number: used,
+                    unit: free.unit,
+                },
+            );
+        }
+    }
+
     fn insert(&mut self, name: &str, value: Value) {
         if self.values.insert(name.to_string(), value).is_none() {
             self.order.push(name.to_string());
@@ -130,6 +155,20 @@ fn parse_line(text: &str, position: usize) -> Option<Line<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_counted_from_what_was_given() {
+        let kib = |number| Value {
+            number,
+            unit: "KiB".into(),
+        };
+        let mut run = Run::default();
+        run.insert(TOTAL, kib(900.0));
+        run.insert(FREE, kib(800.0));
+        run.count_memory(1 << 20);
+        assert_eq!((run.values.len(), &run.values[USED]), (1, &kib(224.0)));
+        assert_eq!(run.order, [USED]);
+    }
 
     #[test]
     fn lines() {
