@@ -1,11 +1,21 @@
 //! What travels beside the bytes of a message: open files, and who sent it.
 
+use abi::Rights;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use vfs::Description;
 
+/// An open file on its way: a handle without a table.
+#[derive(Clone)]
+pub struct Sent {
+    /// The file.
+    pub file: Arc<Description>,
+    /// What the sender could do with it: the receiver can do no more.
+    pub rights: Rights,
+}
+
 /// Open files on their way.
-pub type Files = Vec<Arc<Description>>;
+pub type Files = Vec<Sent>;
 
 /// The most files that one message carries (`SCM_MAX_FD`).
 pub const FILES_MAX: usize = 253;

@@ -183,6 +183,11 @@ impl Endpoint {
         self.maker.get().copied().unwrap_or_default()
     }
 
+    /// What its owner can do now.
+    pub fn own_readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
     /// `WRITE` while others may send or connect to it: where they wait.
     pub fn room(&self) -> &Readiness {
         &self.room
@@ -247,7 +252,7 @@ impl Endpoint {
     /// Shows all files that can be received here. Under [`crate::flight`]'s lock.
     pub(crate) fn visit_files(&self, visit: &mut dyn FnMut(&Arc<Description>)) {
         let state = self.state.lock();
-        state.queue.files().for_each(&mut *visit);
+        state.queue.files().for_each(|sent| visit(&sent.file));
         if let Some(listener) = &state.listener {
             for waiting in &listener.backlog {
                 waiting.visit_files(visit);

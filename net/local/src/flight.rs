@@ -7,9 +7,9 @@
 //!
 //! Lock order: this table, then a listening socket, then any other socket.
 
-use crate::ancillary::Files;
+use crate::ancillary::{Files, Sent};
 use crate::socket::Socket;
-use abi::Error;
+use abi::{Error, Rights};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -74,7 +74,7 @@ impl Flight {
             return Err(Error::Limit);
         }
         self.0.files += files.len();
-        for file in files {
+        for Sent { file, .. } in files {
             if file.file_as::<Socket>().is_some() {
                 let entry = self.0.sockets.entry(key(file)).or_insert_with(|| Entry {
                     count: 0,
@@ -91,8 +91,8 @@ impl Flight {
     /// Counts files out that left a queue.
     pub fn arrive(&mut self, files: &Files) {
         self.0.files = self.0.files.saturating_sub(files.len());
-        for file in files {
-            let key = key(file);
+        for sent in files {
+            let key = key(&sent.file);
             if let Some(entry) = self.0.sockets.get_mut(&key) {
                 entry.count -= 1;
                 if entry.count == 0 {
@@ -141,7 +141,10 @@ impl Flight {
         self.arrive(&files);
         let left = self.0.sockets.len();
         (self.0.due, self.0.closed) = (SOCKETS_FEW + 2 * left, 0);
-        files.extend(lost);
+        files.extend(lost.into_iter().map(|file| Sent {
+            file,
+            rights: Rights::empty(),
+        }));
         files
     }
 }

@@ -23,7 +23,7 @@ mod socket;
 mod tests;
 mod transfer;
 
-pub use ancillary::{Credentials, Files};
+pub use ancillary::{Credentials, Files, Sent};
 pub use endpoint::{Endpoint, Kind, Maker};
 pub use name::{Name, Scope};
 pub use queue::{Cargo, Look, Received};

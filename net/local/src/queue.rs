@@ -4,7 +4,7 @@
 //! [`Segment`]s beside it says where messages begin and what each of them carried. A stream is the case where a message
 //! that carries nothing new is added to the segment before it.
 
-use crate::ancillary::{Credentials, Files};
+use crate::ancillary::{Credentials, Files, Sent};
 use crate::name::Name;
 use abi::Error;
 use alloc::collections::VecDeque;
@@ -101,7 +101,7 @@ impl Queue {
     }
 
     /// All files that wait in it.
-    pub fn files(&self) -> impl Iterator<Item = &Arc<vfs::Description>> {
+    pub fn files(&self) -> impl Iterator<Item = &Sent> {
         self.segments
             .iter()
             .flat_map(|segment| segment.cargo.files.iter())

@@ -32,7 +32,13 @@ fn send(socket: &Socket, bytes: &[u8]) -> Result<usize, Error> {
 fn send_files(socket: &Socket, bytes: &[u8], files: &[&Arc<Description>]) -> Result<usize, Error> {
     let mut source = bytes;
     let mut cargo = Cargo {
-        files: files.iter().map(|file| (*file).clone()).collect(),
+        files: files
+            .iter()
+            .map(|file| Sent {
+                file: (*file).clone(),
+                rights: abi::Rights::READ,
+            })
+            .collect(),
         ..Cargo::default()
     };
     socket.try_send(&mut source, &mut cargo, None)
@@ -203,7 +209,8 @@ fn files_travel_with_their_bytes() {
     assert_eq!(receive(&b, 3).unwrap(), b"bef");
     let (bytes, received) = receive_with(&b, 6, false).unwrap();
     assert_eq!((&bytes[..], received.files.len()), (&b"ore wi"[..], 2));
-    assert!(Arc::ptr_eq(&received.files[0], &file));
+    assert!(Arc::ptr_eq(&received.files[0].file, &file));
+    assert_eq!(received.files[0].rights, abi::Rights::READ);
     assert_eq!(flight::files(), before);
     let (bytes, rest) = receive_with(&b, 100, false).unwrap();
     assert_eq!((&bytes[..], rest.files.len()), (&b"th after"[..], 0));
@@ -488,7 +495,7 @@ proptest! {
                 },
                 2 => if let Some(at) = &held[from]
                     && let Ok((_, received)) = receive_with(at.file_as::<Socket>().unwrap(), 1, false)
-                    && let Some(file) = received.files.into_iter().next() {
+                    && let Some(Sent { file, .. }) = received.files.into_iter().next() {
                     let place = witnesses.iter().position(|witness| std::ptr::eq(witness.as_ptr(), Arc::as_ptr(&file)));
                     held[place.unwrap()] = Some(file);
                 },

@@ -204,7 +204,10 @@ fn enter(files: &Files) -> Option<Flight> {
     if files.is_empty() {
         return None;
     }
-    if files.iter().any(|file| file.file_as::<Socket>().is_some()) {
+    if files
+        .iter()
+        .any(|sent| sent.file.file_as::<Socket>().is_some())
+    {
         flight::before_sending();
     }
     Some(flight::enter())
