@@ -35,8 +35,10 @@ errnos! {
     EAGAIN = 11; ENOMEM = 12; EACCES = 13; EFAULT = 14; ENOTBLK = 15; EBUSY = 16; EEXIST = 17; EXDEV = 18;
     ENODEV = 19; ENOTDIR = 20; EISDIR = 21; EINVAL = 22; ENFILE = 23; EMFILE = 24; ENOTTY = 25; ETXTBSY = 26;
     EFBIG = 27; ENOSPC = 28; ESPIPE = 29; EROFS = 30; EMLINK = 31; EPIPE = 32; EDOM = 33; ERANGE = 34; EDEADLK = 35;
-    ENAMETOOLONG = 36; ENOLCK = 37; ENOSYS = 38; ENOTEMPTY = 39; ELOOP = 40; EOVERFLOW = 75; ENOTSOCK = 88; EOPNOTSUPP = 95;
-    EAFNOSUPPORT = 97; ETIMEDOUT = 110; ESTALE = 116; ENODATA = 61;
+    ENAMETOOLONG = 36; ENOLCK = 37; ENOSYS = 38; ENOTEMPTY = 39; ELOOP = 40; EOVERFLOW = 75; ENOTSOCK = 88; EMSGSIZE = 90; EPROTOTYPE = 91;
+    ENOPROTOOPT = 92; EPROTONOSUPPORT = 93; ESOCKTNOSUPPORT = 94; EOPNOTSUPP = 95;
+    EAFNOSUPPORT = 97; EADDRINUSE = 98; ECONNRESET = 104; ENOBUFS = 105; EISCONN = 106; ENOTCONN = 107;
+    ETOOMANYREFS = 109; ECONNREFUSED = 111; ETIMEDOUT = 110; ESTALE = 116; ENODATA = 61;
     ERESTARTSYS = 512; ERESTARTNOHAND = 514; ERESTARTBLOCK = 516;
 }
 
@@ -96,6 +98,13 @@ impl From<Error> for Errno {
             Error::Io => Errno::EIO,
             Error::Stale => Errno::ESTALE,
             Error::Overflow => Errno::EOVERFLOW,
+            Error::NotConnected => Errno::ENOTCONN,
+            Error::Connected => Errno::EISCONN,
+            Error::Refused => Errno::ECONNREFUSED,
+            Error::Reset => Errno::ECONNRESET,
+            Error::MessageTooLong => Errno::EMSGSIZE,
+            Error::AddressInUse => Errno::EADDRINUSE,
+            Error::WrongProtocol => Errno::EPROTOTYPE,
             _ => Errno::EINVAL,
         }
     }
