@@ -161,9 +161,15 @@ mod tests {
         assert_eq!(Address::parse(&[0, 0]), Ok(Address::Nothing));
         assert_eq!(Address::parse(&name(b"")), Ok(Address::Any));
         assert_eq!(Address::parse(&name(b"\0")), Ok(Address::Abstract(b"")));
-        assert_eq!(Address::parse(&name(b"\0a\0b")), Ok(Address::Abstract(b"a\0b")));
+        assert_eq!(
+            Address::parse(&name(b"\0a\0b")),
+            Ok(Address::Abstract(b"a\0b"))
+        );
         assert_eq!(Address::parse(&name(b"/a\0b")), Ok(Address::Path(b"/a")));
-        assert_eq!(Address::parse(&name(&[b'x'; 108])), Ok(Address::Path(&[b'x'; 108])));
+        assert_eq!(
+            Address::parse(&name(&[b'x'; 108])),
+            Ok(Address::Path(&[b'x'; 108]))
+        );
         assert_eq!(Address::parse(&name(&[b'x'; 109])), Err(Errno::EINVAL));
     }
 

@@ -46,7 +46,10 @@ pub async fn accept(call: &mut Call<'_>, [descriptor, name, length_at, ..]: Args
     accept4(call, [descriptor, name, length_at, 0, 0, 0]).await
 }
 
-pub async fn accept4(call: &mut Call<'_>, [descriptor, name, length_at, flags, ..]: Args) -> Answer {
+pub async fn accept4(
+    call: &mut Call<'_>,
+    [descriptor, name, length_at, flags, ..]: Args,
+) -> Answer {
     if flags & !(SOCK_CLOEXEC | SOCK_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -56,7 +59,7 @@ pub async fn accept4(call: &mut Call<'_>, [descriptor, name, length_at, flags, .
     let accepted = loop {
         match listener.try_accept() {
             Err(Error::WouldBlock) if !open.0.is_non_blocking() => {
-                wait(&listener.endpoint().readiness(), Ready::READ, until).await?;
+                wait(listener.endpoint().own_readiness(), Ready::READ, until).await?;
             }
             other => break other?,
         }

@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn lengths_are_checked() {
-        let parse = |length| Ancillary::parse(&message(length, SOL_SOCKET, SCM_RIGHTS, &[5, 0, 0, 0]));
+        let parse =
+            |length| Ancillary::parse(&message(length, SOL_SOCKET, SCM_RIGHTS, &[5, 0, 0, 0]));
         assert_eq!(parse(20).unwrap().descriptors, [5]);
         assert_eq!(parse(24).unwrap().descriptors, [5, 0]);
         assert_eq!(parse(16).unwrap(), Ancillary::default());
@@ -221,7 +222,10 @@ mod tests {
             let mut control = Control::new(room);
             control.put(SCM_CREDENTIALS, &[1; 12]);
             assert_eq!(control.truncated, room < 28, "{room}");
-            assert_eq!(control.bytes().len() as u64, if room < 16 { 0 } else { room.min(32) });
+            assert_eq!(
+                control.bytes().len() as u64,
+                if room < 16 { 0 } else { room.min(32) }
+            );
             let descriptors = control.descriptors_room();
             assert_eq!(descriptors as u64, room.saturating_sub(48) / 4);
         }

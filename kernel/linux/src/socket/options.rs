@@ -55,7 +55,9 @@ pub async fn getsockopt(
         SO_PROTOCOL => 0,
         SO_DOMAIN => AF_UNIX,
         SO_PEERCRED => {
-            let peer = socket.peer().map_or(Credentials::NOBODY, |peer| peer.maker());
+            let peer = socket
+                .peer()
+                .map_or(Credentials::NOBODY, |peer| peer.maker());
             return put(call, ucred(peer).as_bytes(), room, value, length_at).await;
         }
         SO_RCVTIMEO | SO_SNDTIMEO => {

@@ -13,8 +13,9 @@ use super::options::ucred;
 use super::{Open, deadline, wait};
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
-use crate::io::{self, Piece};
+use crate::io;
 use crate::process::Process;
+use crate::vectors::{self, Piece};
 use abi::{Error, Rights};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -327,10 +328,10 @@ async fn header(call: &Call<'_>, at: u64) -> Result<(MessageHeader, Vec<Segment>
         return Err(Errno::EINVAL);
     }
     header.name_length = header.name_length.min(ADDRESS_MAX as u32);
-    if header.vector_length > io::IOV_MAX {
+    if header.vector_length > vectors::IOV_MAX {
         return Err(Errno::EMSGSIZE);
     }
-    let pieces = io::pieces(call, header.vector, header.vector_length).await?;
+    let pieces = vectors::pieces(call, header.vector, header.vector_length).await?;
     Ok((header, segments(&pieces)?))
 }
 
@@ -380,8 +381,16 @@ fn check_claim(call: &Call<'_>, claim: Credentials) -> Result<(), Errno> {
             Err(Errno::ESRCH)
         };
     }
-    let users = [identity.real_uid, identity.effective.uid, identity.saved_uid];
-    let groups = [identity.real_gid, identity.effective.gid, identity.saved_gid];
+    let users = [
+        identity.real_uid,
+        identity.effective.uid,
+        identity.saved_uid,
+    ];
+    let groups = [
+        identity.real_gid,
+        identity.effective.gid,
+        identity.saved_gid,
+    ];
     if mine && users.contains(&claim.uid) && groups.contains(&claim.gid) {
         Ok(())
     } else {
@@ -403,7 +412,11 @@ pub async fn recvmsg(call: &mut Call<'_>, [descriptor, message, flags, ..]: Args
     if received.length > received.count {
         out |= MSG_TRUNC;
     }
-    let room = if header.control == 0 { 0 } else { header.control_length };
+    let room = if header.control == 0 {
+        0
+    } else {
+        header.control_length
+    };
     let mut control = Control::new(room);
     if socket.passes_credentials() {
         control.put(SCM_CREDENTIALS, ucred(received.credentials).as_bytes());
