@@ -18,6 +18,8 @@ use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 /// What is typed when piped input ends: end of file for whatever reads, then the shell's own command. A shell that took the end of
 /// file for itself has been started again by init and reads the command.
@@ -136,23 +138,37 @@ fn attended(machine: &Machine) -> Result<ExitStatus> {
 /// This process types its standard input into the machine.
 fn piped(machine: &Machine) -> Result<ExitStatus> {
     let mut command = machine.command()?;
-    command.stdin(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut qemu = Guarded::spawn(&mut command)?;
     let mut typed = qemu.child().stdin.take().context("QEMU has no input")?;
+    let mut shown = qemu.child().stdout.take().context("QEMU has no output")?;
     let mut input = Standard::new(std::io::stdin())?;
-    std::thread::spawn(move || -> std::io::Result<()> {
+    let mut output = Standard::new(std::io::stdout())?;
+    let (talks, talking) = channel();
+    let show = std::thread::spawn(move || -> std::io::Result<()> {
         let mut buffer = [0; 4096];
-        loop {
-            let count = input.read(&mut buffer)?;
-            if count == 0 {
-                typed.write_all(GOOD_BYE)?;
-                // The line stays open: for QEMU its end would be no event that the guest can see.
-                loop {
-                    std::thread::park();
-                }
-            }
+        while let count @ 1.. = shown.read(&mut buffer)? {
+            output.write_all(&buffer[..count])?;
+            let _ = talks.send(());
+        }
+        Ok(())
+    });
+    std::thread::spawn(move || -> std::io::Result<()> {
+        // A kernel that sets up its serial port empties it: what is typed before its first words could be lost.
+        let _ = talking.recv();
+        let mut buffer = [0; 4096];
+        while let count @ 1.. = input.read(&mut buffer)? {
             typed.write_all(&buffer[..count])?;
         }
+        typed.write_all(GOOD_BYE)?;
+        // The line stays open: for QEMU its end would be no event that the guest can see.
+        loop {
+            std::thread::park();
+        }
     });
+    // When nobody reads any more, there is nobody to run for.
+    let _ = show.join();
+    qemu.wait_until(Some(Instant::now() + Duration::from_secs(1)))?;
+    qemu.kill();
     qemu.wait_until(None)?.context("QEMU does not end")
 }
