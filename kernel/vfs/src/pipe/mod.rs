@@ -114,7 +114,7 @@ impl Pipe {
 
     fn read(&self, sink: &mut dyn Sink) -> Result<usize, Error> {
         let mut state = self.state.lock();
-        if state.bytes.len() == 0 {
+        if state.bytes.is_empty() {
             return if state.writers == 0 || sink.room() == 0 {
                 Ok(0)
             } else {
@@ -122,7 +122,7 @@ impl Pipe {
             };
         }
         let count = state.bytes.pop(sink);
-        if state.bytes.len() == 0 {
+        if state.bytes.is_empty() {
             self.readers.clear(Ready::READ);
             self.both.clear(Ready::READ);
         }
