@@ -31,7 +31,7 @@ pub fn of(file: &Description) -> Option<&Socket> {
 }
 
 /// An open file that is a socket.
-struct Open(Arc<Description>);
+pub struct Open(Arc<Description>);
 
 impl Open {
     /// # Errors
