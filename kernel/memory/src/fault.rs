@@ -12,7 +12,7 @@
 
 use crate::mappings::{Content, Kind, Mapping, Mappings, STACK_GUARD};
 use crate::object::Object;
-use crate::space::Inner;
+use crate::space::{Inner, Limits};
 use abi::Error;
 use core::ops::Range;
 use machine::frame::Frame;
@@ -69,7 +69,7 @@ impl Inner {
         let (start, mapping) = match mappings.find(address) {
             Some(found) => found,
             None => {
-                grow_stack(mappings, address, limits.bytes)?;
+                grow_stack(mappings, address, limits)?;
                 mappings.find(address).ok_or(Error::Fault)?
             }
         };
@@ -132,7 +132,7 @@ fn no_memory(_: OutOfFrames) -> Error {
 
 /// A fault just below a stack makes it longer, if its limit and the guard below it allow that.
 #[cold]
-fn grow_stack(mappings: &mut Mappings, address: usize, limit: usize) -> Result<(), Error> {
+fn grow_stack(mappings: &mut Mappings, address: usize, limits: &Limits) -> Result<(), Error> {
     let (start, stack) = mappings.find_from(address).ok_or(Error::Fault)?;
     let Kind::Stack { grows } = stack.kind else {
         return Err(Error::Fault);
@@ -144,7 +144,9 @@ fn grow_stack(mappings: &mut Mappings, address: usize, limit: usize) -> Result<(
         let needs_gap = !below.access.is_empty() && !matches!(below.kind, Kind::Stack { .. });
         below.end + if needs_gap { STACK_GUARD } else { 0 } > to
     });
-    let too_much = more > grows || mappings.size().saturating_add(more) > limit;
+    let too_much = more > grows
+        || stack.end - to > limits.stack
+        || mappings.size().saturating_add(more) > limits.bytes;
     if blocked || too_much || stack.access.is_empty() {
         return Err(Error::Fault);
     }

@@ -45,7 +45,8 @@ impl Space {
                     matches!(above.kind, Kind::Stack { grows } if grows > 0)
                         && start < new_top + STACK_GUARD
                 });
-            let fits = inner.mappings.is_free(range.clone())
+            let fits = new - start <= inner.limits.heap
+                && inner.mappings.is_free(range.clone())
                 && !stack_near
                 && inner.check_limits(&range, range.len()).is_ok()
                 && machine::frame::heap_room();

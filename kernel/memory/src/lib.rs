@@ -25,6 +25,7 @@ mod object;
 mod pages;
 mod remap;
 mod space;
+mod writers;
 
 #[cfg(test)]
 mod model;
@@ -39,3 +40,4 @@ pub use mappings::{Kind, MIN_ADDRESS, MMAP_BASE, MappingInfo, STACK_GUARD};
 pub use object::Object;
 pub use remap::Remap;
 pub use space::{Advice, Backing, Limits, MapRequest, Placement, Space};
+pub use writers::{Running, Writing};

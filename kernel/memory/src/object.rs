@@ -6,6 +6,7 @@
 //! never shows old data.
 
 use crate::pages::Pages;
+use crate::writers::Writers;
 use abi::Error;
 use alloc::sync::Arc;
 use core::ops::Range;
@@ -22,6 +23,7 @@ pub struct Object {
     /// What pages are made from: the front of these bytes, then zeros.
     origin: &'static [u8],
     state: Spin<State>,
+    writers: Writers,
 }
 
 struct State {
@@ -58,7 +60,12 @@ impl Object {
                 len,
                 origin_len: origin.len() as u64,
             }),
+            writers: Writers::default(),
         })
+    }
+
+    pub(crate) fn writers(&self) -> &Writers {
+        &self.writers
     }
 
     /// Length in bytes.

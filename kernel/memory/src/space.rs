@@ -87,6 +87,10 @@ pub struct Limits {
     pub bytes: usize,
     /// Mappings (Linux's `vm.max_map_count`).
     pub mappings: usize,
+    /// Bytes of the heap (`RLIMIT_DATA`).
+    pub heap: usize,
+    /// Bytes up to which a stack grows (`RLIMIT_STACK`).
+    pub stack: usize,
 }
 
 impl Default for Limits {
@@ -94,6 +98,8 @@ impl Default for Limits {
         Limits {
             bytes: usize::MAX,
             mappings: 65_530,
+            heap: usize::MAX,
+            stack: usize::MAX,
         }
     }
 }

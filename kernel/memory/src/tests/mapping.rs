@@ -90,6 +90,7 @@ fn limits_hold() {
     space.set_limits(Limits {
         bytes: 10 * PAGE,
         mappings: 3,
+        ..Limits::default()
     });
     mapped(&space, A, 8);
     assert_eq!(
@@ -204,5 +205,30 @@ fn mappings_move_with_their_pages() {
     assert_eq!(
         space.remap(moved..moved + PAGE, 2 * PAGE, Remap::Fixed(end)),
         Err(Error::Invalid)
+    );
+}
+
+#[test]
+fn heap_and_stack_have_limits_of_their_own() {
+    let space = Space::new().unwrap();
+    space.set_limits(Limits {
+        heap: 3 * PAGE,
+        stack: 5 * PAGE,
+        ..Limits::default()
+    });
+    space.set_brk_start(A);
+    assert_eq!(space.brk(A + 4 * PAGE), A);
+    assert_eq!(space.brk(A + 3 * PAGE), A + 3 * PAGE);
+    let top = A + 1000 * PAGE;
+    space
+        .map(MapRequest {
+            kind: Kind::Stack { grows: 100 * PAGE },
+            ..request(Placement::Fixed(top - PAGE), 1)
+        })
+        .unwrap();
+    assert_eq!(space.try_resolve(top - 5 * PAGE, Need::Write), Ok(()));
+    assert_eq!(
+        space.try_resolve(top - 6 * PAGE, Need::Write),
+        Err(Error::Fault)
     );
 }
