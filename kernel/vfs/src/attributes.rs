@@ -105,6 +105,8 @@ impl Location {
             _ => return Err(Error::Invalid),
         }
         check_access(who, self.mount.flags(), self.inode(), Access::WRITE)?;
+        let pages = self.inode().pages();
+        let _writing = pages.map(|pages| pages.begin_writing()).transpose()?;
         let old = self.inode().permissions();
         let stripped = without_set_id(old);
         self.inode().change(&Change {

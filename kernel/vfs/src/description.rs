@@ -53,6 +53,8 @@ pub struct Description {
     flags: AtomicU16,
     position: Spin<u64>,
     kept: Once<Arc<dyn Any + Send + Sync>>,
+    /// While it may be written, nobody runs it.
+    _writing: Option<memory::Writing>,
 }
 
 /// The flags that can be changed while it is open.
@@ -66,6 +68,7 @@ impl Description {
         location: Location,
         request: &OpenRequest<'_>,
         who: &Credentials,
+        writing: Option<memory::Writing>,
     ) -> Description {
         Description {
             root: None,
@@ -77,6 +80,7 @@ impl Description {
             flags: AtomicU16::new((request.flags & STATUS).bits()),
             position: Spin::new(0),
             kept: Once::new(),
+            _writing: writing,
             origin: Origin::Location(location),
             file,
         }
@@ -103,6 +107,7 @@ impl Description {
             flags: AtomicU16::new((flags & STATUS).bits()),
             position: Spin::new(0),
             kept: Once::new(),
+            _writing: None,
             origin: inode.map_or(Origin::Nothing, Origin::Nameless),
             file,
         })

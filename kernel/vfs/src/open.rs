@@ -161,6 +161,7 @@ impl View<'_> {
                 location,
                 request,
                 self.credentials,
+                None,
             ));
         }
         let cuts = flags.contains(OpenFlags::TRUNCATE);
@@ -188,6 +189,11 @@ impl View<'_> {
         if !machine::frame::heap_room() {
             return Err(Error::NoMemory);
         }
+        let writes = kind == FileKind::File && (cuts || access.contains(Access::WRITE));
+        let writing = match location.inode().pages().filter(|_| writes) {
+            Some(pages) => Some(pages.begin_writing()?),
+            None => None,
+        };
         if cuts && !made && kind == FileKind::File {
             location.inode().change(&Change {
                 size: Some(0),
@@ -196,7 +202,13 @@ impl View<'_> {
             })?;
         }
         let file = open_file(&location, request)?;
-        Ok(Description::at(file, location, request, self.credentials))
+        Ok(Description::at(
+            file,
+            location,
+            request,
+            self.credentials,
+            writing,
+        ))
     }
 }
 
