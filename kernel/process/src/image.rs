@@ -132,6 +132,9 @@ fn shift(address: usize, base: usize) -> Result<usize, Error> {
         .ok_or(Error::NotExecutable)
 }
 
+/// What a stack has from the beginning: enough for most programs (Linux's `EXTRA_STACK_VM_PAGES` and one page).
+const STACK_START: usize = 33 * PAGE;
+
 /// Maps the stack that grows down from [`STACK_TOP`] to `size` bytes at most.
 ///
 /// # Errors
@@ -139,12 +142,15 @@ fn shift(address: usize, base: usize) -> Result<usize, Error> {
 pub fn map_stack(space: &Arc<Space>, size: usize, executable: bool) -> Result<usize, Error> {
     let mut access = Access::READ | Access::WRITE;
     access.set(Access::EXECUTE, executable);
+    let start = STACK_START.min(size);
     space.map(MapRequest {
-        at: Placement::FixedNoReplace(STACK_TOP - size),
-        len: size,
+        at: Placement::FixedNoReplace(STACK_TOP - start),
+        len: start,
         access,
         backing: Backing::Anonymous,
-        kind: Kind::Stack { grows: 0 },
+        kind: Kind::Stack {
+            grows: size - start,
+        },
         max_access: Access::all(),
     })?;
     Ok(STACK_TOP)

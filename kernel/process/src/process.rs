@@ -379,7 +379,9 @@ impl Process {
     fn heir(self: &Arc<Self>) -> Option<Arc<Process>> {
         let mut above = self.parent();
         while let Some(process) = above {
-            let adopts = process.personality().is_some_and(|personality| personality.adopts());
+            let adopts = process
+                .personality()
+                .is_some_and(|personality| personality.adopts());
             if adopts && !process.is_ending() {
                 return Some(process);
             }
