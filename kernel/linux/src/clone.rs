@@ -255,6 +255,11 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
         Ordering::Relaxed,
     );
 
+    side.personality_bits.store(
+        parent.personality_bits.load(Ordering::Relaxed),
+        Ordering::Relaxed,
+    );
+
     let latch = (flags & CLONE_VFORK != 0).then(|| Arc::new(Latch::default()));
     side.set_vfork(latch.clone());
     let thread = match process::Thread::new(&core) {

@@ -5,6 +5,7 @@
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
+use crate::limits::Limits;
 use crate::open::{self, AT_FDCWD, At};
 use crate::process::{Identity, Image, Standing};
 use crate::script;
@@ -22,6 +23,8 @@ use vfs::{Access, FileKind, Location, MountFlags, Permissions, mode};
 
 /// All strings together: a quarter of the stack, as Linux has it, and 6 MiB at most.
 const STRINGS_LIMIT: usize = 6 << 20;
+/// However small the stack may be.
+const STRINGS_LEAST: usize = 32 * machine::PAGE;
 /// One string (`MAX_ARG_STRLEN`).
 const STRING_LIMIT: usize = 32 * machine::PAGE;
 /// How often a script's interpreter may be a script.
@@ -82,7 +85,8 @@ async fn run(
     arguments: u64,
     environment: u64,
 ) -> Answer {
-    let mut budget = STRINGS_LIMIT;
+    let limits = call.process().limits.lock().clone();
+    let mut budget = STRINGS_LIMIT.min((limits.stack() / 4).max(STRINGS_LEAST));
     let mut arguments = strings(call, arguments, &mut budget).await?;
     let environment = strings(call, environment, &mut budget).await?;
     if arguments.is_empty() {
@@ -97,15 +101,15 @@ async fn run(
     };
     let process = call.process().clone();
     let standing = call.standing();
-    let stack = process.limits.lock().stack();
     let honours = !process.no_new_privileges.load(Ordering::Relaxed);
-    let prepared = prepare(&process.identity(), honours, &standing, program, stack).await?;
+    let prepared = prepare(&process.identity(), honours, &standing, program, &limits).await?;
 
     // From here on nothing fails: the other threads go first.
     let core = call.thread.core().process().clone();
     end_other_threads(call, &core).await?;
     core.lead(call.thread.core())?;
-    process.image.lock().clone_from(&prepared.image);
+    let old = core::mem::replace(&mut *process.image.lock(), prepared.image);
+    drop(old);
     process.dumpable.store(!prepared.gains, Ordering::Relaxed);
     if prepared.gains {
         call.thread.parent_death_signal.store(0, Ordering::Relaxed);
@@ -204,7 +208,7 @@ pub async fn prepare(
     honours_set_id: bool,
     standing: &Standing,
     mut program: Program,
-    stack: usize,
+    limits: &Limits,
 ) -> Result<Prepared, Errno> {
     let credentials = identity.files.clone();
     let name = program.path.clone();
@@ -246,6 +250,7 @@ pub async fn prepare(
     );
     let gains = identity.gains();
     program.path = name;
+    let running = Some(Arc::new(file.begin_running()?));
     let space = Space::new()?;
     let interpreter = plan.interpreter.clone();
     let executable_stack = plan.executable_stack;
@@ -264,11 +269,15 @@ pub async fn prepare(
             (interpreter.entry, interpreter.base)
         }
     };
-    let top = image::map_stack(&space, stack, executable_stack)?;
+    space.set_limits(limits.space());
+    let reserved = limits.stack().max(machine::USER_END - memory::MMAP_BASE);
+    space.set_mmap_base(machine::USER_END - reserved);
+    let top = image::map_stack(&space, reserved - machine::PAGE, executable_stack)?;
     let start = build_stack(&space, top, &program, &loaded, interpreter_base, &identity).await?;
     let image = Image {
         path: program.location.path(&standing.root),
         location: Some(program.location),
+        running,
         arguments: start.arguments,
         environment: start.environment,
     };

@@ -65,8 +65,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
         environment: start.environment,
     };
     let limits = Limits::default();
-    let stack = limits.stack();
-    let prepared = execute::prepare(&identity, true, &standing, program, stack).await?;
+    let prepared = execute::prepare(&identity, true, &standing, program, &limits).await?;
 
     let handles = Arc::new(Table::new());
     let descriptors = Arc::new(Descriptors::new(handles.clone()));

@@ -5,33 +5,40 @@
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
+use crate::limits::INFINITY;
 use crate::signal::queue::{Info, SI_USER};
 use crate::signal::send;
-use crate::signal::set::SIGPIPE;
+use crate::signal::set::{SIGPIPE, SIGXFSZ};
+use crate::socket;
 use crate::terminal;
 use abi::{Error, Rights};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use memory::{UserSink, UserSource};
-use object::{SliceSink, SliceSource};
+use object::SliceSource;
 use task::{Ready, WaitError};
-use vfs::{Description, FileKind, Seek};
+use vfs::{Description, FileKind, OpenFlags, Seek};
 
 /// The most bytes that one call moves (`MAX_RW_COUNT`).
-const COUNT_LIMIT: usize = 0x7fff_f000;
+pub const COUNT_LIMIT: usize = 0x7fff_f000;
 /// Bytes moved between two looks at whether somebody else should run.
 const STEP: usize = 256 << 10;
-const IOV_MAX: u64 = 1024;
 
 /// Where in the file: at its own position, or at a given one.
 #[derive(Clone, Copy)]
-enum Where {
+pub enum Where {
     Position,
     Offset(u64),
+    /// At the end, whatever the file's flags say (`RWF_APPEND`).
+    End,
 }
 
 pub async fn read(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Answer {
     let file = call.file_with(descriptor, Rights::READ)?;
+    if let Some(socket) = socket::of(&file) {
+        let piece = [(buffer as usize, count as usize)];
+        return socket::transfer::read(call, &file, socket, &piece).await;
+    }
     terminal::check_read(call, &file)?;
     read_into(
         call,
@@ -46,15 +53,13 @@ pub async fn read(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) ->
 
 pub async fn write(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Answer {
     let file = call.file_with(descriptor, Rights::WRITE)?;
+    if let Some(socket) = socket::of(&file) {
+        let piece = [(buffer as usize, count as usize)];
+        return socket::transfer::write(call, &file, socket, &piece).await;
+    }
     terminal::check_write(call, &file)?;
-    write_from(
-        call,
-        &file,
-        buffer as usize,
-        count as usize,
-        Where::Position,
-    )
-    .await
+    let count = within_limit(call, &file, Where::Position, count as usize)?;
+    write_from(call, &file, buffer as usize, count, Where::Position).await
 }
 
 pub async fn pread(call: &mut Call<'_>, [descriptor, buffer, count, offset, ..]: Args) -> Answer {
@@ -72,19 +77,54 @@ pub async fn pread(call: &mut Call<'_>, [descriptor, buffer, count, offset, ..]:
 }
 
 pub async fn pwrite(call: &mut Call<'_>, [descriptor, buffer, count, offset, ..]: Args) -> Answer {
-    let offset = valid_offset(offset)?;
+    let place = Where::Offset(valid_offset(offset)?);
     let file = call.file_with(descriptor, Rights::WRITE)?;
-    write_from(
-        call,
-        &file,
-        buffer as usize,
-        count as usize,
-        Where::Offset(offset),
-    )
-    .await
+    let count = within_limit(call, &file, place, count as usize)?;
+    write_from(call, &file, buffer as usize, count, place).await
 }
 
-fn valid_offset(offset: u64) -> Result<u64, Errno> {
+/// How much of `count` may be written here before the file is longer than its writer may make files.
+///
+/// # Errors
+/// `EFBIG` for nothing at all; SIGXFSZ comes with it.
+pub fn within_limit(call: &Call<'_>, file: &Description, place: Where, count: usize) -> Answer {
+    let limit = call.process().file_size_limit.load(Ordering::Relaxed);
+    if limit == INFINITY || file.kind() != FileKind::File || count == 0 {
+        return Ok(count);
+    }
+    let start = match place {
+        _ if file.flags().contains(OpenFlags::APPEND) => file.metadata().size,
+        Where::Position => file.position(),
+        Where::Offset(offset) => offset,
+        Where::End => file.metadata().size,
+    };
+    if start >= limit {
+        exceeds_limit(call);
+        return Err(Errno::EFBIG);
+    }
+    Ok(count.min(usize::try_from(limit - start).unwrap_or(usize::MAX)))
+}
+
+/// Checks a length that a file shall get.
+///
+/// # Errors
+/// `EFBIG`, with SIGXFSZ, if it is more than the caller may make files.
+pub fn check_file_size(call: &Call<'_>, size: u64) -> Result<(), Errno> {
+    if size > call.process().file_size_limit.load(Ordering::Relaxed) {
+        exceeds_limit(call);
+        return Err(Errno::EFBIG);
+    }
+    Ok(())
+}
+
+fn exceeds_limit(call: &Call<'_>) {
+    let process = call.process();
+    let info = Info::from_process(SIGXFSZ, SI_USER, process.id(), process.identity().real_uid);
+    // A standard signal never overflows the queue.
+    let _ = send::to_thread(call.thread, info);
+}
+
+pub fn valid_offset(offset: u64) -> Result<u64, Errno> {
     if (offset as i64) < 0 {
         Err(Errno::EINVAL)
     } else {
@@ -92,7 +132,7 @@ fn valid_offset(offset: u64) -> Result<u64, Errno> {
     }
 }
 
-fn check_buffer(address: usize, count: usize) -> Result<usize, Errno> {
+pub fn check_buffer(address: usize, count: usize) -> Result<usize, Errno> {
     let count = count.min(COUNT_LIMIT);
     match address.checked_add(count) {
         Some(end) if end <= machine::USER_END => Ok(count),
@@ -101,7 +141,7 @@ fn check_buffer(address: usize, count: usize) -> Result<usize, Errno> {
 }
 
 /// Reads until the buffer is full, the file ends, or waiting would be needed after the first bytes.
-async fn read_into(
+pub async fn read_into(
     call: &Call<'_>,
     file: &Arc<Description>,
     address: usize,
@@ -116,7 +156,7 @@ async fn read_into(
         let (outcome, bad) = {
             let mut sink = UserSink::new(call.space, address + done, step);
             let outcome = match place {
-                Where::Position => file.read(&mut sink),
+                Where::Position | Where::End => file.read(&mut sink),
                 Where::Offset(offset) => file.read_at(offset + done as u64, &mut sink),
             };
             (outcome, sink.error())
@@ -156,14 +196,14 @@ async fn read_into(
 }
 
 /// Lets others run between two steps of a long transfer.
-async fn rest() {
+pub async fn rest() {
     if task::should_yield() {
         task::yield_now().await;
     }
 }
 
 /// Writes everything, waiting where the file says so; a signal after the first bytes ends it early.
-async fn write_from(
+pub async fn write_from(
     call: &Call<'_>,
     file: &Arc<Description>,
     address: usize,
@@ -216,6 +256,7 @@ fn write_once(
     match place {
         Where::Position => file.write(source),
         Where::Offset(offset) => file.write_at(offset + done as u64, source),
+        Where::End => file.append(source),
     }
 }
 
@@ -236,7 +277,7 @@ async fn wait(file: &Description, interest: Ready, until: Option<u64>) -> Result
     }
 }
 
-fn broken_pipe(call: &Call<'_>) {
+pub fn broken_pipe(call: &Call<'_>) {
     let process = call.process();
     let info = Info::from_process(SIGPIPE, SI_USER, process.id(), process.identity().real_uid);
     // SIGPIPE is a standard signal: it never overflows the queue.
@@ -252,119 +293,8 @@ fn failure(error: Error) -> Errno {
     }
 }
 
-/// One piece of a scattered buffer.
-type Piece = (usize, usize);
-
-async fn pieces(call: &Call<'_>, vector: u64, count: u64) -> Result<Vec<Piece>, Errno> {
-    if count > IOV_MAX {
-        return Err(Errno::EINVAL);
-    }
-    let mut pieces = Vec::with_capacity(count as usize);
-    let mut total = 0usize;
-    for index in 0..count {
-        let [base, length]: [u64; 2] = call.read(vector.wrapping_add(index * 16)).await?;
-        if (length as i64) < 0 {
-            return Err(Errno::EINVAL);
-        }
-        let length = (length as usize).min(COUNT_LIMIT - total);
-        total += length;
-        pieces.push((base as usize, length));
-    }
-    Ok(pieces)
-}
-
-pub async fn readv(call: &mut Call<'_>, [descriptor, vector, count, ..]: Args) -> Answer {
-    let file = call.file_with(descriptor, Rights::READ)?;
-    scatter(call, &file, vector, count, Where::Position).await
-}
-
-pub async fn preadv(call: &mut Call<'_>, [descriptor, vector, count, offset, ..]: Args) -> Answer {
-    let offset = valid_offset(offset)?;
-    let file = call.file_with(descriptor, Rights::READ)?;
-    scatter(call, &file, vector, count, Where::Offset(offset)).await
-}
-
-async fn scatter(
-    call: &Call<'_>,
-    file: &Arc<Description>,
-    vector: u64,
-    count: u64,
-    place: Where,
-) -> Answer {
-    let mut done = 0;
-    for (base, length) in pieces(call, vector, count).await? {
-        let here = match place {
-            Where::Position => Where::Position,
-            Where::Offset(offset) => Where::Offset(offset + done as u64),
-        };
-        match read_into(call, file, base, length, here, done == 0).await {
-            Ok(read) => {
-                done += read;
-                if read < length {
-                    break;
-                }
-            }
-            Err(_) if done > 0 => break,
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(done)
-}
-
-pub async fn writev(call: &mut Call<'_>, [descriptor, vector, count, ..]: Args) -> Answer {
-    let file = call.file_with(descriptor, Rights::WRITE)?;
-    gather(call, &file, vector, count, Where::Position).await
-}
-
-pub async fn pwritev(call: &mut Call<'_>, [descriptor, vector, count, offset, ..]: Args) -> Answer {
-    let offset = valid_offset(offset)?;
-    let file = call.file_with(descriptor, Rights::WRITE)?;
-    gather(call, &file, vector, count, Where::Offset(offset)).await
-}
-
-/// A small scattered write is put together first, so that a pipe takes it in one piece; a large one goes piece by piece.
-async fn gather(
-    call: &Call<'_>,
-    file: &Arc<Description>,
-    vector: u64,
-    count: u64,
-    place: Where,
-) -> Answer {
-    const TOGETHER: usize = 16 << 10;
-    let pieces = pieces(call, vector, count).await?;
-    let total: usize = pieces.iter().map(|piece| piece.1).sum();
-    if total <= TOGETHER && pieces.len() > 1 {
-        let mut bytes = alloc::vec![0u8; total];
-        let mut rest = bytes.as_mut_slice();
-        for (base, length) in pieces {
-            let (piece, after) = rest.split_at_mut(length);
-            crate::user::read_bytes(call.space, base, piece).await?;
-            rest = after;
-        }
-        return write_slice(call, file, &bytes, place).await;
-    }
-    let mut done = 0;
-    for (base, length) in pieces {
-        let here = match place {
-            Where::Position => Where::Position,
-            Where::Offset(offset) => Where::Offset(offset + done as u64),
-        };
-        match write_from(call, file, base, length, here).await {
-            Ok(written) => {
-                done += written;
-                if written < length {
-                    break;
-                }
-            }
-            Err(_) if done > 0 => break,
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(done)
-}
-
 /// Writes kernel bytes as [`write_from`] writes a program's.
-async fn write_slice(
+pub async fn write_slice(
     call: &Call<'_>,
     file: &Arc<Description>,
     bytes: &[u8],
@@ -399,98 +329,6 @@ async fn write_slice(
         }
     }
     Ok(done)
-}
-
-pub async fn sendfile(call: &mut Call<'_>, [to, from, offset_at, count, ..]: Args) -> Answer {
-    let source = call.file_with(from, Rights::READ)?;
-    let target = call.file_with(to, Rights::WRITE)?;
-    if source.kind() != FileKind::File {
-        return Err(Errno::EINVAL);
-    }
-    copy(call, &source, offset_at, &target, 0, count as usize).await
-}
-
-pub async fn copy_file_range(
-    call: &mut Call<'_>,
-    [from, from_at, to, to_at, count, flags]: Args,
-) -> Answer {
-    let source = call.file_with(from, Rights::READ)?;
-    let target = call.file_with(to, Rights::WRITE)?;
-    if flags != 0 {
-        return Err(Errno::EINVAL);
-    }
-    match (source.kind(), target.kind()) {
-        (FileKind::Directory, _) | (_, FileKind::Directory) => return Err(Errno::EISDIR),
-        (FileKind::File, FileKind::File) => {}
-        _ => return Err(Errno::EINVAL),
-    }
-    if target.flags().contains(vfs::OpenFlags::APPEND) {
-        return Err(Errno::EBADF);
-    }
-    copy(call, &source, from_at, &target, to_at, count as usize).await
-}
-
-/// Copies between two files; offsets are read from and written back to the program's memory where it gave an address.
-async fn copy(
-    call: &Call<'_>,
-    source: &Arc<Description>,
-    source_at: u64,
-    target: &Arc<Description>,
-    target_at: u64,
-    count: usize,
-) -> Answer {
-    const CHUNK: usize = 64 << 10;
-    let start = match source_at {
-        0 => source.position(),
-        address => valid_offset(call.read::<u64>(address).await?)?,
-    };
-    let target_start = match target_at {
-        0 => None,
-        address => Some(valid_offset(call.read::<u64>(address).await?)?),
-    };
-    let mut buffer = alloc::vec![0u8; CHUNK.min(count.max(1))];
-    let mut done = 0;
-    let mut outcome = Ok(());
-    while done < count.min(COUNT_LIMIT) {
-        let length = buffer.len().min(count - done);
-        let read = source.read_at(
-            start + done as u64,
-            &mut SliceSink::new(&mut buffer[..length]),
-        )?;
-        if read == 0 {
-            break;
-        }
-        let place = target_start.map_or(Where::Position, |offset| {
-            Where::Offset(offset + done as u64)
-        });
-        match write_slice(call, target, &buffer[..read], place).await {
-            Ok(written) => {
-                done += written;
-                if written < read {
-                    break;
-                }
-            }
-            Err(errno) => {
-                outcome = Err(errno);
-                break;
-            }
-        }
-        rest().await;
-    }
-    match source_at {
-        0 => {
-            source.seek(Seek::Start(start + done as u64))?;
-        }
-        address => call.write(address, &(start + done as u64)).await?,
-    }
-    if let Some(offset) = target_start {
-        call.write(target_at, &(offset + done as u64)).await?;
-    }
-    if done > 0 {
-        Ok(done)
-    } else {
-        outcome.map(|()| 0)
-    }
 }
 
 pub fn lseek(call: &mut Call<'_>, [descriptor, offset, whence, ..]: Args) -> Answer {
@@ -542,6 +380,7 @@ pub fn sync(_: &mut Call<'_>, _: Args) -> Answer {
 pub fn ftruncate(call: &mut Call<'_>, [descriptor, size, ..]: Args) -> Answer {
     let size = valid_offset(size)?;
     let file = call.file_with(descriptor, Rights::WRITE)?;
+    check_file_size(call, size)?;
     file.set_size(size, call.now())
         .map_err(|error| match error {
             // "Not open for writing" is EINVAL for ftruncate(2).
@@ -573,6 +412,7 @@ pub fn fallocate(call: &mut Call<'_>, [descriptor, mode, offset, length, ..]: Ar
         .checked_add(length)
         .filter(|&end| end as i64 >= 0)
         .ok_or(Errno::EFBIG)?;
+    check_file_size(call, end)?;
     if mode & FALLOC_FL_KEEP_SIZE == 0 && end > file.metadata().size {
         file.set_size(end, call.now())?;
     }

@@ -17,6 +17,7 @@ extern crate alloc;
 
 mod call;
 mod clone;
+mod copy;
 mod descriptors;
 mod directory;
 mod door;
@@ -44,6 +45,7 @@ mod schedule;
 mod script;
 mod session;
 mod signal;
+mod socket;
 mod stat;
 mod system;
 pub mod table;
@@ -54,6 +56,7 @@ mod time;
 mod timer;
 mod unsupported;
 mod user;
+mod vectors;
 mod wait;
 
 pub use errno::Errno;

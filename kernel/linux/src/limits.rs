@@ -8,14 +8,18 @@ use crate::time::Timeval;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub const INFINITY: u64 = u64::MAX;
 const COUNT: usize = 16;
 
+const RLIMIT_FSIZE: usize = 1;
+const RLIMIT_DATA: usize = 2;
 const RLIMIT_STACK: usize = 3;
 const RLIMIT_NPROC: usize = 6;
 const RLIMIT_NOFILE: usize = 7;
+const RLIMIT_AS: usize = 9;
 const RLIMIT_SIGPENDING: usize = 11;
 /// Nanoseconds in a clock tick of times(2): 100 ticks a second.
 const TICK: u64 = 10_000_000;
@@ -28,7 +32,8 @@ pub struct Limit {
     pub hard: u64,
 }
 
-/// The limits of a process. Stack, processes and descriptors are enforced; the others are remembered.
+/// The limits of a process. Those of memory, files, processes, descriptors and signals are enforced; the others are
+/// remembered.
 #[derive(Clone, Debug)]
 pub struct Limits([Limit; COUNT]);
 
@@ -75,6 +80,22 @@ impl Default for Limits {
 impl Limits {
     fn get(&self, resource: u64) -> Result<Limit, Errno> {
         self.0.get(resource as usize).copied().ok_or(Errno::EINVAL)
+    }
+
+    /// How long a file may be made, in bytes.
+    pub fn file_size(&self) -> u64 {
+        self.0[RLIMIT_FSIZE].soft
+    }
+
+    /// What an address space may use.
+    pub fn space(&self) -> memory::Limits {
+        let bytes = |resource: usize| usize::try_from(self.0[resource].soft).unwrap_or(usize::MAX);
+        memory::Limits {
+            bytes: bytes(RLIMIT_AS),
+            heap: bytes(RLIMIT_DATA),
+            stack: bytes(RLIMIT_STACK),
+            ..memory::Limits::default()
+        }
     }
 
     /// How far a stack may grow, in bytes, page-aligned.
@@ -200,8 +221,16 @@ pub async fn prlimit64(call: &mut Call<'_>, [pid, resource, from, to, ..]: Args)
 fn apply(caller: &Process, target: &Process, resource: u64, new: Limit) -> Answer {
     let privileged = caller.identity().effective.uid == 0;
     target.limits.lock().set(resource, new, privileged)?;
-    if resource as usize == RLIMIT_NOFILE {
-        target.descriptors().set_limit(new.soft as usize);
+    match resource as usize {
+        RLIMIT_NOFILE => target.descriptors().set_limit(new.soft as usize),
+        RLIMIT_FSIZE => target.file_size_limit.store(new.soft, Ordering::Relaxed),
+        RLIMIT_AS | RLIMIT_DATA | RLIMIT_STACK => {
+            let limits = target.limits.lock().space();
+            if let Some(space) = target.core().and_then(|core| core.space()) {
+                space.set_limits(limits);
+            }
+        }
+        _ => {}
     }
     Ok(0)
 }

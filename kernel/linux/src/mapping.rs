@@ -26,6 +26,9 @@ const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 const MREMAP_MAYMOVE: u64 = 1;
 const MREMAP_FIXED: u64 = 2;
 
+/// How far a mapping with `MAP_GROWSDOWN` may grow, if nothing is in its way.
+const GROWS_DOWN: usize = 1 << 46;
+
 /// `/dev/zero`.
 const ZERO_DEVICE: vfs::DeviceNumber = vfs::DeviceNumber::new(1, 5);
 
@@ -91,6 +94,9 @@ pub async fn mmap(
         (backing, Access::all())
     } else {
         let file = call.file_with(descriptor, Rights::MAP)?;
+        if file.is_path_only() {
+            return Err(Errno::EBADF);
+        }
         if !file.access().contains(vfs::Access::READ) {
             return Err(Errno::EACCES);
         }
@@ -127,7 +133,7 @@ pub async fn mmap(
         }
     };
     let kind = if flags & MAP_GROWSDOWN != 0 {
-        Kind::Stack { grows: 0 }
+        Kind::Stack { grows: GROWS_DOWN }
     } else {
         Kind::Plain
     };

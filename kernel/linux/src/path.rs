@@ -271,6 +271,7 @@ pub async fn truncate(call: &mut Call<'_>, [path, size, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     let path = call.path(path).await?;
+    crate::io::check_file_size(call, size)?;
     let at = At::working(call);
     at.view()
         .locate(&path, true)?

@@ -14,8 +14,9 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use machine::sync::{Once, Spin};
+use memory::Running;
 use process::{Personality, Status, Zombie};
 use task::WaitQueue;
 use vfs::{Credentials, Location};
@@ -82,6 +83,8 @@ pub enum Stopped {
 pub struct Image {
     pub path: Vec<u8>,
     pub location: Option<Location>,
+    /// While it runs, nobody writes its file.
+    pub running: Option<Arc<Running>>,
     /// Where its arguments and environment lie on the stack.
     pub arguments: Range<usize>,
     pub environment: Range<usize>,
@@ -105,6 +108,8 @@ pub struct Process {
     group: Spin<Arc<Group>>,
     identity: Spin<Arc<Identity>>,
     pub limits: Spin<Limits>,
+    /// The soft `RLIMIT_FSIZE` again, for every write to look at.
+    pub file_size_limit: AtomicU64,
     pub image: Spin<Image>,
     /// The signal that the parent gets when this one ends; 0: none.
     exit_signal: AtomicU8,
@@ -171,6 +176,7 @@ impl Process {
             threads: Spin::new(Vec::new()),
             group: Spin::new(heritage.group),
             identity: Spin::new(heritage.identity),
+            file_size_limit: AtomicU64::new(heritage.limits.file_size()),
             limits: Spin::new(heritage.limits),
             image: Spin::new(heritage.image),
             exit_signal: AtomicU8::new(heritage.exit_signal),
@@ -453,6 +459,15 @@ impl Personality for Process {
     }
 
     fn children_left(&self, _: &Arc<process::Process>, children: &[Arc<process::Process>]) {
+        for child in children.iter().filter_map(|child| Process::of(child)) {
+            for thread in child.threads() {
+                let wanted = thread.parent_death_signal.load(Ordering::Relaxed);
+                if let Some(signal) = signal::set::valid(wanted.into()) {
+                    // A full queue of real-time signals: there is nobody to tell.
+                    let _ = signal::send::to_process(&child, Info::kernel(signal));
+                }
+            }
+        }
         self.group().children_left(children);
     }
 
@@ -486,7 +501,10 @@ impl Personality for Process {
 impl Process {
     /// An ended process keeps no directory busy.
     fn view_released(&self) {
-        self.image.lock().location = None;
+        let mut image = self.image.lock();
+        let gone = (image.location.take(), image.running.take());
+        drop(image);
+        drop(gone);
     }
 
     /// The name as `/proc/PID/comm` has it: at most 15 bytes.

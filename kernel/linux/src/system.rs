@@ -234,3 +234,17 @@ pub async fn arch_prctl(call: &mut Call<'_>, [operation, value, ..]: Args) -> An
     }
     Ok(0)
 }
+
+/// personality(2): asked with all bits set. Of the flags only the one is accepted that asks for what is so anyway.
+pub fn personality(call: &mut Call<'_>, [wanted, ..]: Args) -> Answer {
+    const ASK: u32 = u32::MAX;
+    const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
+    let bits = &call.process().personality_bits;
+    match wanted as u32 {
+        ASK => Ok(bits.load(Ordering::Relaxed) as usize),
+        wanted if wanted & !ADDR_NO_RANDOMIZE == 0 => {
+            Ok(bits.swap(wanted, Ordering::Relaxed) as usize)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}

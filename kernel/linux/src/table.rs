@@ -9,10 +9,10 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::{
-    clone, directory, execute, exit, futex, identity, io, ioctl, limits, lock, mapping, open, path,
-    pipe, poll,
+    clone, copy, directory, execute, exit, futex, identity, io, ioctl, limits, lock, mapping, open,
+    path, pipe, poll,
 };
-use crate::{robust, schedule, session, signal, stat, system, time, timer, wait};
+use crate::{robust, schedule, session, signal, socket, stat, system, time, timer, vectors, wait};
 
 /// How much of a call is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +82,8 @@ calls! {
     16 ioctl wait ioctl::ioctl, Part;
     17 pread64 wait io::pread, Whole;
     18 pwrite64 wait io::pwrite, Whole;
-    19 readv wait io::readv, Whole;
-    20 writev wait io::writev, Whole;
+    19 readv wait vectors::readv, Whole;
+    20 writev wait vectors::writev, Whole;
     21 access wait path::access, Whole;
     22 pipe wait pipe::pipe, Whole;
     23 select wait poll::select, Whole;
@@ -100,7 +100,22 @@ calls! {
     37 alarm now timer::alarm, Whole;
     38 setitimer wait timer::setitimer, Part;
     39 getpid now identity::getpid, Whole;
-    40 sendfile wait io::sendfile, Whole;
+    40 sendfile wait copy::sendfile, Whole;
+    41 socket now socket::make::socket, Part;
+    42 connect wait socket::connection::connect, Part;
+    43 accept wait socket::connection::accept, Part;
+    44 sendto wait socket::transfer::sendto, Part;
+    45 recvfrom wait socket::transfer::recvfrom, Part;
+    46 sendmsg wait socket::transfer::sendmsg, Part;
+    47 recvmsg wait socket::transfer::recvmsg, Part;
+    48 shutdown now socket::connection::shutdown, Part;
+    49 bind wait socket::connection::bind, Part;
+    50 listen now socket::connection::listen, Part;
+    51 getsockname wait socket::address::getsockname, Part;
+    52 getpeername wait socket::address::getpeername, Part;
+    53 socketpair wait socket::make::socketpair, Part;
+    54 setsockopt wait socket::options::setsockopt, Part;
+    55 getsockopt wait socket::options::getsockopt, Part;
     56 clone wait clone::clone, Part;
     57 fork wait clone::fork, Whole;
     58 vfork wait clone::vfork, Whole;
@@ -167,6 +182,7 @@ calls! {
     131 sigaltstack wait signal::calls::sigaltstack, Whole;
     132 utime wait path::utime, Whole;
     133 mknod wait path::mknod, Whole;
+    135 personality now system::personality, Part;
     137 statfs wait stat::statfs, Part;
     138 fstatfs wait stat::fstatfs, Part;
     140 getpriority now schedule::getpriority, Part;
@@ -215,17 +231,20 @@ calls! {
     274 get_robust_list wait robust::get_robust_list, Part;
     280 utimensat wait path::utimensat, Whole;
     285 fallocate now io::fallocate, Part;
+    288 accept4 wait socket::connection::accept4, Part;
     292 dup3 now open::dup3, Whole;
     293 pipe2 wait pipe::pipe2, Whole;
-    295 preadv wait io::preadv, Whole;
-    296 pwritev wait io::pwritev, Whole;
+    295 preadv wait vectors::preadv, Whole;
+    296 pwritev wait vectors::pwritev, Whole;
     297 rt_tgsigqueueinfo wait signal::calls::rt_tgsigqueueinfo, Whole;
     302 prlimit64 wait limits::prlimit64, Part;
     309 getcpu wait schedule::getcpu, Whole;
     316 renameat2 wait path::renameat2, Whole;
     318 getrandom wait system::getrandom, Whole;
     322 execveat wait execute::execveat, Part;
-    326 copy_file_range wait io::copy_file_range, Whole;
+    326 copy_file_range wait copy::copy_file_range, Whole;
+    327 preadv2 wait vectors::preadv2, Whole;
+    328 pwritev2 wait vectors::pwritev2, Whole;
     332 statx wait stat::statx, Part;
     435 clone3 wait clone::clone3, Part;
     436 close_range now open::close_range, Whole;
