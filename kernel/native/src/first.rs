@@ -116,27 +116,36 @@ async fn native(start: Start, pages: &Arc<memory::Object>) -> Result<Arc<Process
     };
     let personality = Native::new(&start.arguments);
     let process = Process::new(birth, task::clock::now(), |_| personality)?;
-    let begun = begin(&process, &start, &space, &handles, loaded.entry, top).await;
-    if begun.is_err() {
-        process.abandon();
+    let thread = match Thread::new(&process) {
+        Ok(thread) => thread,
+        Err(error) => {
+            process.abandon();
+            return Err(error);
+        }
+    };
+    match prepare(&thread, &start, &space, &handles, loaded.entry, top).await {
+        Ok(user) => process::launch(Arc::new(NativeDoor(thread)), user).map(|()| process),
+        Err(error) => {
+            thread.abandon();
+            Err(error)
+        }
     }
-    begun.map(|()| process)
 }
 
-async fn begin(
-    process: &Arc<Process>,
+/// Gives the program its handles and its start block.
+async fn prepare(
+    thread: &Arc<Thread>,
     start: &Start,
     space: &Arc<memory::Space>,
     handles: &Table,
     entry: usize,
     top: usize,
-) -> Result<(), Error> {
-    let thread = Thread::new(process)?;
+) -> Result<UserContext, Error> {
     let mut numbers: Vec<(String, Number)> = Vec::new();
     for (name, handle) in &start.handles {
         numbers.push((name.clone(), handles.insert(handle.clone())?));
     }
-    own_handles(&thread, space, handles, &mut numbers)?;
+    own_handles(thread, space, handles, &mut numbers)?;
     let block = block::build(
         &start.arguments,
         &start.environment,
@@ -145,8 +154,7 @@ async fn begin(
     )?;
     let (pointer, bytes) = block::stack(top, &block);
     memory::copy_out(space, pointer, &bytes).await?;
-    let user = UserContext::new(entry, pointer).map_err(|_| Error::NoMemory)?;
-    process::launch(Arc::new(NativeDoor(thread)), user)
+    UserContext::new(entry, pointer).map_err(|_| Error::NoMemory)
 }
 
 fn is_script(file: &memory::Object) -> bool {

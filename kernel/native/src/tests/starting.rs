@@ -291,3 +291,41 @@ fn a_child_without_registries_can_open_nothing() {
 fn memory_end(address: usize) -> usize {
     process::image::STACK_TOP - address
 }
+
+#[test]
+fn a_start_that_fails_late_leaves_nothing_behind() {
+    let world = World::new();
+    world.file("/program", &program(MARK));
+    let once = || {
+        let owner = Credentials::root();
+        let view = View {
+            root: &world.root,
+            start: &world.root,
+            credentials: &owner,
+        };
+        let request = OpenRequest {
+            access: vfs::Access::READ,
+            ..OpenRequest::default()
+        };
+        let started = block_on(crate::first::start(crate::Start {
+            program: view.open(b"/program", &request).unwrap(),
+            arguments: vec![vec![b'x'; 2 << 20]],
+            environment: Vec::new(),
+            directory: "/".into(),
+            handles: Vec::new(),
+            namespace: Namespace::new(),
+            parent: Some(world.process.clone()),
+            group: crate::groups::Group::Own,
+        }));
+        assert_eq!(started.err(), Some(Error::ArgumentsTooLong));
+        assert!(!world.process.has_children());
+    };
+    once();
+    let (frames, references) = (
+        machine::frame::stats().free,
+        Arc::strong_count(&world.process),
+    );
+    (0..20).for_each(|_| once());
+    assert_eq!(machine::frame::stats().free, frames);
+    assert_eq!(Arc::strong_count(&world.process), references);
+}
