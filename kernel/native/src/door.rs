@@ -5,8 +5,9 @@
 use abi::Error;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use machine::sync::Spin;
 use machine::user::{Fault, UserContext};
-use memory::Space;
+use memory::{Running, Space};
 use process::{Door, Flow, Personality, Process, Status, Thread, Zombie};
 
 /// The personality's name, as process lists show it.
@@ -78,17 +79,19 @@ fn signal_of(fault: Fault, error: Option<Error>) -> u8 {
     }
 }
 
-/// A native process: its arguments, for those who list processes.
+/// A native process: its arguments, for those who list processes, and its program's file.
 pub struct Native {
     command_line: Vec<u8>,
+    /// Nobody writes the program while it runs.
+    running: Spin<Option<Running>>,
 }
 
 /// Bytes of arguments that are kept.
 const LONGEST_COMMAND: usize = 4096;
 
 impl Native {
-    /// The personality of a process with these arguments.
-    pub(crate) fn new(arguments: &[Vec<u8>]) -> Arc<Native> {
+    /// The personality of a process with these arguments, and what keeps its program's file from being written.
+    pub(crate) fn new(arguments: &[Vec<u8>], running: Option<Running>) -> Arc<Native> {
         let mut command_line = Vec::new();
         for argument in arguments {
             command_line.extend_from_slice(argument);
@@ -98,7 +101,10 @@ impl Native {
                 break;
             }
         }
-        Arc::new(Native { command_line })
+        Arc::new(Native {
+            command_line,
+            running: Spin::new(running),
+        })
     }
 }
 
@@ -130,7 +136,10 @@ impl Personality for Native {
         Zombie::Forget
     }
 
-    fn ended(&self, _: &Arc<Process>) {}
+    fn ended(&self, _: &Arc<Process>) {
+        let running = self.running.lock().take();
+        drop(running);
+    }
 
     fn command_line(&self, _: &Process) -> Vec<u8> {
         self.command_line.clone()

@@ -103,6 +103,7 @@ async fn native(start: Start, pages: &Arc<memory::Object>) -> Result<Arc<Process
     if plan.interpreter.is_some() {
         return Err(Error::NotExecutable);
     }
+    let running = pages.begin_running()?;
     let space = memory::Space::new()?;
     let loaded = image::load(&space, pages, plan, image::PROGRAM_BASE).await?;
     let top = image::map_stack(&space, image::STACK_SIZE, false)?;
@@ -114,7 +115,7 @@ async fn native(start: Start, pages: &Arc<memory::Object>) -> Result<Arc<Process
         handles: handles.clone(),
         namespace: start.namespace.clone(),
     };
-    let personality = Native::new(&start.arguments);
+    let personality = Native::new(&start.arguments, Some(running));
     let process = Process::new(birth, task::clock::now(), |_| personality)?;
     let thread = match Thread::new(&process) {
         Ok(thread) => thread,

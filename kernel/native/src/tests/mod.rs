@@ -93,7 +93,7 @@ impl World {
             handles: handles.clone(),
             namespace,
         };
-        let process = Process::new(birth, 0, |_| Native::new(&[b"test".to_vec()])).unwrap();
+        let process = Process::new(birth, 0, |_| Native::new(&[b"test".to_vec()], None)).unwrap();
         let thread = Thread::new(&process).unwrap();
         let own: [Arc<dyn Object>; 3] = [
             Arc::new(ProcessObject::of(process.clone())),

@@ -114,6 +114,13 @@ fn a_child_finds_what_it_was_given_and_its_status_is_kept() {
     });
     let child = start(&mut world, "/program", &plan).unwrap();
     world.call(Call::Close, &[writer]).unwrap();
+    // It has not begun, but its program may not be written any more.
+    let files = world.registry("file").unwrap();
+    let flags = OpenFlags::empty();
+    assert_eq!(
+        world.open(files, "/program", Rights::WRITE, flags),
+        Err(Error::TextBusy)
+    );
     let events = u64::from(Events::READ.bits());
     assert_eq!(
         world.call(Call::Wait, &[child, abi::NEVER, REPLIES as u64, 1, events]),
@@ -125,8 +132,9 @@ fn a_child_finds_what_it_was_given_and_its_status_is_kept() {
     assert_eq!(world.ask(child, "kill"), Err(Error::NoProcess));
     // The child's end of the pipe is gone with it.
     assert_eq!(world.read(reader, abi::NEXT, 9).as_deref(), Ok(&b""[..]));
+    let file = world.open(files, "/program", Rights::WRITE, flags).unwrap();
+    world.call(Call::Close, &[file]).unwrap();
     // A process is started once.
-    let files = world.registry("file").unwrap();
     let again = world
         .open(files, "/program", Rights::EXECUTE, OpenFlags::empty())
         .unwrap();
