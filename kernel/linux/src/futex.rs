@@ -165,7 +165,7 @@ async fn deadline(
 }
 
 fn place(space: &Arc<Space>, address: usize, private: bool) -> Result<Place, Errno> {
-    if address % 4 != 0 {
+    if !address.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
     if address >= machine::USER_END {

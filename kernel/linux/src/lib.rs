@@ -4,11 +4,11 @@
 //! has (errno, descriptors, signals, process groups). A Linux process sees a root directory, standard streams and a
 //! terminal only if it was handed them.
 //!
-//! - [`table`]: every call, once; [`call`], [`door`]: how one is made
-//! - [`process`], [`thread`], [`jobs`], [`descriptors`]: what a Linux process is
-//! - [`signal`]: signals
-//! - [`first`]: starting a Linux program from outside the door
-//! - [`procfs`]: `/proc`
+//! - `table`: every call, once; `call`, `door`: how one is made
+//! - `process`, `thread`, `jobs`, `descriptors`: what a Linux process is
+//! - `signal`: signals
+//! - `first`: starting a Linux program from outside the door
+//! - `procfs`: what is seen at `/proc`
 //! - all others: the calls, grouped as the manual groups them
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

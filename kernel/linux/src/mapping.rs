@@ -50,7 +50,7 @@ fn access(protection: u64) -> Result<Access, Errno> {
 /// A range of whole pages from an aligned address and a length that is rounded up.
 fn pages(address: u64, length: u64) -> Result<Range<usize>, Errno> {
     let address = address as usize;
-    if address % PAGE != 0 {
+    if !address.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
     let length = (length as usize)
@@ -156,7 +156,7 @@ pub async fn mmap(
 }
 
 fn fixed(address: u64) -> Result<usize, Errno> {
-    if address % PAGE as u64 == 0 {
+    if address.is_multiple_of(PAGE as u64) {
         Ok(address as usize)
     } else {
         Err(Errno::EINVAL)
@@ -186,7 +186,7 @@ pub async fn munmap(call: &mut Call<'_>, [address, length, ..]: Args) -> Answer 
 pub fn mprotect(call: &mut Call<'_>, [address, length, protection, ..]: Args) -> Answer {
     let access = access(protection)?;
     let range = pages(address, length).map_err(|errno| {
-        if address as usize % PAGE == 0 {
+        if (address as usize).is_multiple_of(PAGE) {
             Errno::ENOMEM
         } else {
             errno
@@ -243,7 +243,7 @@ pub fn msync(call: &mut Call<'_>, [address, length, flags, ..]: Args) -> Answer 
         return Err(Errno::EINVAL);
     }
     let range = pages(address, length).map_err(|errno| {
-        if address as usize % PAGE == 0 {
+        if (address as usize).is_multiple_of(PAGE) {
             Errno::ENOMEM
         } else {
             errno

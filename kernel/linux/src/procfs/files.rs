@@ -14,8 +14,10 @@ use machine::paging::Access;
 /// Nanoseconds in a clock tick: 100 ticks a second.
 const TICK: u64 = 10_000_000;
 
+type OfSystem = fn() -> Vec<u8>;
+
 /// Files in `/proc` itself.
-pub const SYSTEM: &[(&str, fn() -> Vec<u8>)] = &[
+pub const SYSTEM: &[(&str, OfSystem)] = &[
     ("cmdline", command_line),
     ("cpuinfo", cpu_info),
     ("filesystems", file_systems),

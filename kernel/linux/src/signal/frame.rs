@@ -281,7 +281,7 @@ pub fn stack_flags(stack: &Stack, pointer: u64) -> u32 {
 
 impl Info {
     /// `siginfo_t` as bytes.
-    pub fn to_bytes(&self) -> [u8; 128] {
+    pub fn to_bytes(self) -> [u8; 128] {
         let mut bytes = [0u8; 128];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         put(0, &i32::from(self.signal).to_le_bytes());
