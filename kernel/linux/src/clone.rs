@@ -272,6 +272,10 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
     if call.thread.alternate_stack().size != 0 && flags & (CLONE_VM | CLONE_VFORK) != CLONE_VM {
         thread.set_alternate_stack(call.thread.alternate_stack());
     }
+    if let Err(errno) = crate::timer::watch_cpu_limit(thread.process()) {
+        thread.core().abandon();
+        return Err(errno);
+    }
     let answer = start(call, &request, thread).await;
     if let (Ok(_), Some(latch)) = (&answer, latch) {
         // Killing the parent ends the wait; any other signal stays pending until the child lets go.
@@ -301,7 +305,9 @@ async fn start(call: &mut Call<'_>, request: &Request, thread: Arc<Thread>) -> A
             Err(errno)
         }
     };
-    launched.map(|()| id as usize)
+    launched?;
+    crate::schedule::inherit(call.thread.core(), thread.core());
+    Ok(id as usize)
 }
 
 async fn prepare(

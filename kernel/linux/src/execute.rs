@@ -280,6 +280,7 @@ pub async fn prepare(
         running,
         arguments: start.arguments,
         environment: start.environment,
+        auxiliary: start.auxiliary,
     };
     Ok(Prepared {
         space,
@@ -336,6 +337,7 @@ struct StackStart {
     pointer: usize,
     arguments: Range<usize>,
     environment: Range<usize>,
+    auxiliary: Arc<[u8]>,
 }
 
 const AT_NULL: u64 = 0;
@@ -424,10 +426,13 @@ async fn build_stack(
     let pointer = (random_at - words.len() * 8) & !15;
     user::write_bytes(space, strings_at, &strings).await?;
     user::write_bytes(space, random_at, &random).await?;
+    let auxiliary = auxiliary.iter().flat_map(|&(kind, value)| [kind, value]);
+    let auxiliary: Vec<u8> = auxiliary.flat_map(u64::to_le_bytes).collect();
     let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     user::write_bytes(space, pointer, &words).await?;
     Ok(StackStart {
         pointer,
+        auxiliary: Arc::from(auxiliary),
         arguments: strings_at..strings_at + arguments_end,
         environment: strings_at + arguments_end + 1..strings_at + environment_end,
     })

@@ -94,7 +94,11 @@ pub async fn futex(
     let flags = operation & (FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
     let (address, value, third) = (address as usize, value as u32, third as u32);
     let private = flags & FUTEX_PRIVATE_FLAG != 0;
-    match operation & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME) {
+    let command = operation & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+    if flags & FUTEX_CLOCK_REALTIME != 0 && command != FUTEX_WAIT_BITSET {
+        return Err(Errno::ENOSYS);
+    }
+    match command {
         FUTEX_WAIT => {
             let until = deadline(call, timeout, flags, false).await?;
             wait(call, address, value, flags, until, ALL_BITS).await
@@ -171,8 +175,14 @@ fn place(space: &Arc<Space>, address: usize, private: bool) -> Result<Place, Err
     if address >= machine::USER_END {
         return Err(Errno::EFAULT);
     }
-    if !private && let Some((object, offset)) = space.shared_place(address) {
-        return Ok(Place::Shared { object, offset });
+    if !private {
+        if let Some((object, offset)) = space.shared_place(address) {
+            return Ok(Place::Shared { object, offset });
+        }
+        // Which memory it is about must be known, even if nobody reads the word.
+        if space.mapping_at(address).is_none() {
+            return Err(Errno::EFAULT);
+        }
     }
     Ok(Place::private(space, address))
 }
@@ -312,11 +322,7 @@ async fn requeue(
     }
     let woken = wake_place(&source, wake, ALL_BITS);
     let moved = transfer(&source, &target, move_count as usize);
-    Ok(if expected.is_some() {
-        woken + moved
-    } else {
-        woken
-    })
+    Ok(woken + moved)
 }
 
 fn transfer(source: &Place, target: &Place, limit: usize) -> usize {

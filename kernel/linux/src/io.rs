@@ -117,6 +117,17 @@ pub fn check_file_size(call: &Call<'_>, size: u64) -> Result<(), Errno> {
     Ok(())
 }
 
+/// A file has become shorter: whoever has it mapped loses what is not there any more.
+pub fn shortened(pages: Option<Arc<memory::Object>>) {
+    // The file itself has one reference, and this is another.
+    let Some(pages) = pages.filter(|pages| pages.may_be_mapped(2)) else {
+        return;
+    };
+    for space in process::all().iter().filter_map(|process| process.space()) {
+        space.drop_beyond_end(&pages);
+    }
+}
+
 fn exceeds_limit(call: &Call<'_>) {
     let process = call.process();
     let info = Info::from_process(SIGXFSZ, SI_USER, process.id(), process.identity().real_uid);
@@ -387,6 +398,7 @@ pub fn ftruncate(call: &mut Call<'_>, [descriptor, size, ..]: Args) -> Answer {
             Error::BadHandle if !file.is_path_only() => Errno::EINVAL,
             other => other.into(),
         })?;
+    shortened(file.pages());
     Ok(0)
 }
 

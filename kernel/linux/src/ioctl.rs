@@ -6,7 +6,7 @@ use crate::jobs::Group;
 use crate::lock::calls::{F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLK, F_SETLKW};
 use crate::terminal;
 use crate::termios::Termios;
-use crate::{lock, open};
+use crate::{lock, open, socket};
 use alloc::sync::Arc;
 use tty::{Flush, WindowSize};
 use vfs::Description;
@@ -63,6 +63,10 @@ pub async fn ioctl(call: &mut Call<'_>, [descriptor, request, argument, ..]: Arg
                 .await?;
             Ok(0)
         }
+        TIOCOUTQ if let Some(socket) = socket::of(&file) => {
+            call.write(argument, &(socket.unreceived() as u32)).await?;
+            Ok(0)
+        }
         _ => terminal_request(call, &file, request, argument).await,
     }
 }
@@ -71,6 +75,9 @@ pub async fn ioctl(call: &mut Call<'_>, [descriptor, request, argument, ..]: Arg
 fn waiting_bytes(file: &Description) -> Result<u64, Errno> {
     if let Some(end) = file.file_as::<End>() {
         return Ok(end.buffered() as u64);
+    }
+    if let Some(socket) = socket::of(file) {
+        return Ok(socket.receivable()? as u64);
     }
     match file.kind() {
         vfs::FileKind::File => Ok(file.metadata().size.saturating_sub(file.position())),

@@ -14,6 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const INFINITY: u64 = u64::MAX;
 const COUNT: usize = 16;
 
+const RLIMIT_CPU: usize = 0;
 const RLIMIT_FSIZE: usize = 1;
 const RLIMIT_DATA: usize = 2;
 const RLIMIT_STACK: usize = 3;
@@ -21,6 +22,7 @@ const RLIMIT_NPROC: usize = 6;
 const RLIMIT_NOFILE: usize = 7;
 const RLIMIT_AS: usize = 9;
 const RLIMIT_SIGPENDING: usize = 11;
+const RLIMIT_NICE: usize = 13;
 /// Nanoseconds in a clock tick of times(2): 100 ticks a second.
 const TICK: u64 = 10_000_000;
 
@@ -71,7 +73,7 @@ impl Default for Limits {
             soft: 819_200,
             hard: 819_200,
         };
-        limits[13] = Limit { soft: 0, hard: 0 };
+        limits[RLIMIT_NICE] = Limit { soft: 0, hard: 0 };
         limits[14] = Limit { soft: 0, hard: 0 };
         Limits(limits)
     }
@@ -80,6 +82,16 @@ impl Default for Limits {
 impl Limits {
     fn get(&self, resource: u64) -> Result<Limit, Errno> {
         self.0.get(resource as usize).copied().ok_or(Errno::EINVAL)
+    }
+
+    /// CPU time, in seconds.
+    pub fn cpu(&self) -> Limit {
+        self.0[RLIMIT_CPU]
+    }
+
+    /// How little nice a thread may be made: 20 - nice at most.
+    pub fn nice(&self) -> u64 {
+        self.0[RLIMIT_NICE].soft
     }
 
     /// How long a file may be made, in bytes.
@@ -218,10 +230,11 @@ pub async fn prlimit64(call: &mut Call<'_>, [pid, resource, from, to, ..]: Args)
     Ok(0)
 }
 
-fn apply(caller: &Process, target: &Process, resource: u64, new: Limit) -> Answer {
+fn apply(caller: &Process, target: &Arc<Process>, resource: u64, new: Limit) -> Answer {
     let privileged = caller.identity().effective.uid == 0;
     target.limits.lock().set(resource, new, privileged)?;
     match resource as usize {
+        RLIMIT_CPU => crate::timer::watch_cpu_limit(target)?,
         RLIMIT_NOFILE => target.descriptors().set_limit(new.soft as usize),
         RLIMIT_FSIZE => target.file_size_limit.store(new.soft, Ordering::Relaxed),
         RLIMIT_AS | RLIMIT_DATA | RLIMIT_STACK => {
@@ -243,14 +256,18 @@ pub struct Usage {
     system: Timeval,
     /// In KiB.
     resident: u64,
-    others: [u64; 13],
+    others: [u64; 3],
+    /// Faults that needed no device.
+    faults: u64,
+    more: [u64; 9],
 }
 
 impl Usage {
-    fn of(cpu_time: u64, resident_pages: usize) -> Usage {
+    fn of(cpu_time: u64, resident_pages: usize, faults: u64) -> Usage {
         // The time of a thread is not split between user mode and the kernel: all of it counts as user time.
         Usage {
             user: Timeval::from_nanoseconds(cpu_time),
+            faults,
             resident: resident_pages as u64 * (machine::PAGE as u64 / 1024),
             ..Usage::default()
         }
@@ -258,7 +275,7 @@ impl Usage {
 
     /// What an ended child used, with its own children.
     pub fn of_child(child: &process::Process) -> Usage {
-        Usage::of(child.cpu_time() + child.children_cpu_time(), 0)
+        Usage::of(child.cpu_time() + child.children_cpu_time(), 0, 0)
     }
 }
 
@@ -269,9 +286,13 @@ const RUSAGE_THREAD: i32 = 1;
 pub async fn getrusage(call: &mut Call<'_>, [who, to, ..]: Args) -> Answer {
     let core = call.thread.core().process();
     let usage = match who as i32 {
-        RUSAGE_SELF => Usage::of(core.cpu_time(), call.space.resident()),
-        RUSAGE_THREAD => Usage::of(call.thread.core().cpu_time(), call.space.resident()),
-        RUSAGE_CHILDREN => Usage::of(core.children_cpu_time(), 0),
+        RUSAGE_SELF => Usage::of(core.cpu_time(), call.space.resident(), call.space.faults()),
+        RUSAGE_THREAD => Usage::of(
+            call.thread.core().cpu_time(),
+            call.space.resident(),
+            call.space.faults(),
+        ),
+        RUSAGE_CHILDREN => Usage::of(core.children_cpu_time(), 0, 0),
         _ => return Err(Errno::EINVAL),
     };
     call.write(to, &usage).await?;

@@ -3,10 +3,11 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use abi::{Error, Rights};
+use alloc::sync::Arc;
 use core::ops::Range;
 use machine::PAGE;
 use machine::paging::Access;
-use memory::{Advice, Backing, Kind, MapRequest, Placement, Remap};
+use memory::{Advice, AtFork, Backing, Kind, MapRequest, Placement, Remap, Space};
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
@@ -19,6 +20,7 @@ const MAP_SHARED_VALIDATE: u64 = 3;
 const MAP_TYPE: u64 = 0xf;
 const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
+const MAP_32BIT: u64 = 0x40;
 const MAP_GROWSDOWN: u64 = 0x100;
 const MAP_POPULATE: u64 = 0x8000;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
@@ -137,22 +139,53 @@ pub async fn mmap(
     } else {
         Kind::Plain
     };
-    let address = call
-        .space
-        .map(MapRequest {
-            at,
-            len,
-            access,
-            backing,
-            kind,
-            max_access,
-        })
-        .map_err(no_room)?;
+    let request = MapRequest {
+        at,
+        len,
+        access,
+        backing,
+        kind,
+        max_access,
+    };
+    let anywhere = matches!(request.at, Placement::Anywhere { hint: 0 });
+    let address = if flags & MAP_32BIT != 0 && anywhere {
+        map_low(call.space, request)
+    } else {
+        call.space.map(request)
+    }
+    .map_err(no_room)?;
     if flags & MAP_POPULATE != 0 && !access.is_empty() {
         // Populating is a wish: a page that cannot be had now comes, or fails, when it is touched.
         call.space.populate(address..address + len).await;
     }
     Ok(address)
+}
+
+/// Maps into the second gigabyte (`MAP_32BIT`), wherever there is room.
+fn map_low(space: &Arc<Space>, request: MapRequest) -> Result<usize, Error> {
+    const LOW: Range<usize> = 0x4000_0000..0x8000_0000;
+    let mut from = LOW.start;
+    let mappings = space.mappings();
+    let behind = mappings
+        .iter()
+        .filter(|mapping| mapping.range.end > LOW.start);
+    for start in behind
+        .clone()
+        .map(|mapping| mapping.range.start)
+        .chain([LOW.end])
+    {
+        if from + request.len <= start.min(LOW.end) {
+            return space.map(MapRequest {
+                at: Placement::FixedNoReplace(from),
+                ..request
+            });
+        }
+        from = behind
+            .clone()
+            .find(|mapping| mapping.range.start == start)
+            .map_or(from, |mapping| mapping.range.end.max(from));
+    }
+    Err(Error::NoMemory)
 }
 
 fn fixed(address: u64) -> Result<usize, Errno> {
@@ -211,11 +244,17 @@ pub fn mremap(call: &mut Call<'_>, [address, old, new, flags, target, _]: Args) 
     let new = (new as usize)
         .checked_next_multiple_of(PAGE)
         .ok_or(Errno::EINVAL)?;
-    if new == 0 || range.is_empty() || flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 {
+    if new == 0 || flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 {
         return Err(Errno::EINVAL);
     }
     if flags & MREMAP_FIXED != 0 && flags & MREMAP_MAYMOVE == 0 {
         return Err(Errno::EINVAL);
+    }
+    if range.is_empty() {
+        return double(call, range.start, new, flags, target);
+    }
+    if flags & MREMAP_FIXED == 0 && new > machine::USER_END - range.start {
+        return Err(Errno::ENOMEM);
     }
     let how = if flags & MREMAP_FIXED != 0 {
         Remap::Fixed(fixed(target)?)
@@ -230,6 +269,92 @@ pub fn mremap(call: &mut Call<'_>, [address, old, new, flags, target, _]: Args) 
             Error::Limit => Errno::ENOMEM,
             other => other.into(),
         })
+}
+
+/// With an old size of 0, mremap(2) maps the same shared memory a second time.
+fn double(call: &Call<'_>, address: usize, len: usize, flags: u64, target: u64) -> Answer {
+    let known = call.space.mapping_at(address).ok_or(Errno::EFAULT)?;
+    let (Some(object), true) = (known.object, known.shared && flags & MREMAP_MAYMOVE != 0) else {
+        return Err(Errno::EINVAL);
+    };
+    let offset = known.offset + (address - known.range.start) as u64;
+    let at = if flags & MREMAP_FIXED != 0 {
+        Placement::Fixed(fixed(target)?)
+    } else {
+        Placement::Anywhere { hint: 0 }
+    };
+    let (access, max_access) = (known.access, known.max_access);
+    let backing = Backing::Object {
+        object,
+        offset,
+        shared: true,
+    };
+    let request = MapRequest {
+        at,
+        len,
+        access,
+        backing,
+        kind: Kind::Plain,
+        max_access,
+    };
+    call.space.map(request).map_err(no_room)
+}
+
+/// mlock(2): pages never leave memory, so all that is to do is to bring them in.
+pub async fn mlock(call: &mut Call<'_>, [address, length, ..]: Args) -> Answer {
+    let range = page_span(address, length)?;
+    if !call.space.is_mapped(range.clone()) {
+        return Err(Errno::ENOMEM);
+    }
+    call.space.populate(range).await;
+    Ok(0)
+}
+
+pub async fn mlock2(call: &mut Call<'_>, [address, length, flags, ..]: Args) -> Answer {
+    const MLOCK_ONFAULT: u64 = 1;
+    match flags {
+        0 => mlock(call, [address, length, 0, 0, 0, 0]).await,
+        MLOCK_ONFAULT => munlock(call, [address, length, 0, 0, 0, 0]),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub fn munlock(call: &mut Call<'_>, [address, length, ..]: Args) -> Answer {
+    let range = page_span(address, length)?;
+    if call.space.is_mapped(range) {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+pub async fn mlockall(call: &mut Call<'_>, [flags, ..]: Args) -> Answer {
+    const MCL_CURRENT: u64 = 1;
+    const MCL_FUTURE: u64 = 2;
+    const MCL_ONFAULT: u64 = 4;
+    if flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || flags & !MCL_ONFAULT == 0 {
+        return Err(Errno::EINVAL);
+    }
+    if flags & MCL_CURRENT != 0 && flags & MCL_ONFAULT == 0 {
+        for mapping in call.space.mappings() {
+            call.space.populate(mapping.range).await;
+        }
+    }
+    Ok(0)
+}
+
+pub fn munlockall(_: &mut Call<'_>, _: Args) -> Answer {
+    Ok(0)
+}
+
+/// All pages that a range touches, wherever in a page it begins.
+fn page_span(address: u64, length: u64) -> Result<Range<usize>, Errno> {
+    let start = address as usize & !(PAGE - 1);
+    let end = (address as usize)
+        .checked_add(length as usize)
+        .ok_or(Errno::EINVAL)?;
+    let end = end.checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
+    Ok(start..end)
 }
 
 /// File contents live in memory until there are disks: nothing needs writing back.
@@ -273,6 +398,10 @@ pub fn madvise(call: &mut Call<'_>, [address, length, advice, ..]: Args) -> Answ
     const MADV_FREE: u64 = 8;
     const MADV_REMOVE: u64 = 9;
     const MADV_WILLNEED: u64 = 3;
+    const MADV_DONTFORK: u64 = 10;
+    const MADV_DOFORK: u64 = 11;
+    const MADV_WIPEONFORK: u64 = 18;
+    const MADV_KEEPONFORK: u64 = 19;
     let range = pages(address, length)?;
     if range.end > machine::USER_END {
         return Err(Errno::ENOMEM);
@@ -282,8 +411,10 @@ pub fn madvise(call: &mut Call<'_>, [address, length, advice, ..]: Args) -> Answ
             call.space.advise(range, Advice::DontNeed)?;
             Ok(0)
         }
-        // Wishes that change nothing a program can see: normal, random, sequential, merging, huge pages, dumping,
-        // forking hints that only matter to programs which also work without them.
+        MADV_DONTFORK => at_fork(call, range, AtFork::Left),
+        MADV_DOFORK | MADV_KEEPONFORK => at_fork(call, range, AtFork::Copied),
+        MADV_WIPEONFORK => at_fork(call, range, AtFork::Wiped),
+        // Wishes that change nothing a program can see: normal, random, sequential, merging, huge pages, dumping.
         0..=MADV_WILLNEED | 12..=17 | 20 | 21 => {
             if call.space.is_mapped(range) {
                 Ok(0)
@@ -294,6 +425,11 @@ pub fn madvise(call: &mut Call<'_>, [address, length, advice, ..]: Args) -> Answ
         MADV_REMOVE => Err(Errno::EOPNOTSUPP),
         _ => Err(Errno::EINVAL),
     }
+}
+
+fn at_fork(call: &Call<'_>, range: Range<usize>, at_fork: AtFork) -> Answer {
+    call.space.set_at_fork(range, at_fork)?;
+    Ok(0)
 }
 
 pub fn brk(call: &mut Call<'_>, [address, ..]: Args) -> Answer {

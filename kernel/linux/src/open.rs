@@ -116,6 +116,9 @@ pub async fn openat(call: &mut Call<'_>, [directory, path, flags, mode, ..]: Arg
         };
         at.view().open(&path, &request).map_err(failure)?
     };
+    if flags & O_TRUNC != 0 {
+        crate::io::shortened(file.pages());
+    }
     file.opened().await.map_err(Errno::from)?;
     crate::terminal::adopt(call, &file, flags & O_NOCTTY != 0);
     call.process()
@@ -190,10 +193,13 @@ pub fn status_flags(file: &Description) -> u64 {
             flags |= bit;
         }
     }
+    // Only what was opened by its path shows how: neither pipes nor sockets.
     if file.is_path_only() {
         flags |= O_PATH;
+    } else if file.location().is_some() {
+        flags |= O_LARGEFILE;
     }
-    flags | O_LARGEFILE
+    flags
 }
 
 /// Sets what `F_SETFL` may change.

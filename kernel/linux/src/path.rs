@@ -273,9 +273,9 @@ pub async fn truncate(call: &mut Call<'_>, [path, size, ..]: Args) -> Answer {
     let path = call.path(path).await?;
     crate::io::check_file_size(call, size)?;
     let at = At::working(call);
-    at.view()
-        .locate(&path, true)?
-        .set_size(at.credentials(), size, call.now())?;
+    let place = at.view().locate(&path, true)?;
+    place.set_size(at.credentials(), size, call.now())?;
+    crate::io::shortened(place.inode().pages());
     Ok(0)
 }
 

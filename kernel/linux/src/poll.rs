@@ -57,7 +57,12 @@ impl Watched {
             events |= POLLPRI | POLLRDBAND;
         }
         if ready.contains(Ready::HANGUP) {
-            events |= POLLHUP | POLLRDHUP;
+            events |= POLLHUP;
+        }
+        if self.wanted & POLLRDHUP != 0
+            && crate::socket::of(file).is_some_and(|socket| socket.has_ended())
+        {
+            events |= POLLRDHUP;
         }
         if ready.contains(Ready::ERROR) {
             events |= POLLERR;
@@ -167,10 +172,10 @@ async fn poll_until(
     count: usize,
     until: Option<u64>,
 ) -> Answer {
-    if count > crate::descriptors::CEILING {
+    let open = call.process().descriptors();
+    if count > open.limit() {
         return Err(Errno::EINVAL);
     }
-    let open = call.process().descriptors();
     let mut list = Vec::with_capacity(count);
     let address = |index: usize| (descriptors as u64).wrapping_add(index as u64 * 8);
     for index in 0..count {

@@ -88,6 +88,8 @@ pub struct Image {
     /// Where its arguments and environment lie on the stack.
     pub arguments: Range<usize>,
     pub environment: Range<usize>,
+    /// The auxiliary vector as it was when the program started.
+    pub auxiliary: Arc<[u8]>,
 }
 
 /// What wait4 has to report of a child that did not end.

@@ -1,8 +1,14 @@
 //! `/proc`: processes and system figures as files.
 //!
 //! Nothing is stored: a directory lists what is there when it is read, and a file's text is made when it is opened.
+//!
+//! - [`tree`]: the directories
+//! - [`files`], [`process`], [`mounts`], [`sysctl`]: the texts
 
 mod files;
+mod mounts;
+mod process;
+mod sysctl;
 mod tree;
 
 pub use tree::ProcFs;

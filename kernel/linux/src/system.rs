@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What programs that look at the version see: the Linux whose calls are followed.
 pub const RELEASE: &str = concat!("6.1.0-helve-", env!("CARGO_PKG_VERSION"));
-const VERSION: &str = "Helve";
+pub const VERSION: &str = "Helve";
 const FIELD: usize = 65;
 
 static HOST_NAME: Spin<Option<String>> = Spin::new(None);

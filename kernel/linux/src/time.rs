@@ -4,6 +4,7 @@ use crate::call::{Args, Call};
 use crate::door::no_restart;
 use crate::errno::{Answer, Errno};
 use crate::thread::Restart;
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI64, Ordering};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -102,8 +103,37 @@ fn read_clock(call: &Call<'_>, clock: u64) -> Result<u64, Errno> {
         }
         CLOCK_PROCESS_CPUTIME_ID => Ok(call.thread.core().process().cpu_time()),
         CLOCK_THREAD_CPUTIME_ID => Ok(call.thread.core().cpu_time()),
+        _ if (clock as i32) < 0 => cpu_clock(call, clock as i32),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// The CPU time of another process, or of a thread of the caller's own: the number says whose
+/// (clock_getcpuclockid(3)): `!id << 3`, 4 for a thread, and which time in the lowest two bits.
+fn cpu_clock(call: &Call<'_>, clock: i32) -> Result<u64, Errno> {
+    const OF_THREAD: i32 = 4;
+    const OF_DEVICE: i32 = 3;
+    let id = !(clock >> 3) as u32;
+    if clock & 3 == OF_DEVICE {
+        return Err(Errno::EINVAL);
+    }
+    if clock & OF_THREAD == 0 {
+        let own = call.thread.core().process();
+        let process = if id == 0 {
+            Some(own.clone())
+        } else {
+            process::find(id)
+        };
+        return Ok(process.ok_or(Errno::EINVAL)?.cpu_time());
+    }
+    let own = call.thread.core();
+    let thread = if id == 0 {
+        Some(own.clone())
+    } else {
+        process::find_thread(id)
+    };
+    let mine = thread.filter(|thread| Arc::ptr_eq(thread.process(), own.process()));
+    Ok(mine.ok_or(Errno::EINVAL)?.cpu_time())
 }
 
 pub async fn clock_gettime(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
@@ -120,8 +150,30 @@ pub async fn clock_settime(call: &mut Call<'_>, [clock, from, ..]: Args) -> Answ
     if call.process().identity().effective.uid != 0 {
         return Err(Errno::EPERM);
     }
-    CLOCK_OFFSET.fetch_add(time.wrapping_sub(real()) as i64, Ordering::Relaxed);
+    set_real(time);
     Ok(0)
+}
+
+/// settimeofday(2). The time zone, which is the library's business, is accepted and forgotten.
+pub async fn settimeofday(call: &mut Call<'_>, [from, zone, ..]: Args) -> Answer {
+    let time = match from {
+        0 => None,
+        from => Some(call.read::<Timeval>(from).await?.nanoseconds()?),
+    };
+    if zone != 0 {
+        call.read::<[i32; 2]>(zone).await?;
+    }
+    if call.process().identity().effective.uid != 0 {
+        return Err(Errno::EPERM);
+    }
+    if let Some(time) = time {
+        set_real(time);
+    }
+    Ok(0)
+}
+
+fn set_real(time: u64) {
+    CLOCK_OFFSET.fetch_add(time.wrapping_sub(real()) as i64, Ordering::Relaxed);
 }
 
 pub async fn clock_getres(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {

@@ -4,9 +4,11 @@
 //! The one idea: page after page of the parent is shared into the child's page table, read-only in
 //! both if it is private. The next write fault sorts out who gets the copy.
 
-use crate::space::{Space, heap_room, rest_a_moment, step_end};
+use crate::mappings::{AtFork, Content, Mapping};
+use crate::space::{Space, heap_room, pages_of, rest_a_moment, step_end};
 use abi::Error;
 use alloc::sync::Arc;
+use core::ops::Range;
 
 impl Space {
     /// A copy of the space. Private pages are shared until somebody writes; shared mappings stay
@@ -58,16 +60,49 @@ impl Space {
             let end = step_end(&parent.table, from, mapping.end);
             let part = mapping.part(start, from..end);
             let private = part.content.is_private();
-            parent
-                .table
-                .share_into(&mut child.table, from..end, private)
-                .map_err(|_| Error::NoMemory)?;
-            child.mappings.insert(from, part);
+            if part.at_fork == AtFork::Copied {
+                parent
+                    .table
+                    .share_into(&mut child.table, from..end, private)
+                    .map_err(|_| Error::NoMemory)?;
+            }
+            if part.at_fork != AtFork::Left {
+                child.mappings.insert(from, part);
+            }
             *at = end;
             if end < mapping_end {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Says what a fork makes of a range.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a misaligned range, and to wipe what is not private memory; [`Error::NoMemory`] when part
+    /// of it is not mapped (the rest was changed), or a limit is reached.
+    pub fn set_at_fork(&self, range: Range<usize>, at_fork: AtFork) -> Result<(), Error> {
+        let range = pages_of(range)?;
+        heap_room()?;
+        let mut inner = self.lock();
+        let wipes = at_fork == AtFork::Wiped;
+        let anonymous = |content: &Content| matches!(content, Content::Anonymous);
+        if wipes
+            && inner
+                .mappings
+                .within(range.clone())
+                .any(|(_, one)| !anonymous(&one.content))
+        {
+            return Err(Error::Invalid);
+        }
+        if inner.mappings.len() + 2 > inner.limits.mappings {
+            return Err(Error::NoMemory);
+        }
+        let whole = inner.mappings.mapped_in(range.clone()) == range.len();
+        for (start, mapping) in inner.mappings.remove(range) {
+            inner.mappings.insert(start, Mapping { at_fork, ..mapping });
+        }
+        if whole { Ok(()) } else { Err(Error::NoMemory) }
     }
 }

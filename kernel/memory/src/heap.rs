@@ -1,6 +1,6 @@
 //! The heap of a Linux program: one growing run of zeros after its data, moved by `brk`.
 
-use crate::mappings::{Content, Kind, Mapping, STACK_GUARD};
+use crate::mappings::{AtFork, Content, Kind, Mapping, STACK_GUARD};
 use crate::space::Space;
 use machine::paging::Access;
 use machine::{PAGE, USER_END};
@@ -59,6 +59,7 @@ impl Space {
                 max_access: Access::all(),
                 kind: Kind::Heap,
                 content: Content::Anonymous,
+                at_fork: AtFork::Copied,
             };
             inner.mappings.insert(old_top, mapping);
         }

@@ -25,6 +25,7 @@ mod object;
 mod pages;
 mod remap;
 mod space;
+mod truncate;
 mod writers;
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ pub use copy::{c_string, copy_in, copy_in_vec, copy_out, peek, read_user, write_
 pub use cursor::{Segment, UserSink, UserSource};
 pub use fault::Need;
 pub use machine::paging::{Access, CopyFault, Root};
-pub use mappings::{Kind, MIN_ADDRESS, MMAP_BASE, MappingInfo, STACK_GUARD};
+pub use mappings::{AtFork, Kind, MIN_ADDRESS, MMAP_BASE, MappingInfo, STACK_GUARD};
 pub use object::Object;
 pub use remap::Remap;
 pub use space::{Advice, Backing, Limits, MapRequest, Placement, Space};

@@ -6,6 +6,7 @@
 //! continue it.
 
 use crate::object::Object;
+use abi::Error;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,6 +33,18 @@ pub enum Kind {
     },
     /// The heap of `brk`.
     Heap,
+}
+
+/// What a fork makes of a mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AtFork {
+    /// The child has it as well.
+    #[default]
+    Copied,
+    /// The child does not have it (`MADV_DONTFORK`).
+    Left,
+    /// The child has zeros in its place (`MADV_WIPEONFORK`).
+    Wiped,
 }
 
 /// What the pages of a mapping come from.
@@ -62,6 +75,7 @@ pub struct Mapping {
     pub max_access: Access,
     pub kind: Kind,
     pub content: Content,
+    pub at_fork: AtFork,
 }
 
 impl Mapping {
@@ -95,6 +109,7 @@ impl Mapping {
         let skipped = self.end - start;
         self.access == next.access
             && self.max_access == next.max_access
+            && self.at_fork == next.at_fork
             && match (self.kind, next.kind) {
                 (Kind::Stack { grows }, Kind::Stack { grows: further }) => {
                     grows.checked_add(skipped) == Some(further)
@@ -330,6 +345,22 @@ impl Mappings {
         removed
     }
 
+    /// How far from the start of the range everything is mapped and may be given `access`; and why not farther.
+    pub fn reach(&self, range: Range<usize>, access: Access) -> (usize, Result<(), Error>) {
+        let mut end = range.start;
+        for (start, mapping) in self.within(range.clone()) {
+            if start > end {
+                return (end, Err(Error::NoMemory));
+            }
+            if !mapping.max_access.contains(access) {
+                return (end, Err(Error::Denied));
+            }
+            end = mapping.end.min(range.end);
+        }
+        let whole = end == range.end;
+        (end, if whole { Ok(()) } else { Err(Error::NoMemory) })
+    }
+
     /// Moves the start of a growing stack down to `to`.
     pub fn grow_stack(&mut self, start: usize, to: usize) {
         if let Some(mut mapping) = self.by_start.remove(&start) {
@@ -387,6 +418,7 @@ mod tests {
             max_access: Access::all(),
             kind: Kind::Plain,
             content: Content::Anonymous,
+            at_fork: AtFork::Copied,
         }
     }
 

@@ -9,7 +9,7 @@
 
 use crate::fault::{Ahead, Need};
 use crate::heap::Heap;
-use crate::mappings::{Content, Kind, MIN_ADDRESS, Mapping, Mappings};
+use crate::mappings::{AtFork, Content, Kind, MIN_ADDRESS, Mapping, Mappings};
 use crate::object::Object;
 use abi::Error;
 use alloc::sync::Arc;
@@ -249,6 +249,7 @@ impl Space {
                 max_access,
                 kind,
                 content,
+                at_fork: AtFork::Copied,
             },
         );
         drop(inner);
@@ -321,22 +322,15 @@ impl Space {
         let range = pages_of(range).map_err(|_| Error::NoMemory)?;
         heap_room()?;
         let mut inner = self.lock();
-        if inner.mappings.mapped_in(range.clone()) != range.len() {
-            return Err(Error::NoMemory);
-        }
-        if inner
-            .mappings
-            .within(range.clone())
-            .any(|(_, mapping)| !mapping.max_access.contains(access))
-        {
-            return Err(Error::Denied);
-        }
+        // As on Linux, what comes before the first obstacle is changed.
+        let (end, outcome) = inner.mappings.reach(range.clone(), access);
+        let range = range.start..end;
         if inner
             .mappings
             .within(range.clone())
             .all(|(_, mapping)| mapping.access == access)
         {
-            return Ok(());
+            return outcome;
         }
         if inner.mappings.len() + 2 > inner.limits.mappings {
             return Err(Error::NoMemory);
@@ -349,7 +343,7 @@ impl Space {
         }
         // Never adds WRITE in the page table: a page that is shared copy-on-write must fault first.
         inner.table.protect(range, access);
-        Ok(())
+        outcome
     }
 
     /// Takes a program's word for how it uses a range.

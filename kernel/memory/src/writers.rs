@@ -27,6 +27,11 @@ impl Writers {
         joined.map(drop).map_err(|_| Error::TextBusy)
     }
 
+    /// How many write it.
+    pub(crate) fn writing(&self) -> usize {
+        usize::try_from(self.0.load(Ordering::Acquire)).unwrap_or(0)
+    }
+
     fn leave(&self, side: i32) {
         self.0.fetch_sub(side, Ordering::AcqRel);
     }

@@ -184,6 +184,16 @@ impl Socket {
         Ok(socket)
     }
 
+    /// Gives back a connection that was accepted and could not be used: it waits again, before all others.
+    pub fn put_back(&self, socket: Arc<Socket>) {
+        let mut state = self.own.state.lock();
+        if let Some(listener) = state.listener.as_mut() {
+            socket.waiting.store(true, Ordering::Relaxed);
+            listener.backlog.push_front(socket);
+            self.own.readiness.set(Ready::READ);
+        }
+    }
+
     /// Makes datagrams go to `target` when they are sent nowhere else, and come from nobody else. `None`: both end.
     ///
     /// # Errors

@@ -1,12 +1,15 @@
 //! The directories of `/proc`.
 
-use super::files::{OF_PROCESS, SYSTEM};
+use super::files::SYSTEM;
+use super::process::{self as of_process, Subject};
+use super::sysctl;
 use crate::process::Process;
 use abi::Error;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use machine::sync::Spin;
 use object::{Sink, Source};
 use vfs::{Entry, File, FileKind, FileSystem, Inode, Location, Metadata, OpenRequest, Statistics};
 
@@ -63,6 +66,16 @@ enum Node {
     /// A file with text that is made when it is opened.
     SystemFile(usize),
     ProcessFile(u32, usize),
+    /// `/proc/PID/task`: its threads.
+    Tasks(u32),
+    /// `/proc/PID/task/TID`, and what is in it.
+    Task(u32, u32),
+    TaskFile(u32, u32, usize),
+    /// `/proc/mounts`, a link to the caller's own.
+    MyMounts,
+    /// A directory of `/proc/sys`, by its path there.
+    Settings(&'static str),
+    Setting(usize),
 }
 
 #[derive(Clone, Copy)]
@@ -85,7 +98,22 @@ impl Node {
         match *self {
             Node::Root => 1,
             Node::Myself => 2,
+            Node::MyMounts => 4,
             Node::SystemFile(index) => 0x100 + index as u64,
+            // Every directory has its first file's place as its number.
+            Node::Settings(path) => {
+                let first = sysctl::FILES
+                    .iter()
+                    .position(|(file, _)| file.starts_with(path));
+                0x1000 + path.len() as u64 + first.unwrap_or(0) as u64 * 0x40
+            }
+            Node::Setting(index) => 0x8000 + index as u64,
+            Node::Tasks(id) => of(id, 7),
+            Node::Task(id, thread) => of(id, 0x8000_0000 | u64::from(thread) << 8),
+            Node::TaskFile(id, thread, index) => of(
+                id,
+                0x8000_0000 | u64::from(thread) << 8 | (1 + index as u64),
+            ),
             Node::Process(id) => of(id, 1),
             Node::Descriptors(id) => of(id, 2),
             Node::Place(id, place) => of(id, 3 + place as u64),
@@ -100,9 +128,21 @@ impl Node {
             | Node::Descriptors(id)
             | Node::Descriptor(id, _)
             | Node::Place(id, _)
-            | Node::ProcessFile(id, _) => process::find(id).ok_or(Error::NotFound),
+            | Node::ProcessFile(id, _)
+            | Node::Tasks(id)
+            | Node::Task(id, _)
+            | Node::TaskFile(id, ..) => process::find(id).ok_or(Error::NotFound),
             _ => Err(Error::NotFound),
         }
+    }
+
+    /// A thread of a process.
+    fn thread(&self, id: u32) -> Result<Arc<process::Thread>, Error> {
+        let threads = self.process()?.threads();
+        threads
+            .into_iter()
+            .find(|thread| thread.id() == id)
+            .ok_or(Error::NotFound)
     }
 
     fn linux(&self) -> Result<Arc<Process>, Error> {
@@ -149,6 +189,9 @@ impl Inode for Node {
     fn kind(&self) -> FileKind {
         match self {
             Node::Root | Node::Process(_) | Node::Descriptors(_) => FileKind::Directory,
+            Node::Tasks(_) | Node::Task(..) | Node::Settings(_) => FileKind::Directory,
+            Node::MyMounts => FileKind::Symlink,
+            Node::TaskFile(..) | Node::Setting(_) => FileKind::File,
             Node::Myself | Node::Descriptor(..) | Node::Place(..) => FileKind::Symlink,
             Node::SystemFile(_) | Node::ProcessFile(..) => FileKind::File,
         }
@@ -185,6 +228,8 @@ impl Inode for Node {
                 let file = SYSTEM.iter().position(|(file, _)| *file == text);
                 match (text, file, number_of(name)) {
                     ("self", ..) => Node::Myself,
+                    ("mounts", ..) => Node::MyMounts,
+                    ("sys", ..) => Node::Settings(""),
                     (_, Some(index), _) => Node::SystemFile(index),
                     (_, _, Some(id)) => {
                         process::find(id).ok_or(Error::NotFound)?;
@@ -195,10 +240,11 @@ impl Inode for Node {
             }
             Node::Process(id) => {
                 self.process()?;
-                let file = OF_PROCESS.iter().position(|(file, _)| *file == text);
+                let file = of_process::FILES.iter().position(|(file, _)| *file == text);
                 let place = PLACES.iter().find(|(place, _)| *place == text);
                 match (text, file, place) {
                     ("fd", ..) => Node::Descriptors(id),
+                    ("task", ..) => Node::Tasks(id),
                     (_, Some(index), _) => Node::ProcessFile(id, index),
                     (_, _, Some((_, place))) => Node::Place(id, *place),
                     _ => return Err(Error::NotFound),
@@ -210,59 +256,90 @@ impl Inode for Node {
                 open.handle(descriptor).map_err(|_| Error::NotFound)?;
                 Node::Descriptor(id, descriptor)
             }
+            Node::Tasks(id) => {
+                let thread = number_of(name).ok_or(Error::NotFound)?;
+                self.thread(thread)?;
+                Node::Task(id, thread)
+            }
+            Node::Task(id, thread) => {
+                self.thread(thread)?;
+                let file = of_process::FILES.iter().position(|(file, _)| *file == text);
+                Node::TaskFile(id, thread, file.ok_or(Error::NotFound)?)
+            }
+            Node::Settings(path) => match sysctl::find(path, text).ok_or(Error::NotFound)? {
+                sysctl::Found::File(index) => Node::Setting(index),
+                sysctl::Found::Directory(path) => Node::Settings(path),
+            },
             _ => return Err(Error::NotDirectory),
         };
         Ok(Arc::new(node))
     }
 
     fn list(&self, cookie: u64, visit: &mut dyn FnMut(&Entry<'_>) -> bool) -> Result<u64, Error> {
-        // A cookie is 1 + the place in this order: fixed names first, then numbers, which sort by themselves.
+        // A cookie is 1 + a key, and entries come in the order of the keys.
         let mut entries: Vec<(u64, String, Node)> = Vec::new();
-        let mut add = |key: u64, name: String, node: Node| entries.push((key, name, node));
+        let mut add = |key: u64, name: &str, node: Node| entries.push((key, name.into(), node));
         match *self {
             Node::Root => {
-                add(0, String::from("self"), Node::Myself);
+                add(0, "self", Node::Myself);
+                add(1, "mounts", Node::MyMounts);
+                add(2, "sys", Node::Settings(""));
                 for (index, (name, _)) in SYSTEM.iter().enumerate() {
-                    add(
-                        1 + index as u64,
-                        String::from(*name),
-                        Node::SystemFile(index),
-                    );
+                    add(0x10 + index as u64, name, Node::SystemFile(index));
                 }
                 for process in process::all() {
                     let id = process.id();
-                    add(0x100 + u64::from(id), format!("{id}"), Node::Process(id));
+                    add(0x100 + u64::from(id), &format!("{id}"), Node::Process(id));
                 }
             }
             Node::Process(id) => {
                 self.process()?;
-                add(0, String::from("fd"), Node::Descriptors(id));
+                add(0, "fd", Node::Descriptors(id));
+                add(1, "task", Node::Tasks(id));
                 for (index, (name, place)) in PLACES.iter().enumerate() {
-                    add(
-                        1 + index as u64,
-                        String::from(*name),
-                        Node::Place(id, *place),
-                    );
+                    add(2 + index as u64, name, Node::Place(id, *place));
                 }
-                for (index, (name, _)) in OF_PROCESS.iter().enumerate() {
-                    add(
-                        0x10 + index as u64,
-                        String::from(*name),
-                        Node::ProcessFile(id, index),
-                    );
+                for (index, (name, _)) in of_process::FILES.iter().enumerate() {
+                    add(0x10 + index as u64, name, Node::ProcessFile(id, index));
                 }
             }
             Node::Descriptors(id) => {
-                for descriptor in self.linux()?.descriptors().open_descriptors() {
+                for number in self.linux()?.descriptors().open_descriptors() {
                     add(
-                        u64::from(descriptor),
-                        format!("{descriptor}"),
-                        Node::Descriptor(id, descriptor),
+                        u64::from(number),
+                        &format!("{number}"),
+                        Node::Descriptor(id, number),
                     );
+                }
+            }
+            Node::Tasks(id) => {
+                for thread in self.process()?.threads() {
+                    let number = thread.id();
+                    add(
+                        u64::from(number),
+                        &format!("{number}"),
+                        Node::Task(id, number),
+                    );
+                }
+            }
+            Node::Task(id, thread) => {
+                self.thread(thread)?;
+                for (index, (name, _)) in of_process::FILES.iter().enumerate() {
+                    add(index as u64, name, Node::TaskFile(id, thread, index));
+                }
+            }
+            Node::Settings(path) => {
+                for (index, (name, found)) in sysctl::entries(path).enumerate() {
+                    let node = match found {
+                        sysctl::Found::File(index) => Node::Setting(index),
+                        sysctl::Found::Directory(path) => Node::Settings(path),
+                    };
+                    add(index as u64, name, node);
                 }
             }
             _ => return Err(Error::NotDirectory),
         }
+        entries.sort_by_key(|entry| entry.0);
         let mut next = cookie;
         for (key, name, node) in entries {
             if key < cookie {
@@ -287,6 +364,7 @@ impl Inode for Node {
             Node::Myself => caller()
                 .map(|id| format!("{id}").into_bytes())
                 .ok_or(Error::NotFound),
+            Node::MyMounts => Ok(b"self/mounts".to_vec()),
             Node::Descriptor(..) | Node::Place(..) => {
                 let root = self.linux()?.standing().root.clone();
                 Ok(self.target()?.path(&root))
@@ -303,32 +381,54 @@ impl Inode for Node {
     }
 
     fn open(self: Arc<Self>, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
-        let text = match *self {
-            Node::SystemFile(index) => SYSTEM
-                .get(index)
-                .map(|(_, make)| make())
-                .ok_or(Error::NotFound)?,
-            Node::ProcessFile(_, index) => {
-                let process = self.process()?;
-                OF_PROCESS
-                    .get(index)
-                    .map(|(_, make)| make(&process))
-                    .ok_or(Error::NotFound)?
-            }
-            _ => Vec::new(),
-        };
-        Ok(Arc::new(Text(text)))
+        let text = Spin::new(self.text()?);
+        Ok(Arc::new(Text { node: self, text }))
     }
 }
 
-/// A file's text as it was when it was opened.
-struct Text(Vec<u8>);
+impl Node {
+    /// What a file says now.
+    fn text(&self) -> Result<Vec<u8>, Error> {
+        let of = |index: usize, thread: Option<u32>| {
+            let (_, make) = of_process::FILES.get(index).ok_or(Error::NotFound)?;
+            let thread = thread.map(|id| self.thread(id)).transpose()?;
+            Ok(make(&Subject {
+                process: self.process()?,
+                thread,
+            }))
+        };
+        match *self {
+            Node::SystemFile(index) => SYSTEM
+                .get(index)
+                .map(|(_, make)| make())
+                .ok_or(Error::NotFound),
+            Node::Setting(index) => sysctl::FILES
+                .get(index)
+                .map(|(_, make)| make())
+                .ok_or(Error::NotFound),
+            Node::ProcessFile(_, index) => of(index, None),
+            Node::TaskFile(_, thread, index) => of(index, Some(thread)),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// A file's text. It is made anew when it is read from the start, so that a reader who goes back sees what is new.
+struct Text {
+    node: Arc<Node>,
+    text: Spin<Vec<u8>>,
+}
 
 impl File for Text {
     fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
+        if position == 0 {
+            let now = self.node.text().map_err(|_| Error::NoProcess)?;
+            *self.text.lock() = now;
+        }
+        let text = self.text.lock();
         let rest = usize::try_from(position)
             .ok()
-            .and_then(|position| self.0.get(position..));
+            .and_then(|position| text.get(position..));
         Ok(rest.map_or(0, |rest| sink.put(rest)))
     }
 

@@ -67,7 +67,15 @@ pub async fn accept4(
     let peer = accepted.peer();
     let descriptors = call.process().descriptors();
     let close_on_exec = flags & SOCK_CLOEXEC != 0;
-    let new = descriptors.insert(accepted.describe(status(flags)), close_on_exec, 0)?;
+    let file = accepted.clone().describe(status(flags));
+    let new = match descriptors.insert(file, close_on_exec, 0) {
+        Ok(new) => new,
+        Err(errno) => {
+            listener.put_back(accepted);
+            return Err(errno);
+        }
+    };
+    drop(accepted);
     if name != 0 {
         let bytes = address::encode(peer.as_ref().and_then(|peer| Some(&**peer.name()?)));
         if let Err(errno) = address::write(call, &bytes, name, length_at).await {

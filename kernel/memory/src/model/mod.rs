@@ -203,7 +203,17 @@ impl World {
                             .range_mut(pages)
                             .for_each(|(_, page)| page.access = access);
                     }
-                    Err(error) => assert!(error == Error::NoMemory && (!whole || short.is_some())),
+                    Err(error) => {
+                        assert!(error == Error::NoMemory && (!whole || short.is_some()));
+                        // What lies before the first hole is changed, unless memory was too short for any change.
+                        let prefix = pages.clone().take_while(|page| model.0.contains_key(page));
+                        let first = space.mapping_at(addresses(&pages).start);
+                        if !whole && first.is_some_and(|first| first.access == access) {
+                            for page in prefix.collect::<Vec<_>>() {
+                                model.0.entry(page).and_modify(|page| page.access = access);
+                            }
+                        }
+                    }
                 }
             }
             Op::DontNeed { page, pages } => {

@@ -232,3 +232,45 @@ fn heap_and_stack_have_limits_of_their_own() {
         Err(Error::Fault)
     );
 }
+
+#[test]
+fn protection_changes_up_to_the_first_hole() {
+    let space = Space::new().unwrap();
+    mapped(&space, A, 2);
+    mapped(&space, A + 3 * PAGE, 1);
+    assert_eq!(
+        space.protect(A..A + 4 * PAGE, Access::READ),
+        Err(Error::NoMemory)
+    );
+    let access = |page| space.mapping_at(A + page * PAGE).unwrap().access;
+    assert_eq!((access(1), access(3)), (Access::READ, READ_WRITE));
+}
+
+#[test]
+fn a_fork_leaves_out_or_wipes_what_it_shall() {
+    let _leaks = Leaks::none();
+    let space = Space::new().unwrap();
+    mapped(&space, A, 3);
+    let root = space.root();
+    for page in 0..3 {
+        space.try_resolve(A + page * PAGE, Need::Write).unwrap();
+        root.copy_out(A + page * PAGE, &[5]).unwrap();
+    }
+    space.set_at_fork(A..A + PAGE, AtFork::Left).unwrap();
+    space
+        .set_at_fork(A + PAGE..A + 2 * PAGE, AtFork::Wiped)
+        .unwrap();
+    let child = space.fork().unwrap();
+    assert!(child.mapping_at(A).is_none());
+    let byte = |page: usize| {
+        child.try_resolve(A + page * PAGE, Need::Read).unwrap();
+        let mut byte = [9];
+        child.root().copy_in(A + page * PAGE, &mut byte).unwrap();
+        byte[0]
+    };
+    assert_eq!((byte(1), byte(2)), (0, 5));
+    assert_eq!(
+        space.set_at_fork(A + 5 * PAGE..A + 6 * PAGE, AtFork::Left),
+        Err(Error::NoMemory)
+    );
+}
