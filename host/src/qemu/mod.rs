@@ -56,9 +56,14 @@ impl Machine {
     pub fn arguments(&self) -> Vec<OsString> {
         let mut all: Vec<OsString> = Vec::new();
         let mut add = |words: &[&str]| all.extend(words.iter().map(OsString::from));
+        // Firmware that finds no disk controllers has nothing to wait for.
+        let chipset = match self.boot {
+            Boot::Kernel { .. } => "q35,sata=off,smbus=off",
+            Boot::Disc { .. } => "q35",
+        };
         add(&[
             "-M",
-            "q35",
+            chipset,
             "-nodefaults",
             "-no-user-config",
             "-display",

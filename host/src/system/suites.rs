@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The longest time for a suite with a fast machine.
-const LIMIT: Duration = Duration::from_secs(200);
+const LIMIT: Duration = Duration::from_secs(100);
 
 /// The suites, or the parts of them, that the filters choose.
 pub fn tests(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
@@ -94,18 +94,7 @@ impl Place {
             Place::Helve => in_helve(context, program, part)?,
         };
         let mut points = Report::parse(&text);
-        if let Place::Helve = self {
-            set_open_apart(context, program, &mut points.points)?;
-        }
-        let open = matches!(self, Place::Helve) && is_open(context, program)?;
-        if open {
-            if let Some(flaw) = points.flaw() {
-                println!("open    {}: {flaw}", name_of(program));
-            }
-            if let Some(ending) = ending {
-                println!("open    {}: {ending}", name_of(program));
-            }
-        } else if let Some(flaw) = points.flaw() {
+        if let Some(flaw) = points.flaw() {
             points.points.push(Point {
                 name: "(whole)".into(),
                 failure: Some(format!("{flaw}\n{report}")),
@@ -118,36 +107,6 @@ impl Place {
         }
         Ok(points.points)
     }
-}
-
-/// The suites that Helve need not pass in whole yet.
-const OPEN: &str = "tests/open-suites.txt";
-
-fn name_of(program: &Path) -> String {
-    let name = program.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-fn is_open(context: &Context, program: &Path) -> Result<bool> {
-    let list = context.workspace.root().join(OPEN);
-    let text = std::fs::read_to_string(&list).with_context(|| list.display().to_string())?;
-    let name = name_of(program);
-    Ok(text
-        .lines()
-        .any(|line| line.split(':').next() == Some(&name)))
-}
-
-/// Takes the failing points of an open suite out, and shows them.
-fn set_open_apart(context: &Context, program: &Path, points: &mut Vec<Point>) -> Result<()> {
-    if is_open(context, program)? {
-        points.retain(|point| {
-            if let Some(why) = &point.failure {
-                println!("open    {}/{}: {why}", name_of(program), point.name);
-            }
-            point.failure.is_none()
-        });
-    }
-    Ok(())
 }
 
 /// What the program said, what was wrong with its end, and everything for a report.

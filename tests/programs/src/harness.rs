@@ -37,36 +37,54 @@ macro_rules! tests {
     };
 }
 
-/// The whole program. `limit` is the seconds that one test may take.
-pub fn main(groups: &[Group], helpers: &[Helper], limit: u32) -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os()
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
-    if arguments.get(1).is_some_and(|a| a == "--helper") {
-        let name = arguments.get(2).map_or("", String::as_str);
-        return match helpers.iter().find(|(n, _)| *n == name) {
-            Some((_, life)) => ExitCode::from(life(&arguments[3..]) as u8),
-            None => ExitCode::from(127),
-        };
-    }
-    let list = arguments.get(1).is_some_and(|a| a == "--list");
-    let filter = if list { None } else { arguments.get(1) };
-    let mut chosen = Vec::new();
-    for (group, tests) in groups {
-        for test in *tests {
-            let name = format!("{group}/{}", test.name);
-            if filter.is_none_or(|f| name.contains(f.as_str())) {
-                chosen.push((name, *test));
-            }
+/// A whole program.
+#[derive(Debug)]
+pub struct Suite {
+    pub groups: &'static [Group],
+    pub helpers: &'static [Helper],
+    /// The seconds that one test may take.
+    pub limit: u32,
+    /// Whether the tests change users or make devices. If somebody else than root starts such a suite, it says so and runs
+    /// nothing.
+    pub root: bool,
+}
+
+impl Suite {
+    /// The program's `main`.
+    pub fn main(&self) -> ExitCode {
+        let arguments: Vec<String> = std::env::args_os()
+            .map(|a| a.to_string_lossy().into_owned())
+            .collect();
+        if arguments.get(1).is_some_and(|a| a == "--helper") {
+            let name = arguments.get(2).map_or("", String::as_str);
+            return match self.helpers.iter().find(|(n, _)| *n == name) {
+                Some((_, life)) => ExitCode::from(life(&arguments[3..]) as u8),
+                None => ExitCode::from(127),
+            };
         }
-    }
-    if list {
-        for (name, _) in &chosen {
-            println!("{name}");
+        let list = arguments.get(1).is_some_and(|a| a == "--list");
+        let filter = if list { None } else { arguments.get(1) };
+        let chosen = self.chosen(filter.map_or("", String::as_str));
+        if list {
+            chosen.iter().for_each(|(name, _)| println!("{name}"));
+            return ExitCode::SUCCESS;
         }
-        return ExitCode::SUCCESS;
+        if self.root && sys!(SYS_geteuid) != Ok(0) {
+            println!("1..0\n# only root can run these tests");
+            return ExitCode::SUCCESS;
+        }
+        run_all(&chosen, self.limit)
     }
-    run_all(&chosen, limit)
+
+    /// The tests whose name contains the word.
+    fn chosen(&self, word: &str) -> Vec<(String, Test)> {
+        let all = self.groups.iter().flat_map(|(group, tests)| {
+            tests
+                .iter()
+                .map(move |t| (format!("{group}/{}", t.name), *t))
+        });
+        all.filter(|(name, _)| name.contains(word)).collect()
+    }
 }
 
 fn run_all(chosen: &[(String, Test)], limit: u32) -> ExitCode {
@@ -162,9 +180,12 @@ fn wait_or_kill(pid: i32, limit: u32) -> Option<Status> {
     let _ = sys!(SYS_alarm, limit);
     let mut word = 0i32;
     let mut late = false;
+    // Process 1 buries everybody's orphans, and some tests wait for that.
+    let whom = if std::process::id() == 1 { -1 } else { pid };
     loop {
-        match sys!(SYS_wait4, pid, &mut word, 0, 0) {
-            Ok(_) => break,
+        match sys!(SYS_wait4, whom, &mut word, 0, 0) {
+            Ok(found) if found as i32 == pid => break,
+            Ok(_) => {}
             Err(libc::EINTR) if TIME_IS_UP.load(Ordering::SeqCst) => {
                 late = true;
                 let _ = sys!(SYS_kill, pid, libc::SIGKILL);

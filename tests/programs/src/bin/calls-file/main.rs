@@ -15,25 +15,29 @@ mod transfer;
 mod vectors;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[
+        ("open", open::TESTS),
+        ("descriptors", descriptors::TESTS),
+        ("transfer", transfer::TESTS),
+        ("vectors", vectors::TESTS),
+        ("names", names::TESTS),
+        ("resolution", resolution::TESTS),
+        ("directories", directories::TESTS),
+        ("stat", stat::TESTS),
+        ("permission", permission::TESTS),
+        ("pipe", pipe::TESTS),
+        ("devices", devices::TESTS),
+        ("proc", proc::TESTS),
+        ("faults", faults::TESTS),
+    ],
+    helpers: &[],
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(
-        &[
-            ("open", open::TESTS),
-            ("descriptors", descriptors::TESTS),
-            ("transfer", transfer::TESTS),
-            ("vectors", vectors::TESTS),
-            ("names", names::TESTS),
-            ("resolution", resolution::TESTS),
-            ("directories", directories::TESTS),
-            ("stat", stat::TESTS),
-            ("permission", permission::TESTS),
-            ("pipe", pipe::TESTS),
-            ("devices", devices::TESTS),
-            ("proc", proc::TESTS),
-            ("faults", faults::TESTS),
-        ],
-        &[],
-        60,
-    )
+    SUITE.main()
 }

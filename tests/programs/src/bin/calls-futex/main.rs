@@ -4,7 +4,15 @@ mod wait;
 mod wake;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[("wait", wait::TESTS), ("wake", wake::TESTS)],
+    helpers: &[],
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(&[("wait", wait::TESTS), ("wake", wake::TESTS)], &[], 60)
+    SUITE.main()
 }

@@ -10,20 +10,24 @@ mod remap;
 mod unmap;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[
+        ("mmap", mmap::TESTS),
+        ("unmap", unmap::TESTS),
+        ("protect", protect::TESTS),
+        ("remap", remap::TESTS),
+        ("files", files::TESTS),
+        ("copying", copying::TESTS),
+        ("brk", brk::TESTS),
+        ("advice", advice::TESTS),
+    ],
+    helpers: &[],
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(
-        &[
-            ("mmap", mmap::TESTS),
-            ("unmap", unmap::TESTS),
-            ("protect", protect::TESTS),
-            ("remap", remap::TESTS),
-            ("files", files::TESTS),
-            ("copying", copying::TESTS),
-            ("brk", brk::TESTS),
-            ("advice", advice::TESTS),
-        ],
-        &[],
-        60,
-    )
+    SUITE.main()
 }

@@ -5,15 +5,19 @@ mod poll;
 mod select;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[
+        ("poll", poll::TESTS),
+        ("select", select::TESTS),
+        ("event", event::TESTS),
+    ],
+    helpers: &[],
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(
-        &[
-            ("poll", poll::TESTS),
-            ("select", select::TESTS),
-            ("event", event::TESTS),
-        ],
-        &[],
-        60,
-    )
+    SUITE.main()
 }

@@ -11,21 +11,25 @@ mod threads;
 mod wait;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[
+        ("fork", fork::TESTS),
+        ("wait", wait::TESTS),
+        ("exec", exec::TESTS),
+        ("inheritance", inheritance::TESTS),
+        ("scripts", scripts::TESTS),
+        ("groups", groups::TESTS),
+        ("threads", threads::TESTS),
+        ("identity", identity::TESTS),
+        ("limits", limits::TESTS),
+    ],
+    helpers: exec::HELPERS,
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(
-        &[
-            ("fork", fork::TESTS),
-            ("wait", wait::TESTS),
-            ("exec", exec::TESTS),
-            ("inheritance", inheritance::TESTS),
-            ("scripts", scripts::TESTS),
-            ("groups", groups::TESTS),
-            ("threads", threads::TESTS),
-            ("identity", identity::TESTS),
-            ("limits", limits::TESTS),
-        ],
-        exec::HELPERS,
-        60,
-    )
+    SUITE.main()
 }

@@ -11,21 +11,25 @@ mod queue;
 mod send;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[
+        ("action", action::TESTS),
+        ("mask", mask::TESTS),
+        ("send", send::TESTS),
+        ("queue", queue::TESTS),
+        ("defaults", defaults::TESTS),
+        ("interrupt", interrupt::TESTS),
+        ("fault", fault::TESTS),
+        ("altstack", altstack::TESTS),
+        ("context", context::TESTS),
+    ],
+    helpers: &[],
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(
-        &[
-            ("action", action::TESTS),
-            ("mask", mask::TESTS),
-            ("send", send::TESTS),
-            ("queue", queue::TESTS),
-            ("defaults", defaults::TESTS),
-            ("interrupt", interrupt::TESTS),
-            ("fault", fault::TESTS),
-            ("altstack", altstack::TESTS),
-            ("context", context::TESTS),
-        ],
-        &[],
-        60,
-    )
+    SUITE.main()
 }

@@ -5,15 +5,19 @@ mod sleep;
 mod timers;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[
+        ("clocks", clocks::TESTS),
+        ("sleep", sleep::TESTS),
+        ("timers", timers::TESTS),
+    ],
+    helpers: &[],
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(
-        &[
-            ("clocks", clocks::TESTS),
-            ("sleep", sleep::TESTS),
-            ("timers", timers::TESTS),
-        ],
-        &[],
-        60,
-    )
+    SUITE.main()
 }

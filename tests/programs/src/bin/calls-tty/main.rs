@@ -15,21 +15,26 @@ mod typist;
 use libc::{O_RDWR, SIGINT};
 use std::process::ExitCode;
 use test_programs::child;
-use test_programs::harness::Group;
+use test_programs::harness::Suite;
 use test_programs::{ok, sys};
 
-const GROUPS: &[Group] = &[
-    ("control", control::TESTS),
-    ("canonical", canonical::TESTS),
-    ("raw", raw::TESTS),
-    ("keys", keys::TESTS),
-    ("jobs", jobs::TESTS),
-];
+const SUITE: Suite = Suite {
+    groups: &[
+        ("control", control::TESTS),
+        ("canonical", canonical::TESTS),
+        ("raw", raw::TESTS),
+        ("keys", keys::TESTS),
+        ("jobs", jobs::TESTS),
+    ],
+    helpers: &[],
+    limit: 60,
+    root: true,
+};
 
 fn main() -> ExitCode {
     let listing = std::env::args().nth(1).is_some_and(|a| a == "--list");
     if listing {
-        return test_programs::harness::main(GROUPS, &[], 60);
+        return SUITE.main();
     }
     let mut settings = [0u8; 64];
     if sys!(SYS_ioctl, 0, libc::TCGETS, &mut settings).is_err() {
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
             test_programs::signal::dispose(SIGINT, libc::SIG_DFL);
             ok!(SYS_setsid);
             ok!(SYS_ioctl, 0, libc::TIOCSCTTY, 0);
-            if test_programs::harness::main(GROUPS, &[], 60) == ExitCode::SUCCESS {
+            if SUITE.main() == ExitCode::SUCCESS {
                 0
             } else {
                 1
@@ -54,5 +59,5 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
-    test_programs::harness::main(GROUPS, &[], 60)
+    SUITE.main()
 }

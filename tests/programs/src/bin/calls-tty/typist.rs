@@ -96,7 +96,7 @@ pub fn run_on_a_pseudo_terminal() -> ExitCode {
         O_RDWR | O_NOCTTY,
         0
     ) else {
-        println!("1..0 # standard input is no terminal, and there are no pseudo-terminals");
+        println!("1..0\n# standard input is no terminal, and there are no pseudo-terminals");
         return ExitCode::SUCCESS;
     };
     let mut number = 0u32;

@@ -11,20 +11,24 @@ mod threads;
 mod time;
 
 use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[
+        ("threads", threads::TESTS),
+        ("channels", channels::TESTS),
+        ("locks", locks::TESTS),
+        ("files", files::TESTS),
+        ("folders", folders::TESTS),
+        ("process", process::TESTS),
+        ("time", time::TESTS),
+        ("surroundings", surroundings::TESTS),
+    ],
+    helpers: process::HELPERS,
+    limit: 120,
+    root: false,
+};
 
 fn main() -> ExitCode {
-    test_programs::harness::main(
-        &[
-            ("threads", threads::TESTS),
-            ("channels", channels::TESTS),
-            ("locks", locks::TESTS),
-            ("files", files::TESTS),
-            ("folders", folders::TESTS),
-            ("process", process::TESTS),
-            ("time", time::TESTS),
-            ("surroundings", surroundings::TESTS),
-        ],
-        process::HELPERS,
-        120,
-    )
+    SUITE.main()
 }

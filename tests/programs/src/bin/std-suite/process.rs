@@ -386,6 +386,7 @@ fn a_missing_program() {
     );
     assert_eq!(
         Command::new("no-such-program-in-the-path")
+            .env("PATH", "/bin:/usr/bin")
             .spawn()
             .unwrap_err()
             .kind(),
