@@ -238,7 +238,12 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
         identity: parent.identity(),
         limits: parent.limits.lock().clone(),
         image: parent.image.lock().clone(),
-        exit_signal: request.exit_signal,
+        // A sibling tells the common parent as its maker will: which signal the parent gets is not the maker's choice.
+        exit_signal: if flags & CLONE_PARENT != 0 {
+            parent.exit_signal()
+        } else {
+            request.exit_signal
+        },
     };
     let mut side = None;
     let core = process::Process::new(birth, machine::time::now(), |id| {

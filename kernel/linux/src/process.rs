@@ -462,6 +462,8 @@ impl Personality for Process {
 
     fn children_left(&self, _: &Arc<process::Process>, children: &[Arc<process::Process>]) {
         for child in children.iter().filter_map(|child| Process::of(child)) {
+            // Whoever takes it over did not choose another signal.
+            child.set_exit_signal(SIGCHLD);
             for thread in child.threads() {
                 let wanted = thread.parent_death_signal.load(Ordering::Relaxed);
                 if let Some(signal) = signal::set::valid(wanted.into()) {

@@ -1,8 +1,8 @@
 //! fork(2), vfork, clone without sharing, _exit.
 
 use libc::{
-    __WCLONE, CLONE_CHILD_SETTID, CLONE_FS, CLONE_NEWNS, CLONE_PARENT_SETTID, CLONE_SIGHAND,
-    CLONE_THREAD, ENOSYS, SIGCHLD, SIGUSR1, posix_spawn,
+    __WCLONE, CLONE_CHILD_SETTID, CLONE_FS, CLONE_NEWNS, CLONE_PARENT, CLONE_PARENT_SETTID,
+    CLONE_SIGHAND, CLONE_THREAD, ENOSYS, PR_SET_CHILD_SUBREAPER, SIGCHLD, SIGUSR1, posix_spawn,
 };
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use test_programs::child::{self, Child, Gate, Status, fork, passes, spawn};
@@ -29,6 +29,8 @@ test_programs::tests!(
     vfork_shares_memory_and_suspends,
     vfork_parent_waits_for_exec,
     clone_with_another_exit_signal,
+    a_siblings_exit_signal_is_not_its_makers_choice,
+    an_orphan_has_the_usual_exit_signal,
     clone_flag_errors,
     clone_sets_numbers,
     orphans_get_a_new_parent,
@@ -341,6 +343,42 @@ fn clone_with_another_exit_signal() {
         Child { pid: pid as i32 }.wait_with(__WCLONE),
         Status::Exited(4)
     );
+}
+
+/// With `CLONE_PARENT` the new process is a sibling, and tells the parent its end as its maker will.
+fn a_siblings_exit_signal_is_not_its_makers_choice() {
+    test_programs::signal::catch(SIGUSR1);
+    let sibling = Shared::<AtomicI32>::new();
+    passes(|| {
+        let pid = ok!(SYS_clone, CLONE_PARENT | SIGUSR1, 0, 0, 0, 0);
+        if pid == 0 {
+            child::exit(6);
+        }
+        sibling.store(pid as i32, Ordering::SeqCst);
+    });
+    let pid = sibling.load(Ordering::SeqCst);
+    assert_eq!(Child { pid }.wait(), Status::Exited(6));
+    assert_eq!(test_programs::signal::RECORD.count(), 0);
+}
+
+/// Whoever takes a child over hears of its end by `SIGCHLD`, whatever signal its maker chose.
+fn an_orphan_has_the_usual_exit_signal() {
+    test_programs::signal::catch(SIGUSR1);
+    ok!(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    let gate = Gate::new();
+    let orphan = Shared::<AtomicI32>::new();
+    passes(|| {
+        let pid = ok!(SYS_clone, SIGUSR1, 0, 0, 0, 0);
+        if pid == 0 {
+            gate.wait();
+            child::exit(7);
+        }
+        orphan.store(pid as i32, Ordering::SeqCst);
+    });
+    gate.open();
+    let pid = orphan.load(Ordering::SeqCst);
+    assert_eq!(Child { pid }.wait(), Status::Exited(7));
+    assert_eq!(test_programs::signal::RECORD.count(), 0);
 }
 
 fn clone_flag_errors() {
