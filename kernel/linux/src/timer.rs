@@ -51,10 +51,12 @@ impl Which {
         }
     }
 
-    /// The time since boot before which the clock cannot show `time`.
+    /// The time since boot before which the clock cannot show `time`. At least a moment from now, so that a timer with a
+    /// tiny interval leaves the CPU to others.
     fn earliest(self, process: &Process, time: u64) -> u64 {
+        const MOMENT: u64 = 50_000;
         match self {
-            Which::Real => time,
+            Which::Real => time.max(machine::time::now().saturating_add(MOMENT)),
             Which::Virtual | Which::Profiling => cpu_earliest(process, time),
         }
     }
@@ -162,20 +164,25 @@ impl IntervalTimers {
 
 /// The life of one armed timer.
 async fn run(process: Weak<Process>, which: Which, generation: u64, mut next: u64) {
+    let mut first = which == Which::Real;
     loop {
-        let Some(until) = process
+        let Some(earliest) = process
             .upgrade()
             .map(|process| which.earliest(&process, next))
         else {
             return;
         };
+        // Only what repeats has to leave a pause.
+        let until = if first { next } else { earliest };
+        first = false;
         if task::sleep_until(until).await.is_err() {
             return;
         }
         let Some(process) = process.upgrade() else {
             return;
         };
-        if which.now(&process) < next {
+        let now = which.now(&process);
+        if now < next {
             continue;
         }
         {
@@ -185,7 +192,7 @@ async fn run(process: Weak<Process>, which: Which, generation: u64, mut next: u6
             }
             next = match state.interval {
                 0 => 0,
-                interval => next.saturating_add(interval),
+                interval => after(next, interval, now),
             };
             state.next = next;
             if next == 0 {
@@ -198,6 +205,13 @@ async fn run(process: Weak<Process>, which: Which, generation: u64, mut next: u6
             return;
         }
     }
+}
+
+/// The first of the times `next + n * interval` that is later than `now`: one that was missed is not made up for, as the
+/// signal for it would have been merged with the one before.
+fn after(next: u64, interval: u64, now: u64) -> u64 {
+    let missed = now.saturating_sub(next) / interval;
+    next.saturating_add(interval.saturating_mul(missed + 1))
 }
 
 /// Begins to watch the limit of CPU time, if the process has one and nobody watches it yet.
@@ -284,4 +298,19 @@ pub async fn setitimer(call: &mut Call<'_>, [which, from, to, ..]: Args) -> Answ
     let before = process.timers.set(process, which, value, interval)?;
     call.write_if(to, &before).await?;
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after;
+
+    #[test]
+    fn missed_times_are_not_made_up_for() {
+        assert_eq!(after(100, 10, 100), 110);
+        assert_eq!(after(100, 10, 109), 110);
+        assert_eq!(after(100, 10, 110), 120);
+        assert_eq!(after(100, 1, 1_000_000), 1_000_001);
+        assert_eq!(after(u64::MAX - 1, 10, u64::MAX), u64::MAX);
+        assert_eq!(after(0, u64::MAX, u64::MAX - 1), u64::MAX);
+    }
 }

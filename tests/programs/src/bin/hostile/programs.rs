@@ -1,7 +1,7 @@
 //! Program files that are broken in every way: cut, bent, and lying about themselves. The call fails or the process dies.
 
 use super::ending::{all_is_well, own_machine, within};
-use libc::{E2BIG, EACCES, EINVAL, EIO, ENOENT, ENOEXEC, ENOMEM, ITIMER_REAL};
+use libc::{E2BIG, EACCES, EINVAL, EIO, ENOENT, ENOEXEC, ENOMEM, EPERM, ITIMER_REAL};
 use std::ffi::CStr;
 use test_programs::child::{Status, Strings, fork};
 use test_programs::harness::Helper;
@@ -99,7 +99,8 @@ fn start(path: &CStr) -> Result<Status, i32> {
     }
 }
 
-const REFUSALS: [i32; 7] = [ENOEXEC, ENOMEM, EINVAL, EACCES, ENOENT, EIO, E2BIG];
+/// `EPERM`: an address so low that only root may map it. Linux finds out when it is too late to refuse.
+const REFUSALS: [i32; 8] = [ENOEXEC, ENOMEM, EINVAL, EACCES, ENOENT, EIO, E2BIG, EPERM];
 
 /// Refused with a sensible error, or ended.
 fn ends(path: &CStr, what: &str) {
