@@ -27,6 +27,7 @@ mod ps;
 mod rm;
 mod sleep;
 mod table;
+mod top;
 mod uptime;
 
 pub use echo::echo;
@@ -102,6 +103,7 @@ commands! {
     "reboot" "" => power::reboot, "start the machine again";
     "rm" "[-fr] PATH..." => rm::run, "remove files and directories";
     "sleep" "NUMBER[smhd]..." => sleep::run, "wait";
+    "top" "[-b] [DELAY [COUNT]]" => top::run, "show what uses most, again and again";
     "true" "" => |_| Ok(0), "succeed";
     "uptime" "" => uptime::run, "show how long the system has been up";
 }

@@ -27,13 +27,6 @@ fn shown(processes: &[Listed]) -> String {
 }
 
 fn row(process: &Listed) -> Vec<String> {
-    let seconds = process.time / SECOND;
-    let hundredths = process.time % SECOND / (SECOND / 100);
-    let command = if process.command.is_empty() {
-        &process.name
-    } else {
-        &process.command
-    };
     Vec::from([
         format!("{}", process.id),
         format!("{}", process.parent),
@@ -41,18 +34,33 @@ fn row(process: &Listed) -> Vec<String> {
         process.state.clone(),
         format!("{}", process.threads),
         table::bytes(process.memory),
-        format!("{}:{:02}.{hundredths:02}", seconds / 60, seconds % 60),
-        command
-            .chars()
-            .map(|character| {
-                if character.is_control() {
-                    ' '
-                } else {
-                    character
-                }
-            })
-            .collect(),
+        clock(process.time),
+        command(process),
     ])
+}
+
+/// CPU time in minutes, seconds and hundredths.
+pub fn clock(nanoseconds: u64) -> String {
+    let seconds = nanoseconds / SECOND;
+    let hundredths = nanoseconds % SECOND / (SECOND / 100);
+    format!("{}:{:02}.{hundredths:02}", seconds / 60, seconds % 60)
+}
+
+/// The command as one line that does nothing to a terminal.
+pub fn command(process: &Listed) -> String {
+    let command = if process.command.is_empty() {
+        &process.name
+    } else {
+        &process.command
+    };
+    let plain = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    command.chars().map(plain).collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
 }
 
 /// Nanoseconds from `1.5`, `2m`, `0.25h`, `1d`.
-fn duration(text: &str) -> Option<u64> {
+pub fn duration(text: &str) -> Option<u64> {
     let (number, unit) = match text.char_indices().last()? {
         (end, 's') => (text.get(..end)?, 1),
         (end, 'm') => (text.get(..end)?, 60),

@@ -32,7 +32,7 @@ fn look() -> Result<String, Error> {
 }
 
 /// A length of time as people say it.
-fn length(nanoseconds: u64) -> String {
+pub fn length(nanoseconds: u64) -> String {
     let seconds = nanoseconds / time::SECOND;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("shell/commands", commands),
         Test::new("shell/starts-again", starts_again),
         Test::new("shell/line-editing", line_editing),
+        Test::new("shell/top", top),
         Test::new("run/terminal", run_in_a_terminal),
         Test::new("run/piped", run_piped),
     ]
@@ -126,6 +127,22 @@ fn line_editing(context: &Context) -> Result<()> {
     session.ask("\x1b[A", "\nfirst")?;
     session.ask("echo wrong\x7f\x7f\x7f\x7f\x7fright", "\nright")?;
     session.ask("upti\t", "uptime")?;
+    session.power_off()
+}
+
+fn top(context: &Context) -> Result<()> {
+    let mut session = Session::start(context)?;
+    // Two looks, one below the other.
+    session.ask("top -b 0.1 2 | cat", "CPU%")?;
+    // A screen, another order, and away: the shell edits lines as before.
+    session.guest.type_text("top 1h\r")?;
+    session.expect("/bin/init\x1b[K")?;
+    session.guest.type_text("m")?;
+    session.expect("/bin/init\x1b[K")?;
+    session.guest.type_text("q")?;
+    session.expect(PROMPT)?;
+    session.ask("echo helo\x1b[Dl", "\nhello")?;
+    session.ask("top 0 || echo refused", "\nrefused")?;
     session.power_off()
 }
 
