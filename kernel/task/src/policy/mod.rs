@@ -32,6 +32,9 @@ const LONGEST_CHARGE: u64 = 10_000_000_000;
 /// A turn costs at least this many nanoseconds, so that a clock that stands still (in a test) starves nobody.
 pub const SHORTEST_TURN: u64 = 250;
 
+/// How many waiting entities are looked at, at most, for one that may be taken out.
+pub const LOOKS: usize = 32;
+
 /// What is remembered of an entity while it is not runnable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entity {
@@ -90,6 +93,15 @@ impl Entity {
             left,
         }
     }
+}
+
+/// An entity between two queues: it sleeps and will wake elsewhere, or was taken out while it waited. Virtual times of
+/// different queues have nothing to do with each other, so it carries none along.
+#[must_use = "an entity that no queue adopts does not run"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrant {
+    weight: u32,
+    lag: i64,
 }
 
 /// An entity that competes: a place in virtual time, and the end of its current request.
@@ -186,11 +198,7 @@ impl<T> Queue<T> {
 
     /// How far before the average an entity must be placed so that it has, once it is counted, the lag it left with.
     fn claim(&self, entity: &Entity) -> i64 {
-        let mut lag = entity.lag;
-        if lag < 0 {
-            let passed = self.reference.wrapping_sub(entity.left).max(0);
-            lag = lag.saturating_add(passed).min(0);
-        }
+        let lag = self.forgive(entity);
         if lag == 0 {
             return 0;
         }
@@ -200,6 +208,15 @@ impl<T> Queue<T> {
             Some(scaled) => divide(scaled, self.weight),
             None => lag,
         }
+    }
+
+    /// The lag that an entity which left this queue has now: a debt shrinks by the time that has passed since.
+    fn forgive(&self, entity: &Entity) -> i64 {
+        if entity.lag >= 0 {
+            return entity.lag;
+        }
+        let passed = self.reference.wrapping_sub(entity.left).max(0);
+        entity.lag.saturating_add(passed).min(0)
     }
 
     /// The entity that should run next becomes the running one. There must be no running one.
@@ -295,6 +312,55 @@ impl<T> Queue<T> {
     pub fn leave(&mut self) -> Option<Entity> {
         self.settle();
         let place = self.running.take()?;
+        let lag = self.remove(place);
+        Some(Entity {
+            weight: place.weight,
+            lag,
+            left: self.reference,
+        })
+    }
+
+    /// What `entity`, which left this queue, takes along to another one: what it is owed, or what it still owes. To be
+    /// followed by [`adopt`](Self::adopt) there; the two queues need not be locked together. O(1).
+    pub fn depart(&mut self, entity: Entity) -> Migrant {
+        let lag = if self.weight == 0 {
+            // Nobody is here to be owed anything, as in `join`.
+            0
+        } else {
+            self.settle();
+            self.forgive(&entity)
+        };
+        Migrant {
+            weight: entity.weight,
+            lag,
+        }
+    }
+
+    /// Makes an entity of another queue one that left this queue now: it may join, or go on sleeping. O(1).
+    pub fn adopt(&mut self, migrant: Migrant) -> Entity {
+        self.settle();
+        Entity {
+            weight: migrant.weight,
+            lag: migrant.lag,
+            left: self.reference,
+        }
+    }
+
+    /// Takes out, for another CPU, the waiting entity with the latest deadline that `allowed` accepts: the one that
+    /// would have to wait longest here. It is asked about at most [`LOOKS`] entities. O(log n) else.
+    pub fn take_last(&mut self, allowed: impl FnMut(&T) -> bool) -> Option<(Migrant, T)> {
+        let (time, weight, item) = self.waiting.take_last(LOOKS, allowed)?;
+        self.settle();
+        let lag = self.remove(Place {
+            weight,
+            time,
+            deadline: time,
+        });
+        Some((Migrant { weight, lag }, item))
+    }
+
+    /// Takes a place out of the sums; the lag that it had.
+    fn remove(&mut self, place: Place) -> i64 {
         let weight = i64::from(place.weight);
         let ahead = place.time.wrapping_sub(self.reference);
         self.weight -= weight;
@@ -303,17 +369,10 @@ impl<T> Queue<T> {
             // Alone, it is the average: time goes on from where it stands.
             self.reference = place.time;
             self.sum = 0;
+            return 0;
         }
         let limit = 2 * to_virtual(SLICE, place.weight);
-        Some(Entity {
-            weight: place.weight,
-            lag: if self.weight == 0 {
-                0
-            } else {
-                (-ahead).clamp(-limit, limit)
-            },
-            left: self.reference,
-        })
+        (-ahead).clamp(-limit, limit)
     }
 
     fn insert(&mut self, place: Place, item: T) {

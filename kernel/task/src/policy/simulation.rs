@@ -233,6 +233,99 @@ fn who_overdrew_waits_until_time_has_caught_up() {
     );
 }
 
+/// Two entities run on it in turn until its virtual time is `age`.
+fn queue_of_age(age: u64) -> Queue<char> {
+    let mut queue = Queue::new();
+    queue.join(Entity::new(NORMAL_WEIGHT), 'x');
+    queue.join(Entity::new(NORMAL_WEIGHT), 'y');
+    pass(&mut queue, age);
+    queue
+}
+
+/// Virtual time passes in a queue of two entities.
+fn pass(queue: &mut Queue<char>, time: u64) {
+    for _ in 0..time / 1_000_000 {
+        for _ in 0..2 {
+            let who = queue.pick().unwrap();
+            queue.charge(1_000_000);
+            queue.put_back(who, true);
+        }
+    }
+    queue.settle();
+}
+
+/// A debt means the same in whatever queue it is paid: virtual times of two queues do not compare.
+#[test]
+fn a_debt_moves_between_queues_of_different_age() {
+    for ages in [(0, 100 * SECOND), (100 * SECOND, 0)] {
+        let (mut from, mut to) = (queue_of_age(ages.0), queue_of_age(ages.1));
+        let left = from.reference;
+        let debtor = Entity::from_parts(NORMAL_WEIGHT, -5_000_000, left);
+        pass(&mut from, 2_000_000);
+        let migrant = from.depart(debtor);
+        assert_eq!(migrant.lag, -3_000_000, "what has passed is forgiven");
+        let entity = to.adopt(migrant);
+        assert_eq!(to.forgive(&entity), -3_000_000, "nothing has passed here");
+        pass(&mut to, 1_000_000);
+        assert_eq!(to.forgive(&entity), -2_000_000);
+        // It may go to and fro without ever running.
+        let migrant = to.depart(entity);
+        let entity = from.adopt(migrant);
+        pass(&mut from, 1_000_000);
+        assert_eq!(from.forgive(&entity), -1_000_000);
+        let before = from.reference;
+        assert!(!from.join(entity, 'm'));
+        from.settle();
+        assert!(from.reference.abs_diff(before) <= 1_000_000);
+        pass(&mut from, 1_000_000);
+        assert_eq!(from.forgive(&entity), 0);
+    }
+}
+
+/// Where nobody is, nobody is owed anything.
+#[test]
+fn an_empty_queue_forgives_everything() {
+    let mut queue = Queue::<char>::new();
+    let debtor = Entity::from_parts(NORMAL_WEIGHT, -3_000_000, 0);
+    assert_eq!(queue.depart(debtor).lag, 0);
+    let creditor = Entity::from_parts(NORMAL_WEIGHT, 3_000_000, 0);
+    assert_eq!(queue.depart(creditor).lag, 0);
+}
+
+/// Who is taken out takes what it is owed along, and leaves the sums of both queues exact.
+#[test]
+fn a_waiting_entity_is_taken_out_with_its_claim() {
+    let mut queue = Queue::new();
+    for who in 0..4 {
+        queue.join(Entity::new(NORMAL_WEIGHT), who);
+    }
+    assert_eq!(queue.pick(), Some(0));
+    queue.charge(2_000_000);
+    assert!(queue.take_last(|_| false).is_none());
+    let (migrant, who) = queue.take_last(|who| who % 2 == 0).unwrap();
+    assert_eq!((who, migrant.lag), (2, 500_000));
+    assert_eq!(queue.waiting(), 2);
+    let mut other = Queue::new();
+    other.join(Entity::new(512), 9);
+    assert_eq!(other.pick(), Some(9));
+    other.charge(7_000_000);
+    let entity = other.adopt(migrant);
+    other.join(entity, who);
+    assert!(other.should_switch(), "it is owed something, and waits");
+    assert_eq!(other.weight, i64::from(NORMAL_WEIGHT + 512));
+    for queue in [&mut queue, &mut other] {
+        queue.leave();
+        while queue.pick().is_some() {
+            queue.leave();
+        }
+        assert_eq!((queue.weight, queue.sum), (0, 0));
+    }
+    // The last one is the average itself.
+    other.join(Entity::new(NORMAL_WEIGHT), 1);
+    let (migrant, _) = other.take_last(|_| true).unwrap();
+    assert_eq!((migrant.lag, other.weight, other.sum), (0, 0, 0));
+}
+
 #[test]
 fn a_lone_entity_is_never_asked_to_give_way() {
     let mut simulation = Simulation::new(&[hog(15)]);

@@ -119,13 +119,85 @@ impl<T> Tree<T> {
             self.detach(self.root, limit)
         };
         self.root = root;
+        let key = self.nodes[taken as usize].key;
+        let (time, weight, item) = self.give_up(taken)?;
+        Some((key, time, weight, item))
+    }
+
+    /// Takes the last by key that `allowed` accepts; asks about at most `looks` of them. With its time and weight.
+    pub fn take_last(
+        &mut self,
+        mut looks: usize,
+        mut allowed: impl FnMut(&T) -> bool,
+    ) -> Option<(i64, u32, T)> {
+        let mut next = self.last(self.root);
+        while next != NONE && looks > 0 {
+            let node = &self.nodes[next as usize];
+            let key = node.key;
+            if node.item.as_ref().is_some_and(&mut allowed) {
+                self.root = self.cut(self.root, &key);
+                return self.give_up(next);
+            }
+            next = self.previous(&key);
+            looks -= 1;
+        }
+        None
+    }
+
+    fn last(&self, root: u32) -> u32 {
+        let mut last = NONE;
+        let mut at = root;
+        while at != NONE {
+            last = at;
+            at = self.nodes[at as usize].right;
+        }
+        last
+    }
+
+    /// The last node before `key`.
+    fn previous(&self, key: &Key) -> u32 {
+        let mut found = NONE;
+        let mut at = self.root;
+        while at != NONE {
+            let node = &self.nodes[at as usize];
+            if node.key.precedes(key) {
+                found = at;
+                at = node.right;
+            } else {
+                at = node.left;
+            }
+        }
+        found
+    }
+
+    /// Detaches the node with this very key, which is below `root`; the new root.
+    fn cut(&mut self, root: u32, key: &Key) -> u32 {
+        if root == NONE {
+            return NONE;
+        }
+        let top = &self.nodes[root as usize];
+        let (left, right) = (top.left, top.right);
+        if top.key == *key {
+            return self.merge(left, right);
+        }
+        if key.precedes(&top.key) {
+            self.nodes[root as usize].left = self.cut(left, key);
+        } else {
+            self.nodes[root as usize].right = self.cut(right, key);
+        }
+        self.update(root);
+        root
+    }
+
+    /// Frees a detached node; its time, weight and item.
+    fn give_up(&mut self, taken: u32) -> Option<(i64, u32, T)> {
         self.len -= 1;
         let free = self.free;
         let node = &mut self.nodes[taken as usize];
         node.right = free;
         self.free = taken;
         let item = node.item.take()?;
-        Some((node.key, node.time, node.weight, item))
+        Some((node.time, node.weight, item))
     }
 
     /// Puts a lone node into the subtree at `root`; returns the new root.
@@ -243,12 +315,27 @@ mod tests {
         #[test]
         fn it_finds_what_a_search_of_everything_finds(
             base in any::<i64>(),
-            steps in proptest::collection::vec((any::<bool>(), 0i64..50, 0i64..50), 1..200),
+            steps in proptest::collection::vec((0u8..5, 0i64..50, 0i64..50), 1..200),
         ) {
             let mut tree = Tree::new();
             let mut model: Vec<(i64, u64, i64)> = Vec::new();
-            for (arrival, (insert, deadline, time)) in steps.into_iter().enumerate() {
-                if insert {
+            for (arrival, (step, deadline, time)) in steps.into_iter().enumerate() {
+                if step == 4 {
+                    // The last one that a predicate allows, within a number of looks.
+                    let looks = time as usize / 5;
+                    let allowed = |item: usize| !item.is_multiple_of(3);
+                    model.sort_unstable();
+                    let expected = model
+                        .iter()
+                        .rev()
+                        .take(looks)
+                        .find(|entry| allowed(entry.1 as usize))
+                        .copied();
+                    let taken = tree.take_last(looks, |&item| allowed(item));
+                    let taken = taken.map(|(time, weight, item)| (time.wrapping_sub(base), weight, item as u64));
+                    prop_assert_eq!(taken, expected.map(|entry| (entry.2, 7, entry.1)));
+                    model.retain(|entry| Some(*entry) != expected);
+                } else if step < 2 {
                     let key = Key { deadline: base.wrapping_add(deadline), arrival: arrival as u64 };
                     tree.insert(key, base.wrapping_add(time), 7, arrival);
                     model.push((deadline, arrival as u64, time));
