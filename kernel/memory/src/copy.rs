@@ -1,8 +1,11 @@
 //! Values and strings to and from user memory, for the calls' own arguments.
 //!
 //! Every function brings pages in on the way and then goes on where it stopped. An address that the
-//! program may not use is [`Error::Fault`]. They are async for the day when a page has to come from
-//! a disk; today none of them waits.
+//! program may not use is [`Error::Fault`].
+//!
+//! The async ones are so for the day when a page has to come from a disk; today none of them waits.
+//! [`load_user`], [`store_user`] and their like are for handlers that never wait: they try the
+//! address, which nearly always does, and only then ask the space for its pages.
 
 use crate::space::{Patience, Space};
 use abi::Error;
@@ -16,10 +19,9 @@ fn in_steps(
     space: &Space,
     mut step: impl FnMut(&Root, usize) -> Result<(), CopyFault>,
 ) -> Result<(), Error> {
-    let root = space.root();
     let mut done = 0;
     let mut patience = Patience::default();
-    while let Err(fault) = step(&root, done) {
+    while let Err(fault) = step(space.root_ref(), done) {
         done += fault.done;
         patience.check(fault.address)?;
         space.resolve_fault(fault)?;
@@ -33,6 +35,62 @@ fn copy_in_now(space: &Space, address: usize, into: &mut [u8]) -> Result<(), Err
     })
 }
 
+#[cold]
+fn copy_in_after_fault(space: &Space, address: usize, into: &mut [u8]) -> Result<(), Error> {
+    copy_in_now(space, address, into)
+}
+
+#[cold]
+fn copy_out_after_fault(space: &Space, address: usize, from: &[u8]) -> Result<(), Error> {
+    copy_out_now(space, address, from)
+}
+
+fn copy_out_now(space: &Space, address: usize, from: &[u8]) -> Result<(), Error> {
+    in_steps(space, |root, done| {
+        root.copy_out(address.wrapping_add(done), &from[done..])
+    })
+}
+
+/// Reads bytes, without waiting.
+///
+/// # Errors
+/// [`Error::Fault`], [`Error::NoMemory`].
+#[inline]
+pub fn load_bytes(space: &Space, address: usize, into: &mut [u8]) -> Result<(), Error> {
+    match space.root_ref().copy_in(address, into) {
+        Ok(()) => Ok(()),
+        Err(_) => copy_in_after_fault(space, address, into),
+    }
+}
+
+/// Reads a plain value, without waiting.
+///
+/// # Errors
+/// [`Error::Fault`], [`Error::NoMemory`].
+#[inline]
+pub fn load_user<T: FromBytes + IntoBytes>(space: &Space, address: usize) -> Result<T, Error> {
+    let mut value = T::new_zeroed();
+    load_bytes(space, address, value.as_mut_bytes())?;
+    Ok(value)
+}
+
+/// Writes a plain value, without waiting.
+///
+/// # Errors
+/// [`Error::Fault`], [`Error::NoMemory`].
+#[inline]
+pub fn store_user<T: IntoBytes + Immutable + ?Sized>(
+    space: &Space,
+    address: usize,
+    value: &T,
+) -> Result<(), Error> {
+    let bytes = value.as_bytes();
+    if space.root_ref().copy_out(address, bytes).is_err() {
+        copy_out_after_fault(space, address, bytes)?;
+    }
+    Ok(())
+}
+
 /// Reads a plain value.
 ///
 /// # Errors
@@ -41,9 +99,7 @@ pub async fn read_user<T: FromBytes + IntoBytes>(
     space: &Space,
     address: usize,
 ) -> Result<T, Error> {
-    let mut value = T::new_zeroed();
-    copy_in_now(space, address, value.as_mut_bytes())?;
-    Ok(value)
+    load_user(space, address)
 }
 
 /// Writes a plain value.
@@ -55,7 +111,7 @@ pub async fn write_user<T: IntoBytes + Immutable + ?Sized>(
     address: usize,
     value: &T,
 ) -> Result<(), Error> {
-    copy_out(space, address, value.as_bytes()).await
+    store_user(space, address, value)
 }
 
 /// Reads bytes.
@@ -83,9 +139,7 @@ pub async fn copy_in_vec(space: &Space, address: usize, len: usize) -> Result<Ve
 /// # Errors
 /// [`Error::Fault`], [`Error::NoMemory`].
 pub async fn copy_out(space: &Space, address: usize, from: &[u8]) -> Result<(), Error> {
-    in_steps(space, |root, done| {
-        root.copy_out(address.wrapping_add(done), &from[done..])
-    })
+    copy_out_now(space, address, from)
 }
 
 /// Clears bytes.
@@ -105,6 +159,14 @@ pub async fn zero_user(space: &Space, address: usize, len: usize) -> Result<(), 
 /// [`Error::NameTooLong`] when the first `max` bytes have no NUL, [`Error::Fault`],
 /// [`Error::NoMemory`].
 pub async fn c_string(space: &Space, address: usize, max: usize) -> Result<Vec<u8>, Error> {
+    c_string_now(space, address, max)
+}
+
+/// As [`c_string`], without waiting.
+///
+/// # Errors
+/// As [`c_string`].
+pub fn c_string_now(space: &Space, address: usize, max: usize) -> Result<Vec<u8>, Error> {
     const FIRST: usize = 64;
     let mut bytes = Vec::new();
     let mut step = FIRST;

@@ -21,7 +21,7 @@ pub struct Segment {
 /// The place in a list of segments, and what is left of them.
 struct Cursor<'a> {
     space: &'a Space,
-    root: Root,
+    root: &'a Root,
     segment: Segment,
     rest: &'a [Segment],
     done: usize,
@@ -36,7 +36,7 @@ impl<'a> Cursor<'a> {
             .fold(segment.len, |sum, segment| sum.saturating_add(segment.len));
         Cursor {
             space,
-            root: space.root(),
+            root: space.root_ref(),
             segment,
             rest,
             done: 0,
@@ -63,7 +63,7 @@ impl<'a> Cursor<'a> {
                 continue;
             }
             let step = self.segment.len.min(wanted - moved);
-            let result = copy(&self.root, self.segment.address, moved, step);
+            let result = copy(self.root, self.segment.address, moved, step);
             let copied = result.map_or_else(|fault| fault.done.min(step), |()| step);
             self.segment.address = self.segment.address.wrapping_add(copied);
             self.segment.len -= copied;

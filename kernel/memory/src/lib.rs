@@ -33,7 +33,10 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-pub use copy::{c_string, copy_in, copy_in_vec, copy_out, peek, read_user, write_user, zero_user};
+pub use copy::{
+    c_string, c_string_now, copy_in, copy_in_vec, copy_out, load_bytes, load_user, peek, read_user,
+    store_user, write_user, zero_user,
+};
 pub use cursor::{Segment, UserSink, UserSource};
 pub use fault::Need;
 pub use machine::paging::{Access, CopyFault, Root};

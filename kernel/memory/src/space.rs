@@ -174,6 +174,11 @@ impl Space {
         self.root.clone()
     }
 
+    #[inline]
+    pub(crate) fn root_ref(&self) -> &Root {
+        &self.root
+    }
+
     pub(crate) fn lock(&self) -> SpinGuard<'_, Inner> {
         self.inner.lock()
     }
