@@ -224,6 +224,11 @@ impl Cpu {
         Some(task)
     }
 
+    /// Whether somebody waits for this CPU.
+    pub fn others_wait(&self) -> bool {
+        self.run.lock().queue.waiting() > 0
+    }
+
     /// Whether the current task should give way. Two loads when nothing happened.
     #[inline]
     pub fn should_yield(&self) -> bool {

@@ -136,6 +136,11 @@ pub fn should_yield() -> bool {
     this().should_yield()
 }
 
+/// Whether somebody waits for the CPU that the current task has: without anybody, yielding would only come back.
+pub fn others_wait() -> bool {
+    this().others_wait()
+}
+
 /// Lets others run that are ready. After [`should_yield`] said so, the task keeps its deadline; otherwise it gives up
 /// the rest of its slice.
 pub fn yield_now() -> YieldNow {
