@@ -1,6 +1,6 @@
 //! A call in progress: who calls, with what, in which memory.
 
-use crate::errno::Errno;
+use crate::errno::{Answer, Errno};
 use crate::process::{Process, Standing};
 use crate::thread::Thread;
 use crate::user;
@@ -27,7 +27,33 @@ pub struct Call<'a> {
     pub registers_set: bool,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    #[inline]
+    pub fn new(thread: &'a Arc<Thread>, space: &'a Arc<Space>, user: &'a mut UserContext) -> Self {
+        Call {
+            thread,
+            space,
+            user,
+            flow: Flow::Continue,
+            registers_set: false,
+        }
+    }
+
+    /// Puts the answer where the program looks for it, and says how the thread goes on.
+    #[inline]
+    pub fn finish(self, number: u64, answer: Answer) -> Flow {
+        if !self.registers_set {
+            match answer {
+                Ok(value) => self.user.registers.rax = value as u64,
+                Err(errno) if errno.is_restart() => {
+                    self.thread.note_interrupted_call(number, errno);
+                }
+                Err(errno) => self.user.registers.rax = errno.to_register(),
+            }
+        }
+        self.flow
+    }
+
     pub fn process(&self) -> &Arc<Process> {
         self.thread.process()
     }
@@ -45,7 +71,35 @@ impl Call<'_> {
     /// # Errors
     /// `EBADF`; `EACCES` when the handle was given with fewer rights.
     pub fn file_with(&self, descriptor: u64, rights: Rights) -> Result<Arc<Description>, Errno> {
-        self.process().descriptors().get(descriptor as u32, rights)
+        self.process().file(descriptor as u32, rights)
+    }
+
+    /// Reads a plain value, for handlers that do not wait.
+    ///
+    /// # Errors
+    /// `EFAULT`, `ENOMEM`.
+    #[inline]
+    pub fn load<T: FromBytes + IntoBytes>(&self, address: u64) -> Result<T, Errno> {
+        Ok(memory::load_user(self.space, address as usize)?)
+    }
+
+    /// Writes a plain value, for handlers that do not wait.
+    ///
+    /// # Errors
+    /// `EFAULT`, `ENOMEM`.
+    #[inline]
+    pub fn store<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> Result<(), Errno> {
+        Ok(memory::store_user(self.space, address as usize, value)?)
+    }
+
+    /// As [`Call::store`], unless the address is null.
+    #[inline]
+    pub fn store_if<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> Result<(), Errno> {
+        if address == 0 {
+            Ok(())
+        } else {
+            self.store(address, value)
+        }
     }
 
     pub async fn read<T: FromBytes + IntoBytes>(&self, address: u64) -> Result<T, Errno> {
@@ -75,6 +129,15 @@ impl Call<'_> {
 
     pub async fn path(&self, address: u64) -> Result<Vec<u8>, Errno> {
         user::path(self.space, address as usize).await
+    }
+
+    /// As [`Call::path`], for handlers that do not wait.
+    pub fn path_now(&self, address: u64) -> Result<Vec<u8>, Errno> {
+        Ok(memory::c_string_now(
+            self.space,
+            address as usize,
+            user::PATH_LIMIT,
+        )?)
     }
 
     /// Root, working directory and mode mask of the caller.

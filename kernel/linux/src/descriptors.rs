@@ -75,11 +75,23 @@ impl Descriptors {
     /// The open file behind a descriptor, if its handle carries these rights.
     pub fn get(&self, descriptor: u32, rights: Rights) -> Result<Arc<Description>, Errno> {
         let number = self.slot(descriptor)?.handle;
-        let handle = self.table.get(number).map_err(|_| Errno::EBADF)?;
-        if !handle.rights().contains(rights) {
-            return Err(Errno::EACCES);
-        }
-        handle.downcast::<Description>().ok_or(Errno::EBADF)
+        let share = |handle: &Handle| {
+            if !handle.rights().contains(rights) {
+                return Err(Errno::EACCES);
+            }
+            handle.downcast::<Description>().ok_or(Errno::EBADF)
+        };
+        // One reference is counted, under the lock that keeps the handle where it is.
+        self.table.with(number, share).unwrap_or(Err(Errno::EBADF))
+    }
+
+    /// Calls `f` with the open file behind a descriptor, without counting a reference. The table is locked meanwhile:
+    /// `f` must be short, and lock nothing that is held by whoever opens and closes.
+    pub fn with<R>(&self, descriptor: u32, f: impl FnOnce(&Description) -> R) -> Result<R, Errno> {
+        let number = self.slot(descriptor)?.handle;
+        let look = |handle: &Handle| handle.downcast_ref::<Description>().map(f);
+        let found = self.table.with(number, look).map_err(|_| Errno::EBADF)?;
+        found.ok_or(Errno::EBADF)
     }
 
     /// The handle number behind a descriptor.

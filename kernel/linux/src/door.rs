@@ -1,6 +1,6 @@
 //! The Linux door: what a Linux thread's traps come to.
 
-use crate::call::Call;
+use crate::call::{Args, Call};
 use crate::errno::Errno;
 use crate::signal::queue::Info;
 use crate::signal::set::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
@@ -25,40 +25,21 @@ impl Door for LinuxDoor {
         self.0.core()
     }
 
+    #[inline]
+    fn immediate(&self, space: &Arc<Space>, user: &mut UserContext) -> Option<Flow> {
+        let (number, args) = asked(user)?;
+        let mut call = Call::new(&self.0, space, user);
+        let answer = table::immediate(&mut call, number, args)?;
+        Some(call.finish(number, answer))
+    }
+
     async fn call(&self, space: &Arc<Space>, user: &mut UserContext) -> Flow {
-        let registers = &user.registers;
-        let number = registers.rax;
-        if number & NATIVE != 0 {
+        let Some((number, args)) = asked(user) else {
             return native::call(self.0.core(), space, user).await;
-        }
-        let args = [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ];
-        let mut call = Call {
-            thread: &self.0,
-            space,
-            user,
-            flow: Flow::Continue,
-            registers_set: false,
         };
-        let answer = match table::immediate(&mut call, number, args) {
-            Some(answer) => answer,
-            None => table::waiting(&mut call, number, args).await,
-        };
-        let (flow, registers_set) = (call.flow, call.registers_set);
-        if !registers_set {
-            match answer {
-                Ok(value) => user.registers.rax = value as u64,
-                Err(errno) if errno.is_restart() => self.0.note_interrupted_call(number, errno),
-                Err(errno) => user.registers.rax = errno.to_register(),
-            }
-        }
-        flow
+        let mut call = Call::new(&self.0, space, user);
+        let answer = table::waiting(&mut call, number, args).await;
+        call.finish(number, answer)
     }
 
     fn fault(&self, user: &mut UserContext, fault: Fault, error: Option<Error>) -> Flow {
@@ -74,6 +55,22 @@ impl Door for LinuxDoor {
     fn leave(&self, space: &Arc<Space>) {
         exit::leave(&self.0, space);
     }
+}
+
+/// The number and the arguments of a Linux call; `None` for a native one.
+#[inline]
+fn asked(user: &UserContext) -> Option<(u64, Args)> {
+    let registers = &user.registers;
+    let number = registers.rax;
+    let args = [
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ];
+    (number & NATIVE == 0).then_some((number, args))
 }
 
 /// Which signal an exception becomes, and its `si_code` (Linux `arch/x86/kernel/traps.c`; sigaction(2)).

@@ -86,6 +86,31 @@ fn bucket(place: &Place) -> &'static Spin<Bucket> {
     &TABLE[(hash >> 56) as usize % BUCKETS]
 }
 
+/// Wakes, which never waits. `None`: another operation.
+pub fn futex_now(
+    call: &mut Call<'_>,
+    [address, operation, value, _, _, bits]: Args,
+) -> Option<Answer> {
+    const PRIVATE_WAKE: u32 = FUTEX_WAKE | FUTEX_PRIVATE_FLAG;
+    const PRIVATE_WAKE_BITSET: u32 = FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG;
+    let (operation, bits) = (operation as u32, bits as u32);
+    let bits = match operation {
+        FUTEX_WAKE | PRIVATE_WAKE => ALL_BITS,
+        FUTEX_WAKE_BITSET | PRIVATE_WAKE_BITSET if bits == 0 => return Some(Err(Errno::EINVAL)),
+        FUTEX_WAKE_BITSET | PRIVATE_WAKE_BITSET => bits,
+        _ => return None,
+    };
+    let private = operation & FUTEX_PRIVATE_FLAG != 0;
+    Some(wake(
+        call.space,
+        address as usize,
+        value as u32,
+        private,
+        bits,
+    ))
+}
+
+/// Everything but waking.
 pub async fn futex(
     call: &mut Call<'_>,
     [address, operation, value, timeout, second, third]: Args,
@@ -107,9 +132,6 @@ pub async fn futex(
             let until = deadline(call, timeout, flags, true).await?;
             wait(call, address, value, flags, until, third).await
         }
-        FUTEX_WAKE => wake(call.space, address, value, private, ALL_BITS),
-        FUTEX_WAKE_BITSET if third == 0 => Err(Errno::EINVAL),
-        FUTEX_WAKE_BITSET => wake(call.space, address, value, private, third),
         FUTEX_REQUEUE => {
             requeue(
                 call,

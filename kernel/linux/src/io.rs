@@ -17,6 +17,7 @@ use core::sync::atomic::Ordering;
 use memory::{UserSink, UserSource};
 use object::SliceSource;
 use task::{Ready, WaitError};
+use vfs::pipe::PIPE_BUF;
 use vfs::{Description, FileKind, OpenFlags, Seek};
 
 /// The most bytes that one call moves (`MAX_RW_COUNT`).
@@ -31,6 +32,105 @@ pub enum Where {
     Offset(u64),
     /// At the end, whatever the file's flags say (`RWF_APPEND`).
     End,
+}
+
+/// Reads what is there now. `None`: it may have to wait, or is about something with rules of its own.
+pub fn read_now(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Option<Answer> {
+    let file = call.file_with(descriptor, Rights::READ);
+    let read = |file: Arc<Description>| read_at_once(call, &file, buffer, count, Where::Position);
+    file.and_then(read).transpose()
+}
+
+/// Writes if all of it can be written now. `None`: as for [`read_now`].
+pub fn write_now(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Option<Answer> {
+    let file = call.file_with(descriptor, Rights::WRITE);
+    let write = |file: Arc<Description>| write_at_once(call, &file, buffer, count, Where::Position);
+    file.and_then(write).transpose()
+}
+
+/// As [`read_now`].
+pub fn pread_now(
+    call: &mut Call<'_>,
+    [descriptor, buffer, count, offset, ..]: Args,
+) -> Option<Answer> {
+    let read = |offset| {
+        let file = call.file_with(descriptor, Rights::READ)?;
+        read_at_once(call, &file, buffer, count, Where::Offset(offset))
+    };
+    valid_offset(offset).and_then(read).transpose()
+}
+
+/// As [`write_now`].
+pub fn pwrite_now(
+    call: &mut Call<'_>,
+    [descriptor, buffer, count, offset, ..]: Args,
+) -> Option<Answer> {
+    let write = |offset| {
+        let file = call.file_with(descriptor, Rights::WRITE)?;
+        write_at_once(call, &file, buffer, count, Where::Offset(offset))
+    };
+    valid_offset(offset).and_then(write).transpose()
+}
+
+/// Sockets and terminals have more to say than their bytes.
+#[inline]
+fn has_own_rules(file: &Description) -> bool {
+    socket::of(file).is_some() || terminal::of(file).is_some()
+}
+
+/// The first step of [`read_into`], which is nearly always the only one. `None`: nothing has happened.
+fn read_at_once(
+    call: &Call<'_>,
+    file: &Description,
+    buffer: u64,
+    count: u64,
+    place: Where,
+) -> Result<Option<usize>, Errno> {
+    let (address, count) = (buffer as usize, count as usize);
+    if count > STEP || has_own_rules(file) {
+        return Ok(None);
+    }
+    check_buffer(address, count)?;
+    let mut sink = UserSink::new(call.space, address, count);
+    match (read_once(file, &mut sink, place, 0), sink.error()) {
+        (Ok(0), Some(error)) => Err(failure(error)),
+        (Ok(read), _) => Ok(Some(read)),
+        (Err(Error::WouldBlock), _) => Ok(None),
+        (Err(error), _) => Err(failure(error)),
+    }
+}
+
+/// The first step of [`write_from`], where no second one can follow. `None`: nothing has happened.
+fn write_at_once(
+    call: &Call<'_>,
+    file: &Description,
+    buffer: u64,
+    count: u64,
+    place: Where,
+) -> Result<Option<usize>, Errno> {
+    let (address, count) = (buffer as usize, count as usize);
+    // A pipe takes so much whole or not at all; what is never short of room takes all.
+    let whole = match file.readiness() {
+        Some(_) => file.kind() == FileKind::Fifo && count <= PIPE_BUF,
+        None => count <= STEP,
+    };
+    if !whole || has_own_rules(file) {
+        return Ok(None);
+    }
+    let count = within_limit(call, file, place, count)?;
+    check_buffer(address, count)?;
+    let mut source = UserSource::new(call.space, address, count);
+    match (write_once(file, &mut source, place, 0), source.error()) {
+        (Ok(0), Some(error)) => Err(failure(error)),
+        (Ok(written), _) => Ok(Some(written)),
+        (Err(Error::WouldBlock), _) => Ok(None),
+        (Err(error), _) => {
+            if error == Error::Closed {
+                broken_pipe(call);
+            }
+            Err(failure(error))
+        }
+    }
 }
 
 pub async fn read(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Answer {
@@ -87,6 +187,7 @@ pub async fn pwrite(call: &mut Call<'_>, [descriptor, buffer, count, offset, ..]
 ///
 /// # Errors
 /// `EFBIG` for nothing at all; SIGXFSZ comes with it.
+#[inline]
 pub fn within_limit(call: &Call<'_>, file: &Description, place: Where, count: usize) -> Answer {
     let limit = call.process().file_size_limit.load(Ordering::Relaxed);
     if limit == INFINITY || file.kind() != FileKind::File || count == 0 {
@@ -166,10 +267,7 @@ pub async fn read_into(
         let step = (count - done).min(STEP);
         let (outcome, bad) = {
             let mut sink = UserSink::new(call.space, address + done, step);
-            let outcome = match place {
-                Where::Position | Where::End => file.read(&mut sink),
-                Where::Offset(offset) => file.read_at(offset + done as u64, &mut sink),
-            };
+            let outcome = read_once(file, &mut sink, place, done);
             (outcome, sink.error())
         };
         let error = match (outcome, bad) {
@@ -258,6 +356,20 @@ pub async fn write_from(
     }
 }
 
+#[inline]
+fn read_once(
+    file: &Description,
+    sink: &mut dyn object::Sink,
+    place: Where,
+    done: usize,
+) -> Result<usize, Error> {
+    match place {
+        Where::Position | Where::End => file.read(sink),
+        Where::Offset(offset) => file.read_at(offset + done as u64, sink),
+    }
+}
+
+#[inline]
 fn write_once(
     file: &Description,
     source: &mut dyn object::Source,

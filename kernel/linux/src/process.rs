@@ -10,6 +10,7 @@ use crate::signal::set::{SIGCHLD, SIGCONT, Signal};
 use crate::signal::{self, Set};
 use crate::thread::Thread;
 use crate::timer::IntervalTimers;
+use abi::Rights;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -19,7 +20,7 @@ use machine::sync::{Once, Spin};
 use memory::Running;
 use process::{Personality, Status, Zombie};
 use task::WaitQueue;
-use vfs::{Credentials, Location};
+use vfs::{Credentials, Description, Location};
 
 /// Root and working directory and the file mode mask.
 #[derive(Clone)]
@@ -222,6 +223,14 @@ impl Process {
 
     pub fn descriptors(&self) -> Arc<Descriptors> {
         self.descriptors.lock().clone()
+    }
+
+    /// The open file behind a descriptor, if its handle carries these rights.
+    ///
+    /// # Errors
+    /// `EBADF`; `EACCES` when the handle was given with fewer rights.
+    pub fn file(&self, descriptor: u32, rights: Rights) -> Result<Arc<Description>, Errno> {
+        self.descriptors.lock().get(descriptor, rights)
     }
 
     pub fn set_descriptors(&self, descriptors: Arc<Descriptors>) {

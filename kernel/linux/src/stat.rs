@@ -76,42 +76,42 @@ impl From<&Metadata> for Stat {
     }
 }
 
-pub async fn stat(call: &mut Call<'_>, [path, to, ..]: Args) -> Answer {
-    let path = call.path(path).await?;
+pub fn stat(call: &mut Call<'_>, [path, to, ..]: Args) -> Answer {
+    let path = call.path_now(path)?;
     let metadata = At::working(call).view().metadata(&path, true)?;
-    call.write(to, &Stat::from(&metadata)).await?;
+    call.store(to, &Stat::from(&metadata))?;
     Ok(0)
 }
 
-pub async fn lstat(call: &mut Call<'_>, [path, to, ..]: Args) -> Answer {
-    let path = call.path(path).await?;
+pub fn lstat(call: &mut Call<'_>, [path, to, ..]: Args) -> Answer {
+    let path = call.path_now(path)?;
     let metadata = At::working(call).view().metadata(&path, false)?;
-    call.write(to, &Stat::from(&metadata)).await?;
+    call.store(to, &Stat::from(&metadata))?;
     Ok(0)
 }
 
-pub async fn fstat(call: &mut Call<'_>, [descriptor, to, ..]: Args) -> Answer {
+pub fn fstat(call: &mut Call<'_>, [descriptor, to, ..]: Args) -> Answer {
     let metadata = call.file(descriptor)?.metadata();
-    call.write(to, &Stat::from(&metadata)).await?;
+    call.store(to, &Stat::from(&metadata))?;
     Ok(0)
 }
 
-pub async fn newfstatat(call: &mut Call<'_>, [directory, path, to, flags, ..]: Args) -> Answer {
+pub fn newfstatat(call: &mut Call<'_>, [directory, path, to, flags, ..]: Args) -> Answer {
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    let metadata = metadata_at(call, directory, path, flags).await?;
-    call.write(to, &Stat::from(&metadata)).await?;
+    let metadata = metadata_at(call, directory, path, flags)?;
+    call.store(to, &Stat::from(&metadata))?;
     Ok(0)
 }
 
-async fn metadata_at(
+fn metadata_at(
     call: &mut Call<'_>,
     directory: u64,
     path: u64,
     flags: u64,
 ) -> Result<Metadata, Errno> {
-    let path = call.path(path).await?;
+    let path = call.path_now(path)?;
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
         if directory as i32 == AT_FDCWD {
             return Ok(call.standing().directory.metadata());
@@ -181,7 +181,7 @@ pub async fn statx(call: &mut Call<'_>, [directory, path, flags, mask, to, _]: A
     {
         return Err(Errno::EINVAL);
     }
-    let from = metadata_at(call, directory, path, flags).await?;
+    let from = metadata_at(call, directory, path, flags)?;
     let extended = ExtendedStat {
         mask: STATX_BASIC_STATS | STATX_BTIME,
         block_size: from.block_size,

@@ -2,7 +2,8 @@
 //! documentation's status table.
 //!
 //! A line is `number name mode handler status`. Mode `now` is an immediate handler: it never waits, and no future is
-//! made for it. Mode `wait` is an `async` handler, polled in place inside the thread's own future.
+//! made for it. Mode `wait` is an `async` handler, polled in place inside the thread's own future. Mode `first` has both:
+//! an immediate attempt that answers if it need not wait, and else has done nothing; `=>` the `async` handler for then.
 //!
 //! Source of numbers: Linux `arch/x86/entry/syscalls/syscall_64.tbl`.
 
@@ -25,6 +26,9 @@ macro_rules! immediate {
     (now $handler:path, $call:ident, $args:ident) => {
         Some($handler($call, $args))
     };
+    (first $attempt:path => $handler:path, $call:ident, $args:ident) => {
+        $attempt($call, $args)
+    };
     (wait $handler:path, $call:ident, $args:ident) => {
         None
     };
@@ -34,17 +38,21 @@ macro_rules! waiting {
     (now $handler:path, $call:ident, $args:ident) => {
         Err(Errno::ENOSYS)
     };
+    (first $attempt:path => $handler:path, $call:ident, $args:ident) => {
+        $handler($call, $args).await
+    };
     (wait $handler:path, $call:ident, $args:ident) => {
         $handler($call, $args).await
     };
 }
 
 macro_rules! calls {
-    ($($number:literal $name:ident $mode:ident $handler:path, $support:ident;)*) => {
-        /// Answers a call that needs no waiting; `None` for the others.
+    ($($number:literal $name:ident $mode:ident $handler:path $(=> $waiting:path)?, $support:ident;)*) => {
+        /// Answers a call that needs no waiting; `None` for the others, of which nothing has happened yet.
+        #[inline]
         pub fn immediate(call: &mut Call<'_>, number: u64, args: Args) -> Option<Answer> {
             match number {
-                $($number => immediate!($mode $handler, call, args),)*
+                $($number => immediate!($mode $handler $(=> $waiting)?, call, args),)*
                 _ => Some(Err(crate::unsupported::note(number))),
             }
         }
@@ -52,7 +60,7 @@ macro_rules! calls {
         /// Answers a call that may wait.
         pub async fn waiting(call: &mut Call<'_>, number: u64, args: Args) -> Answer {
             match number {
-                $($number => waiting!($mode $handler, call, args),)*
+                $($number => waiting!($mode $handler $(=> $waiting)?, call, args),)*
                 _ => Err(Errno::ENOSYS),
             }
         }
@@ -63,31 +71,31 @@ macro_rules! calls {
 }
 
 calls! {
-    0 read wait io::read, Whole;
-    1 write wait io::write, Whole;
+    0 read first io::read_now => io::read, Whole;
+    1 write first io::write_now => io::write, Whole;
     2 open wait open::open, Whole;
     3 close now open::close, Whole;
-    4 stat wait stat::stat, Whole;
-    5 fstat wait stat::fstat, Whole;
-    6 lstat wait stat::lstat, Whole;
-    7 poll wait poll::poll, Whole;
+    4 stat now stat::stat, Whole;
+    5 fstat now stat::fstat, Whole;
+    6 lstat now stat::lstat, Whole;
+    7 poll first poll::poll_now => poll::poll, Whole;
     8 lseek now io::lseek, Whole;
     9 mmap wait mapping::mmap, Part;
     10 mprotect now mapping::mprotect, Whole;
     11 munmap wait mapping::munmap, Whole;
     12 brk now mapping::brk, Whole;
-    13 rt_sigaction wait signal::calls::rt_sigaction, Whole;
-    14 rt_sigprocmask wait signal::calls::rt_sigprocmask, Whole;
-    15 rt_sigreturn wait signal::calls::rt_sigreturn, Whole;
+    13 rt_sigaction now signal::calls::rt_sigaction, Whole;
+    14 rt_sigprocmask now signal::calls::rt_sigprocmask, Whole;
+    15 rt_sigreturn now signal::calls::rt_sigreturn, Whole;
     16 ioctl wait ioctl::ioctl, Part;
-    17 pread64 wait io::pread, Whole;
-    18 pwrite64 wait io::pwrite, Whole;
+    17 pread64 first io::pread_now => io::pread, Whole;
+    18 pwrite64 first io::pwrite_now => io::pwrite, Whole;
     19 readv wait vectors::readv, Whole;
     20 writev wait vectors::writev, Whole;
     21 access wait path::access, Whole;
     22 pipe wait pipe::pipe, Whole;
     23 select wait poll::select, Whole;
-    24 sched_yield wait schedule::sched_yield, Whole;
+    24 sched_yield first schedule::sched_yield_now => schedule::sched_yield, Whole;
     25 mremap now mapping::mremap, Part;
     26 msync now mapping::msync, Whole;
     27 mincore wait mapping::mincore, Whole;
@@ -148,7 +156,7 @@ calls! {
     93 fchown now path::fchown, Whole;
     94 lchown wait path::lchown, Whole;
     95 umask now directory::umask, Whole;
-    96 gettimeofday wait time::gettimeofday, Whole;
+    96 gettimeofday now time::gettimeofday, Whole;
     97 getrlimit wait limits::getrlimit, Part;
     98 getrusage wait limits::getrusage, Part;
     99 sysinfo wait system::sysinfo, Whole;
@@ -208,7 +216,7 @@ calls! {
     186 gettid now identity::gettid, Whole;
     200 tkill now signal::calls::tkill, Whole;
     201 time wait time::time, Whole;
-    202 futex wait futex::futex, Part;
+    202 futex first futex::futex_now => futex::futex, Part;
     203 sched_setaffinity wait schedule::sched_setaffinity, Part;
     204 sched_getaffinity wait schedule::sched_getaffinity, Part;
     217 getdents64 wait directory::getdents64, Whole;
@@ -216,8 +224,8 @@ calls! {
     219 restart_syscall wait signal::calls::restart_syscall, Whole;
     221 fadvise64 now io::fadvise, Whole;
     227 clock_settime wait time::clock_settime, Whole;
-    228 clock_gettime wait time::clock_gettime, Part;
-    229 clock_getres wait time::clock_getres, Part;
+    228 clock_gettime now time::clock_gettime, Part;
+    229 clock_getres now time::clock_getres, Part;
     230 clock_nanosleep wait time::clock_nanosleep, Part;
     231 exit_group now exit::exit_group, Whole;
     234 tgkill now signal::calls::tgkill, Whole;
@@ -228,7 +236,7 @@ calls! {
     259 mknodat wait path::mknodat, Whole;
     260 fchownat wait path::fchownat, Whole;
     261 futimesat wait path::futimesat, Whole;
-    262 newfstatat wait stat::newfstatat, Whole;
+    262 newfstatat now stat::newfstatat, Whole;
     263 unlinkat wait path::unlinkat, Whole;
     264 renameat wait path::renameat, Whole;
     265 linkat wait path::linkat, Whole;

@@ -136,9 +136,9 @@ fn cpu_clock(call: &Call<'_>, clock: i32) -> Result<u64, Errno> {
     Ok(mine.ok_or(Errno::EINVAL)?.cpu_time())
 }
 
-pub async fn clock_gettime(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
+pub fn clock_gettime(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
     let time = read_clock(call, clock)?;
-    call.write(to, &Timespec::from_nanoseconds(time)).await?;
+    call.store(to, &Timespec::from_nanoseconds(time))?;
     Ok(0)
 }
 
@@ -176,23 +176,21 @@ fn set_real(time: u64) {
     CLOCK_OFFSET.fetch_add(time.wrapping_sub(real()) as i64, Ordering::Relaxed);
 }
 
-pub async fn clock_getres(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
+pub fn clock_getres(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
     read_clock(call, clock)?;
-    call.write_if(
+    call.store_if(
         to,
         &Timespec {
             seconds: 0,
             nanoseconds: 1,
         },
-    )
-    .await?;
+    )?;
     Ok(0)
 }
 
-pub async fn gettimeofday(call: &mut Call<'_>, [to, zone, ..]: Args) -> Answer {
-    call.write_if(to, &Timeval::from_nanoseconds(real()))
-        .await?;
-    call.write_if(zone, &[0i32; 2]).await?;
+pub fn gettimeofday(call: &mut Call<'_>, [to, zone, ..]: Args) -> Answer {
+    call.store_if(to, &Timeval::from_nanoseconds(real()))?;
+    call.store_if(zone, &[0i32; 2])?;
     Ok(0)
 }
 

@@ -21,6 +21,11 @@ impl Door for NativeDoor {
         &self.0
     }
 
+    /// All native calls are one future: none is answered before it is polled.
+    fn immediate(&self, _: &Arc<Space>, _: &mut UserContext) -> Option<Flow> {
+        None
+    }
+
     async fn call(&self, space: &Arc<Space>, user: &mut UserContext) -> Flow {
         crate::call(&self.0, space, user).await
     }

@@ -27,7 +27,11 @@ pub enum Flow {
 pub trait Door: Send + Sync + 'static {
     fn thread(&self) -> &Arc<Thread>;
 
-    /// The thread made a call: its number and arguments are in the registers.
+    /// The thread made a call, whose number and arguments are in the registers: answers it if that needs no waiting,
+    /// without making a future. `None`: nothing has happened yet, and [`Door::call`] does all of it.
+    fn immediate(&self, space: &Arc<Space>, user: &mut UserContext) -> Option<Flow>;
+
+    /// The thread made a call that may have to wait.
     fn call(&self, space: &Arc<Space>, user: &mut UserContext)
     -> impl Future<Output = Flow> + Send;
 
@@ -101,7 +105,10 @@ async fn run<D: Door>(
     let mut root = space.root();
     loop {
         let mut flow = match user.enter(&root) {
-            Trap::Call => door.call(&space, user).await,
+            Trap::Call => match door.immediate(&space, user) {
+                Some(flow) => flow,
+                None => door.call(&space, user).await,
+            },
             Trap::Fault(fault) => resolve(door, &space, user, fault).await,
             Trap::Interrupt => Flow::Continue,
         };

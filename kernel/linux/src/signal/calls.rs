@@ -29,13 +29,13 @@ fn check_size(size: u64) -> Result<(), Errno> {
     }
 }
 
-pub async fn rt_sigaction(call: &mut Call<'_>, [signal, new, old, size, ..]: Args) -> Answer {
+pub fn rt_sigaction(call: &mut Call<'_>, [signal, new, old, size, ..]: Args) -> Answer {
     check_size(size)?;
     let signal = valid(signal).ok_or(Errno::EINVAL)?;
     let action = if new == 0 {
         None
     } else {
-        Some(call.read::<Action>(new).await?)
+        Some(call.load::<Action>(new)?)
     };
     if action.is_some() && Set::UNBLOCKABLE.contains(signal) {
         return Err(Errno::EINVAL);
@@ -52,7 +52,7 @@ pub async fn rt_sigaction(call: &mut Call<'_>, [signal, new, old, size, ..]: Arg
         }
         None => actions.get(signal),
     };
-    call.write_if(old, &before).await?;
+    call.store_if(old, &before)?;
     Ok(0)
 }
 
@@ -64,11 +64,11 @@ fn forget(process: &Arc<Process>, signal: Signal) {
     }
 }
 
-pub async fn rt_sigprocmask(call: &mut Call<'_>, [how, new, old, size, ..]: Args) -> Answer {
+pub fn rt_sigprocmask(call: &mut Call<'_>, [how, new, old, size, ..]: Args) -> Answer {
     check_size(size)?;
     let before = call.thread.mask();
     if new != 0 {
-        let given = Set(call.read::<u64>(new).await?);
+        let given = Set(call.load::<u64>(new)?);
         let mask = match how {
             SIG_BLOCK => before.with(given),
             SIG_UNBLOCK => before.without(given),
@@ -77,7 +77,7 @@ pub async fn rt_sigprocmask(call: &mut Call<'_>, [how, new, old, size, ..]: Args
         };
         call.thread.set_mask(mask);
     }
-    call.write_if(old, &before.0).await?;
+    call.store_if(old, &before.0)?;
     Ok(0)
 }
 
@@ -198,8 +198,8 @@ pub async fn sigaltstack(call: &mut Call<'_>, [new, old, ..]: Args) -> Answer {
     Ok(0)
 }
 
-pub async fn rt_sigreturn(call: &mut Call<'_>, _: Args) -> Answer {
-    match frame::pop(call.thread, call.space, call.user).await {
+pub fn rt_sigreturn(call: &mut Call<'_>, _: Args) -> Answer {
+    match frame::pop(call.thread, call.space, call.user) {
         Ok(value) => {
             call.user.registers.rax = value as u64;
             call.registers_set = true;

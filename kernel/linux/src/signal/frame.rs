@@ -201,18 +201,18 @@ pub async fn push(
 ///
 /// # Errors
 /// `EFAULT` when the frame cannot be read or holds an impossible vector state.
-pub async fn pop(
+pub fn pop(
     thread: &Arc<Thread>,
     space: &Arc<Space>,
     context: &mut UserContext,
 ) -> Result<usize, Errno> {
     // The handler's `ret` has taken the return address.
     let frame_at = context.registers.rsp.wrapping_sub(8) as usize;
-    let frame: Frame = user::read(space, frame_at).await?;
+    let frame: Frame = memory::load_user(space, frame_at)?;
     let from = &frame.context;
     if from.vector_state != 0 {
         let mut image = alloc::vec![0u8; UserContext::vector_size()];
-        user::read_bytes(space, from.vector_state as usize, &mut image).await?;
+        memory::load_bytes(space, from.vector_state as usize, &mut image)?;
         context
             .set_vector_state(&image)
             .map_err(|_| Errno::EFAULT)?;
