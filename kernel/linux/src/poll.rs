@@ -4,6 +4,7 @@
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
+use crate::event;
 use crate::signal::Set;
 use crate::thread::Restart;
 use crate::time::{Timespec, Timeval};
@@ -40,29 +41,31 @@ struct Watched {
 impl Watched {
     fn look(&self) -> u16 {
         match &self.file {
-            Some(file) => events(file, self.wanted, self.always),
+            Some(file) => {
+                event::refresh(file);
+                events(file, self.wanted, self.always)
+            }
             None => self.found,
         }
     }
 
     fn interest(&self) -> Ready {
-        let mut interest = Ready::empty();
-        interest.set(
-            Ready::HANGUP,
-            (self.wanted | self.always) & (POLLHUP | POLLRDHUP) != 0,
-        );
-        interest.set(Ready::ERROR, (self.wanted | self.always) & POLLERR != 0);
-        interest.set(Ready::READ, self.wanted & (POLLIN | POLLRDNORM) != 0);
-        interest.set(
-            Ready::WRITE,
-            self.wanted & (POLLOUT | POLLWRNORM | POLLWRBAND) != 0,
-        );
-        interest.set(Ready::PRIORITY, self.wanted & (POLLPRI | POLLRDBAND) != 0);
-        interest
+        interest_in(self.wanted, self.always)
     }
 }
 
-/// What is true of a file now, out of what is wanted and what is always reported.
+/// What is true of a file now, out of what is wanted, and errors and hang-ups.
+pub fn state(file: &Description, wanted: u16) -> u16 {
+    event::refresh(file);
+    events(file, wanted, POLLERR | POLLHUP)
+}
+
+/// What a file must tell for [`state`] to change.
+pub fn interest(wanted: u16) -> Ready {
+    interest_in(wanted, POLLERR | POLLHUP)
+}
+
+/// What a file has told, out of what is wanted and what is always reported.
 fn events(file: &Description, wanted: u16, always: u16) -> u16 {
     let Some(readiness) = file.readiness() else {
         return wanted & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
@@ -88,6 +91,22 @@ fn events(file: &Description, wanted: u16, always: u16) -> u16 {
         events |= POLLERR;
     }
     events & (wanted | always)
+}
+
+fn interest_in(wanted: u16, always: u16) -> Ready {
+    let mut interest = Ready::empty();
+    interest.set(
+        Ready::HANGUP,
+        (wanted | always) & (POLLHUP | POLLRDHUP) != 0,
+    );
+    interest.set(Ready::ERROR, (wanted | always) & POLLERR != 0);
+    interest.set(Ready::READ, wanted & (POLLIN | POLLRDNORM) != 0);
+    interest.set(
+        Ready::WRITE,
+        wanted & (POLLOUT | POLLWRNORM | POLLWRBAND) != 0,
+    );
+    interest.set(Ready::PRIORITY, wanted & (POLLPRI | POLLRDBAND) != 0);
+    interest
 }
 
 /// Waits until something is true of one of the files; gives how many. `until` is in nanoseconds since boot.
@@ -158,9 +177,16 @@ fn look_at_few(
             events: wanted,
             ..
         } = *entry;
-        let look = |file: &Description| events(file, wanted, POLLERR | POLLHUP);
+        // A file that must look for itself is not looked at in passing.
+        let look = |file: &Description| {
+            (!event::refreshes(file)).then(|| events(file, wanted, POLLERR | POLLHUP))
+        };
         entry.found = match u32::try_from(descriptor) {
-            Ok(descriptor) => open.with(descriptor, look).unwrap_or(POLLNVAL),
+            Ok(descriptor) => match open.with(descriptor, look) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(None),
+                Err(_) => POLLNVAL,
+            },
             // A negative number stands for nothing.
             Err(_) => 0,
         };
@@ -269,7 +295,8 @@ async fn deadline(call: &Call<'_>, timeout: u64) -> Result<Option<u64>, Errno> {
     }))
 }
 
-async fn replace_mask(call: &Call<'_>, mask: u64, size: u64) -> Result<(), Errno> {
+/// Replaces the mask of blocked signals for one call, if it names one.
+pub async fn replace_mask(call: &Call<'_>, mask: u64, size: u64) -> Result<(), Errno> {
     if mask != 0 {
         if size != 8 {
             return Err(Errno::EINVAL);

@@ -2,6 +2,7 @@
 
 use crate::descriptors::Descriptors;
 use crate::errno::Errno;
+use crate::event::signals::Ears;
 use crate::jobs::Group;
 use crate::limits::Limits;
 use crate::signal::action::{Actions, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN};
@@ -107,6 +108,8 @@ pub struct Process {
     descriptors: Spin<Arc<Descriptors>>,
     actions: Spin<Arc<Actions>>,
     pub pending: Spin<Pending>,
+    /// The signal descriptors that are told of its signals.
+    pub ears: Ears,
     threads: Spin<Vec<Weak<Thread>>>,
     group: Spin<Arc<Group>>,
     identity: Spin<Arc<Identity>>,
@@ -176,6 +179,7 @@ impl Process {
             descriptors: Spin::new(heritage.descriptors),
             actions: Spin::new(heritage.actions),
             pending: Spin::new(Pending::default()),
+            ears: Ears::default(),
             threads: Spin::new(Vec::new()),
             group: Spin::new(heritage.group),
             identity: Spin::new(heritage.identity),

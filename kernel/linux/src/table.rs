@@ -10,8 +10,8 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::{
-    clone, copy, directory, execute, exit, futex, identity, io, ioctl, limits, lock, mapping, open,
-    path, pipe, poll,
+    clone, copy, directory, event, execute, exit, futex, identity, io, ioctl, limits, lock,
+    mapping, open, path, pipe, poll,
 };
 use crate::{robust, schedule, session, signal, socket, stat, system, time, timer, vectors, wait};
 
@@ -219,6 +219,7 @@ calls! {
     202 futex first futex::futex_now => futex::futex, Part;
     203 sched_setaffinity wait schedule::sched_setaffinity, Part;
     204 sched_getaffinity wait schedule::sched_getaffinity, Part;
+    213 epoll_create now event::epoll::calls::epoll_create, Whole;
     217 getdents64 wait directory::getdents64, Whole;
     218 set_tid_address now clone::set_tid_address, Whole;
     219 restart_syscall wait signal::calls::restart_syscall, Whole;
@@ -228,6 +229,8 @@ calls! {
     229 clock_getres now time::clock_getres, Part;
     230 clock_nanosleep wait time::clock_nanosleep, Part;
     231 exit_group now exit::exit_group, Whole;
+    232 epoll_wait wait event::epoll::calls::epoll_wait, Whole;
+    233 epoll_ctl wait event::epoll::calls::epoll_ctl, Whole;
     234 tgkill now signal::calls::tgkill, Whole;
     235 utimes wait path::utimes, Whole;
     247 waitid wait wait::waitid, Part;
@@ -249,8 +252,14 @@ calls! {
     273 set_robust_list now robust::set_robust_list, Whole;
     274 get_robust_list wait robust::get_robust_list, Part;
     280 utimensat wait path::utimensat, Whole;
+    281 epoll_pwait wait event::epoll::calls::epoll_pwait, Whole;
+    282 signalfd wait event::signals::signalfd, Whole;
+    284 eventfd now event::counter::eventfd, Whole;
     285 fallocate now io::fallocate, Part;
     288 accept4 wait socket::connection::accept4, Part;
+    289 signalfd4 wait event::signals::signalfd4, Whole;
+    290 eventfd2 now event::counter::eventfd2, Whole;
+    291 epoll_create1 now event::epoll::calls::epoll_create1, Whole;
     292 dup3 now open::dup3, Whole;
     293 pipe2 wait pipe::pipe2, Whole;
     295 preadv wait vectors::preadv, Whole;
@@ -269,6 +278,7 @@ calls! {
     435 clone3 wait clone::clone3, Part;
     436 close_range now open::close_range, Whole;
     439 faccessat2 wait path::faccessat2, Whole;
+    441 epoll_pwait2 wait event::epoll::calls::epoll_pwait2, Whole;
     452 fchmodat2 wait path::fchmodat2, Whole;
 }
 

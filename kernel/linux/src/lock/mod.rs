@@ -12,10 +12,10 @@ pub mod calls;
 mod record;
 
 use crate::errno::Errno;
+use crate::extras::Extras;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 use machine::sync::Spin;
 use record::{Record, Records};
@@ -144,23 +144,27 @@ impl Drop for File {
 }
 
 /// What an open file description owns; it ends with the description.
-struct Held {
+pub struct Held {
     owner: Owner,
     key: Key,
 }
 
 impl Held {
+    pub fn new(file: &Description) -> Held {
+        Held {
+            owner: Owner::new(),
+            key: Key::of(file),
+        }
+    }
+
     /// The owner that a description is.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
     fn of(file: &Description) -> Result<Owner, Errno> {
-        let key = Key::of(file);
-        let kept = file.keep(|| {
-            Arc::new(Held {
-                owner: Owner::new(),
-                key,
-            })
-        });
-        let held = (&**kept as &dyn Any).downcast_ref::<Held>();
-        held.map(|held| held.owner).ok_or(Errno::EINVAL)
+        let extras = Extras::of(file).ok_or(Errno::EINVAL)?;
+        Ok(extras.lock_owner(file))
     }
 }
 

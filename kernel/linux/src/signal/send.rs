@@ -35,6 +35,7 @@ pub fn to_process(process: &Arc<Process>, info: Info) -> Result<(), Errno> {
         .lock()
         .push(info, place)
         .map_err(|_| Errno::EAGAIN)?;
+    process.ears.tell(info.signal);
     // A thread that waits for it in sigtimedwait has it unblocked for the wait, so it is found here as well.
     if let Some(thread) = threads.iter().find(|thread| thread.wants(info.signal)) {
         thread.interrupt();
@@ -72,6 +73,7 @@ pub fn to_thread(thread: &Arc<Thread>, info: Info) -> Result<(), Errno> {
         .lock()
         .push(info, place)
         .map_err(|_| Errno::EAGAIN)?;
+    process.ears.tell(info.signal);
     if thread.wants(info.signal) {
         thread.interrupt();
     }

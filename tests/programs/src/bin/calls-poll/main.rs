@@ -1,6 +1,5 @@
-//! Waiting for many files by direct calls: poll, ppoll, select, pselect, and epoll and eventfd where they are there.
+//! Waiting for many files by direct calls: poll, ppoll, select, pselect.
 
-mod event;
 mod poll;
 mod select;
 
@@ -8,11 +7,7 @@ use std::process::ExitCode;
 use test_programs::harness::Suite;
 
 const SUITE: Suite = Suite {
-    groups: &[
-        ("poll", poll::TESTS),
-        ("select", select::TESTS),
-        ("event", event::TESTS),
-    ],
+    groups: &[("poll", poll::TESTS), ("select", select::TESTS)],
     helpers: &[],
     limit: 60,
     root: true,
