@@ -34,6 +34,8 @@ pub fn main() -> ! {
     symbols::find();
     power::init();
     self_test(line);
+    // They come up while this goes on.
+    machine::cpu::start_others(task::run);
     if line.has("probe") {
         probe::run();
     }

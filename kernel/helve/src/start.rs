@@ -21,6 +21,12 @@ pub async fn start(line: CommandLine<'static>) {
 }
 
 async fn run(line: CommandLine<'static>) -> Result<(), String> {
+    for silent in machine::cpu::wait_for_others() {
+        log::warn!("the processor with APIC number {silent} does not answer; going on without it");
+    }
+    if machine::cpu::count() > 1 {
+        log::info!("{} processors", machine::cpu::count());
+    }
     let seed = u64::from_le_bytes(machine::random::seed()[..8].try_into().unwrap_or_default());
     let devices = Devfs::new(seed, files::now).map_err(|error| format!("the devices: {error}"))?;
     let root = files::root(&devices, seed).map_err(|error| format!("the first files: {error}"))?;

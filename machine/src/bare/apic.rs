@@ -35,8 +35,16 @@ const DIVIDE: u32 = 0x3e0;
 const MASKED: u32 = 1 << 16;
 const DEADLINE_MODE: u32 = 2 << 17;
 const DELIVER_NMI: u32 = 4 << 8;
+const DELIVER_INIT: u32 = 5 << 8;
+const DELIVER_START: u32 = 6 << 8;
 const DELIVER_EXTERNAL: u32 = 7 << 8;
 const DIVIDE_BY_1: u32 = 0xb;
+/// The level bit of the interrupt command, which must be set in all but one historic case.
+const ASSERT: u32 = 1 << 14;
+/// In xAPIC mode: the last command has not left yet.
+const SENDING: u32 = 1 << 12;
+/// How often that is looked at: far longer than it ever takes.
+const PATIENCE: u32 = 1_000_000;
 
 const NOT_THERE: usize = 0;
 const BY_MSR: usize = 1;
@@ -72,39 +80,63 @@ pub fn is_there() -> bool {
     REGISTERS.load(Ordering::Relaxed) != NOT_THERE
 }
 
-/// Finds and enables this CPU's APIC. `external` lets the 8259s through it, where there is no I/O
-/// APIC.
+/// Finds out how this machine's APICs are reached, and enables the boot CPU's. `external` lets the
+/// 8259s through it, where there is no I/O APIC.
 pub fn init(external: bool) {
     if !features().apic {
         return;
     }
-    // SAFETY: processors with an APIC have this register; the address stays as it is.
-    unsafe {
-        let base = rdmsr(APIC_BASE) | ENABLED;
-        let x2 = features().x2apic;
-        wrmsr(APIC_BASE, if x2 { base | X2 } else { base });
-        if x2 {
-            REGISTERS.store(BY_MSR, Ordering::Relaxed);
-        } else {
-            let physical = acpi().map_or(base & 0x000f_ffff_ffff_f000, |acpi| acpi.local_apic);
-            let page = physical as usize & !(PAGE - 1);
-            match kernel_map::map_window(page, PAGE) {
-                Ok(address) => REGISTERS.store(address, Ordering::Relaxed),
-                Err(_) => return,
-            }
+    if features().x2apic {
+        REGISTERS.store(BY_MSR, Ordering::Relaxed);
+    } else {
+        // SAFETY: processors with an APIC have this register.
+        let base = unsafe { rdmsr(APIC_BASE) } & 0x000f_ffff_ffff_f000;
+        // Every CPU sees its own registers at the same address.
+        let physical = acpi().map_or(base, |acpi| acpi.local_apic);
+        match kernel_map::map_window(physical as usize & !(PAGE - 1), PAGE) {
+            Ok(address) => REGISTERS.store(address, Ordering::Relaxed),
+            Err(_) => return,
         }
+    }
+    init_cpu();
+    write(LINT0, if external { DELIVER_EXTERNAL } else { MASKED });
+    // The line of the machine's non-maskable interrupts.
+    write(LINT1, DELIVER_NMI);
+}
+
+/// Enables this CPU's APIC.
+pub fn init_cpu() {
+    // SAFETY: processors with an APIC have this register; the address stays as it is. The mode is
+    // the one of the boot CPU.
+    unsafe {
+        let x2 = if features().x2apic { X2 } else { 0 };
+        wrmsr(APIC_BASE, rdmsr(APIC_BASE) | ENABLED | x2);
     }
     let id = read(ID);
     let id = if features().x2apic { id } else { id >> 24 };
     IDS[cpu::index()].store(id, Ordering::Relaxed);
     write(TASK_PRIORITY, 0);
-    write(LINT0, if external { DELIVER_EXTERNAL } else { MASKED });
-    write(LINT1, DELIVER_NMI);
+    write(LINT0, MASKED);
+    write(LINT1, MASKED);
     write(ERROR_ENTRY, MASKED);
     write(ERROR_STATUS, 0);
     write(DIVIDE, DIVIDE_BY_1);
     write(TIMER_ENTRY, MASKED);
     write(SPURIOUS_VECTOR, 0x100 | u32::from(irq::SPURIOUS));
+}
+
+/// The number of a CPU's APIC.
+pub fn id(cpu: usize) -> u32 {
+    IDS[cpu].load(Ordering::Relaxed)
+}
+
+/// Whether a command can name an APIC with this number.
+pub fn can_reach(id: u32) -> bool {
+    match REGISTERS.load(Ordering::Relaxed) {
+        NOT_THERE => false,
+        BY_MSR => true,
+        _ => id < 0xff,
+    }
 }
 
 /// Ends the interrupt that is in service.
@@ -118,28 +150,56 @@ pub fn message_destination() -> Option<u8> {
     if !is_there() {
         return None;
     }
-    u8::try_from(IDS[0].load(Ordering::Relaxed)).ok()
+    u8::try_from(id(0)).ok()
 }
 
-/// Interrupts another CPU.
+/// Interrupts another CPU, which leaves user mode or idle.
 pub fn kick(cpu: usize) {
-    let Some(id) = IDS.get(cpu).filter(|_| cpu < cpu::count() && is_there()) else {
-        return;
-    };
-    let id = id.load(Ordering::Relaxed);
-    let command = u32::from(irq::KICK) | 1 << 14;
+    if cpu < cpu::count() && is_there() {
+        send(id(cpu), u32::from(irq::KICK) | ASSERT);
+    }
+}
+
+/// Interrupts another CPU even where it keeps interrupts out.
+pub fn send_nmi(cpu: usize) {
+    send(id(cpu), DELIVER_NMI | ASSERT);
+}
+
+/// Resets a CPU, which then waits for [`send_start`] (Intel SDM volume 3, section 8.4.4).
+pub fn send_init(id: u32) {
+    send(id, DELIVER_INIT | ASSERT);
+}
+
+/// Makes a CPU that waits for it start at a page below 1 MiB, in real mode.
+pub fn send_start(id: u32, page: usize) {
+    send(id, DELIVER_START | ASSERT | (page / PAGE) as u32 & 0xff);
+}
+
+/// Gives a command to this CPU's APIC. Handlers of non-maskable interrupts must not: they may have
+/// come between the two halves of a command.
+fn send(id: u32, command: u32) {
     if REGISTERS.load(Ordering::Relaxed) == BY_MSR {
-        // SAFETY: the interrupt command register in x2 mode; the vector only ends idling.
+        // In x2 mode the write waits for nothing: what the other CPU shall see must be out before
+        // (Intel SDM volume 3, section 11.12.3).
+        // SAFETY: the interrupt command register; both fences are part of x86-64. The commands of
+        // this file do to others only what their callers want.
         unsafe {
+            core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
             wrmsr(
                 0x800 + (COMMAND >> 4),
                 u64::from(id) << 32 | u64::from(command),
-            )
-        };
-    } else {
-        write(COMMAND_HIGH, id << 24);
-        write(COMMAND, command);
+            );
+        }
+        return;
     }
+    for _ in 0..PATIENCE {
+        if read(COMMAND) & SENDING == 0 {
+            break;
+        }
+        core::hint::spin_loop();
+    }
+    write(COMMAND_HIGH, id << 24);
+    write(COMMAND, command);
 }
 
 /// The timer counts down from here; read it with [`timer_count`]. For calibration.

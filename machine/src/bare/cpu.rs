@@ -1,13 +1,17 @@
 //! CPUs: which one this is, what it can do, and data that each has for itself.
 //!
 //! The one idea: GS points at this CPU's [`Block`] whenever kernel code runs, so its index is one
-//! load away. Only CPU 0 is started now; everything here is written for [`MAX`].
+//! load away. CPUs are numbered in the order in which they come up (`processors.rs`), without gaps.
 
 use super::instructions::wrmsr;
+use super::nmi;
+use crate::sync::Once;
 use core::arch::asm;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+pub use super::processors::{start_others, wait_for_others};
 pub use crate::features::{Features, brand, features};
 
 /// The most CPUs that a machine can have.
@@ -32,10 +36,16 @@ pub(super) struct Block {
     pub index: Cell<u32>,
     /// Whether SMAP is on, so that entries clear AC.
     pub smap: Cell<u32>,
-    /// The frame number of the top-level table in CR3; holds a count on it.
-    pub root: Cell<u32>,
-    /// The vector state whose registers are loaded, or 0.
-    pub vector_owner: Cell<usize>,
+    /// The frame number of the top-level table in CR3, or about to be there; holds a count on it.
+    /// Others may read it.
+    pub root: AtomicU32,
+    /// While CR3 changes: the table that is still there; else 0. Others may read it.
+    pub leaving: AtomicU32,
+    /// This CPU halts, or is about to. Others may read it.
+    pub idle: AtomicBool,
+    /// The vector state whose registers are loaded, or 0. Atomic because a non-maskable interrupt
+    /// of this CPU may take it away.
+    pub vector_owner: AtomicUsize,
     /// Which context ran last, by its identity; 0 for none.
     pub last_context: Cell<u64>,
     pub fs_base: Cell<u64>,
@@ -45,8 +55,9 @@ pub(super) struct Block {
 /// All blocks; each is used by its own CPU alone.
 struct Blocks([Block; MAX]);
 
-// SAFETY: a block is reached only through the GS register of its own CPU, and interrupts are off
-// while kernel code runs, so no two flows of control share its cells.
+// SAFETY: the cells of a block are used only through the GS register of its own CPU, and interrupts
+// are off while kernel code runs, so no two flows of control share them (the handler of non-maskable
+// interrupts, which may come at any time, uses none). What others read is atomic.
 unsafe impl Sync for Blocks {}
 
 static BLOCKS: Blocks = Blocks(
@@ -59,8 +70,10 @@ static BLOCKS: Blocks = Blocks(
             error: Cell::new(0),
             index: Cell::new(0),
             smap: Cell::new(0),
-            root: Cell::new(0),
-            vector_owner: Cell::new(0),
+            root: AtomicU32::new(0),
+            leaving: AtomicU32::new(0),
+            idle: AtomicBool::new(false),
+            vector_owner: AtomicUsize::new(0),
             last_context: Cell::new(0),
             fs_base: Cell::new(0),
             gs_base: Cell::new(0),
@@ -100,22 +113,64 @@ pub fn index() -> usize {
     block().index.get() as usize
 }
 
-/// How many CPUs run.
+/// The block of any CPU, for what is atomic in it.
+#[inline(always)]
+pub(super) fn block_of(cpu: usize) -> &'static Block {
+    &BLOCKS.0[cpu]
+}
+
+/// Which CPUs have come up, and how many of them have no gap below.
+static READY: AtomicU64 = AtomicU64::new(1);
+static COUNT: AtomicUsize = AtomicUsize::new(1);
+
+/// How many CPUs run: numbers 0 to one less. Grows while they start, and never shrinks.
+#[inline]
 pub fn count() -> usize {
-    1
+    COUNT.load(Ordering::SeqCst)
+}
+
+/// This CPU can be asked for anything from now on.
+pub(super) fn is_ready() {
+    let bit = 1 << index();
+    let ready = READY.fetch_or(bit, Ordering::SeqCst) | bit;
+    COUNT.fetch_max(ready.trailing_ones() as usize, Ordering::SeqCst);
 }
 
 /// Waits for an interrupt; its handlers have run when this returns. An interrupt that is already
 /// pending ends it at once.
 pub fn idle() {
+    nmi::begin_idle();
     // SAFETY: `sti` lets interrupts in only after the next instruction, so none is lost between it
     // and `hlt`; handlers run on this stack and give every register back.
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+    nmi::end_idle();
 }
 
 /// Makes another CPU leave user mode or idle.
 pub fn kick(cpu: usize) {
     super::apic::kick(cpu);
+}
+
+/// A value that all CPUs of the machine share, made on first use.
+pub struct Shared<T> {
+    init: fn() -> T,
+    value: Once<T>,
+}
+
+impl<T: Send + Sync + 'static> Shared<T> {
+    /// `init` makes the value.
+    pub const fn new(init: fn() -> T) -> Self {
+        Shared {
+            init,
+            value: Once::new(),
+        }
+    }
+
+    /// The value.
+    #[inline]
+    pub fn get(&'static self) -> &'static T {
+        self.value.get_or_init(self.init)
+    }
 }
 
 /// A value of which every CPU has its own, made on first use.

@@ -4,7 +4,7 @@
 //! has a fixup), an interrupt that idling let in, and a bug, which is reported and ends the machine.
 
 use super::instructions::read_cr2;
-use super::{copy, idt, irq, layout, panic};
+use super::{copy, idt, irq, layout, nmi, panic};
 use core::fmt;
 
 /// What the stubs push (traps.s), from the last to the first.
@@ -79,14 +79,15 @@ extern "C" fn machine_kernel_trap(frame: &mut KernelFrame) {
             Some(rip) => frame.rip = rip as u64,
             None => die(frame),
         },
-        idt::NMI if frame.cs & 3 != 0 || !panic::in_progress() => nmi(frame),
+        idt::NMI if nmi::handle() => {}
+        idt::NMI if frame.cs & 3 != 0 || !panic::in_progress() => unknown_nmi(frame),
         _ => die(frame),
     }
 }
 
 /// A non-maskable interrupt without a known cause is reported and survived, as hardware watchdogs
 /// and buttons send them.
-fn nmi(frame: &KernelFrame) {
+fn unknown_nmi(frame: &KernelFrame) {
     panic::note(format_args!("non-maskable interrupt at {:#x}", frame.rip));
 }
 
@@ -115,12 +116,12 @@ fn die(frame: &KernelFrame) -> ! {
     }
 }
 
-/// Whether an address is just below a stack.
+/// Whether an address is just below a stack of this CPU.
 fn in_guard(address: u64) -> bool {
-    let page = crate::PAGE as u64;
-    layout::guards().into_iter().any(|guard| {
-        (guard as u64..guard as u64 + page).contains(&(address & !7).saturating_sub(1))
-    })
+    layout::in_guard(
+        super::cpu::index(),
+        (address & !7).saturating_sub(1) as usize,
+    )
 }
 
 /// The registers, readable.

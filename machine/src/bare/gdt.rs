@@ -80,7 +80,7 @@ pub struct Pointer {
     pub base: usize,
 }
 
-/// Loads this CPU's tables. The boot CPU takes the image's stacks for what must not fail.
+/// Loads this CPU's tables.
 pub fn init() {
     let tables = &TABLES[cpu::index()];
     // SAFETY: see `Sync` above: this CPU alone, before anything uses them.
@@ -89,9 +89,10 @@ pub fn init() {
     // Beyond the limit: users reach no port.
     task.io_map = size_of::<TaskState>() as u16;
     task.rsp[0] = tables.entry_stack.get().addr() + size_of::<EntryStack>();
-    task.ist[usize::from(NMI_STACK) - 1] = layout::top_of_nmi_stack();
-    task.ist[usize::from(DOUBLE_FAULT_STACK) - 1] = layout::top_of_double_fault_stack();
-    task.ist[usize::from(MACHINE_CHECK_STACK) - 1] = layout::top_of_machine_check_stack();
+    let [nmi, double_fault, machine_check] = layout::stacks(cpu::index()).small;
+    task.ist[usize::from(NMI_STACK) - 1] = nmi;
+    task.ist[usize::from(DOUBLE_FAULT_STACK) - 1] = double_fault;
+    task.ist[usize::from(MACHINE_CHECK_STACK) - 1] = machine_check;
     let base = core::ptr::from_mut(task).addr() as u64;
     const AVAILABLE_TASK: u64 = 0x89;
     gdt[8] = (size_of::<TaskState>() as u64 - 1)

@@ -6,7 +6,7 @@
 use super::boot;
 use super::frame::{self, Purpose};
 use super::instructions::{invlpg, write_cr3};
-use super::layout::{self, DEVICES, DEVICES_END};
+use super::layout::{self, DEVICES, DEVICES_END, KERNEL_STACK, SMALL_STACK, Stacks};
 use super::table::{Entry, LARGE, NO_CACHE, Table, WRITABLE, WRITE_THROUGH, no_execute};
 use crate::features::features;
 use crate::memory::{OutOfFrames, PAGE};
@@ -27,12 +27,20 @@ pub fn init() {
     build().unwrap_or_else(|OutOfFrames| panic!("no memory for the kernel's page tables"));
     // SAFETY: the new tables map all that runs and is in use now: image, stack, direct map.
     unsafe { write_cr3(u64::from(top().0) << 12) };
-    super::cpu::block().root.set(top().0);
+    super::cpu::block().root.store(top().0, Ordering::Relaxed);
     let tables = layout::start_of_boot_tables()..layout::end_of_boot_tables();
     // SAFETY: the processor uses the new tables, and nothing else was in there.
     unsafe {
         frame::release_boot_memory(layout::physical(tables.start)..layout::physical(tables.end));
     }
+}
+
+/// Makes the kernel's tables this CPU's, as [`init`] did for the first.
+pub fn load() {
+    frame::count(top().0).fetch_add(1, Ordering::Relaxed);
+    super::cpu::block().root.store(top().0, Ordering::SeqCst);
+    // SAFETY: these tables map all that kernel code uses, this CPU's stacks included.
+    unsafe { write_cr3(u64::from(top().0) << 12) };
 }
 
 fn build() -> Result<(), OutOfFrames> {
@@ -122,7 +130,32 @@ pub fn map_window(start: usize, len: usize) -> Result<usize, OutOfFrames> {
     Ok(address)
 }
 
-/// Takes a window's pages away. Its addresses are not used again.
+/// Makes the stacks of a CPU. Their guard pages stay unmapped.
+pub fn map_stacks(cpu: usize) -> Result<(), OutOfFrames> {
+    let Stacks { kernel, small } = layout::stacks(cpu);
+    let parts = [
+        (kernel, KERNEL_STACK),
+        (small[0], SMALL_STACK),
+        (small[1], SMALL_STACK),
+        (small[2], SMALL_STACK),
+    ];
+    let pages: usize = parts.iter().map(|(_, len)| len / PAGE).sum();
+    let first = frame::take_row(pages)?;
+    let _guard = NEXT_DEVICE.lock();
+    let mut next = first;
+    for (top, len) in parts {
+        for page in (top - len..top).step_by(PAGE) {
+            // A table that is missing half-way means that there is no memory at all: what is mapped
+            // already stays, and its CPU is not started.
+            map(page, next * PAGE, 1, no_execute() | WRITABLE)?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Takes a window's pages away. Its addresses are not used again, so what other CPUs remember of them
+/// does no harm.
 pub fn unmap_window(address: usize, len: usize) {
     let _guard = NEXT_DEVICE.lock();
     for page in (address..address + len).step_by(PAGE) {
@@ -140,9 +173,25 @@ pub fn unmap_window(address: usize, len: usize) {
     }
 }
 
+/// The top-level entries of the kernel's half.
+fn kernel_half() -> [usize; 3] {
+    [256, super::table::index(DEVICES, 4), 511]
+}
+
 /// Fills the kernel half of a new address space's top-level table.
 pub fn copy_kernel_half(into: Table) {
-    for index in [256, super::table::index(DEVICES, 4), 511] {
+    for index in kernel_half() {
         into.set(index, top().get(index));
+    }
+}
+
+/// The same, for a table that is no frame of the allocator's.
+///
+/// # Safety
+/// `table` is a page that nobody else uses.
+pub unsafe fn copy_kernel_half_to(table: *mut u64) {
+    for index in kernel_half() {
+        // SAFETY: a table has 512 entries, and this one is the caller's.
+        unsafe { table.add(index).write(top().get(index).0) };
     }
 }

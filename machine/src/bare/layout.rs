@@ -6,8 +6,16 @@ use crate::memory::PAGE;
 pub const DIRECT: usize = 0xffff_8000_0000_0000;
 /// Device registers and tables outside RAM, mapped when asked for.
 pub const DEVICES: usize = 0xffff_c000_0000_0000;
-/// The end of that range: one top-level slot, 512 GiB.
-pub const DEVICES_END: usize = DEVICES + (1 << 39);
+/// The end of that range. It shares its top-level slot of 512 GiB with the stacks.
+pub const DEVICES_END: usize = STACKS;
+/// The stacks of all CPUs but the first, [`STACKS_OF_CPU`] for each.
+pub const STACKS: usize = DEVICES + (1 << 39) - (1 << 30);
+/// A guard page and the kernel stack, and the same for each of the three stacks of what must not fail.
+pub const STACKS_OF_CPU: usize = 256 << 10;
+/// The stack that kernel code runs on.
+pub const KERNEL_STACK: usize = 128 << 10;
+/// The stacks of non-maskable interrupt, double fault and machine check.
+pub const SMALL_STACK: usize = 16 << 10;
 /// Physical address 0 as the kernel image is linked.
 pub const KERNEL: usize = 0xffff_ffff_8000_0000;
 
@@ -34,6 +42,7 @@ unsafe extern "C" {
     static nmi_stack_guard: u8;
     static double_fault_stack_guard: u8;
     static machine_check_stack_guard: u8;
+    static boot_stack_top: u8;
     static nmi_stack_top: u8;
     static double_fault_stack_top: u8;
     static machine_check_stack_top: u8;
@@ -54,9 +63,50 @@ symbols! {
     end_of_image = image_end;
     start_of_boot_tables = boot_tables_start;
     end_of_boot_tables = boot_tables_end;
-    top_of_nmi_stack = nmi_stack_top;
-    top_of_double_fault_stack = double_fault_stack_top;
-    top_of_machine_check_stack = machine_check_stack_top;
+}
+
+/// The tops of one CPU's stacks.
+#[derive(Clone, Copy)]
+pub struct Stacks {
+    pub kernel: usize,
+    /// Non-maskable interrupt, double fault, machine check.
+    pub small: [usize; 3],
+}
+
+/// Where the stacks of CPU `cpu` end; for the first one they are in the image.
+pub fn stacks(cpu: usize) -> Stacks {
+    if cpu == 0 {
+        return Stacks {
+            kernel: (&raw const boot_stack_top) as usize,
+            small: [
+                (&raw const nmi_stack_top) as usize,
+                (&raw const double_fault_stack_top) as usize,
+                (&raw const machine_check_stack_top) as usize,
+            ],
+        };
+    }
+    let kernel = STACKS + cpu * STACKS_OF_CPU + PAGE + KERNEL_STACK;
+    let small = |number: usize| kernel + number * (PAGE + SMALL_STACK);
+    Stacks {
+        kernel,
+        small: [small(1), small(2), small(3)],
+    }
+}
+
+const _: () = assert!(KERNEL_STACK + 3 * SMALL_STACK + 4 * PAGE <= STACKS_OF_CPU);
+
+/// Whether an address lies in the page below one of the stacks of CPU `cpu`.
+pub fn in_guard(cpu: usize, address: usize) -> bool {
+    let Stacks { kernel, small } = stacks(cpu);
+    let bottoms = [
+        kernel - KERNEL_STACK,
+        small[0] - SMALL_STACK,
+        small[1] - SMALL_STACK,
+        small[2] - SMALL_STACK,
+    ];
+    bottoms
+        .into_iter()
+        .any(|bottom| (bottom - PAGE..bottom).contains(&address))
 }
 
 /// The pages below the boot CPU's stacks, left unmapped.

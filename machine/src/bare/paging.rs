@@ -3,12 +3,12 @@
 //! The one idea: only the user half can be reached through this interface, and a frame that leaves
 //! it is given back only after every CPU has forgotten where it was.
 
-use super::cpu::block;
+use super::cpu::{block, block_of};
 use super::frame::{self, Frame, Purpose};
 use super::instructions::write_cr3;
 use super::kernel_map;
-use super::table::{Entry, LEAF_SPAN, Table, USER, index, shift};
-use super::tlb::{self, Gather};
+use super::table::{Entry, LEAF_SPAN, PRESENT, Table, USER, index, shift};
+use super::tlb::{self, Gather, Walks};
 pub use crate::memory::{Access, CopyFault, OutOfFrames};
 use crate::memory::{PAGE, USER_END};
 use core::ops::Range;
@@ -22,14 +22,22 @@ impl Root {
     /// Makes this space current on this CPU. Costs one comparison when it is already.
     #[inline(always)]
     pub(super) fn activate(&self) {
-        if block().root.get() != self.0 {
+        if block().root.load(Ordering::Relaxed) != self.0 {
             switch(self.0);
         }
     }
 
     #[inline(always)]
     pub(super) fn is_active(&self) -> bool {
-        block().root.get() == self.0
+        block().root.load(Ordering::Relaxed) == self.0
+    }
+
+    /// Whether the table may be in use on another CPU, or is about to be.
+    pub(super) fn may_be_active_on(&self, cpu: usize) -> bool {
+        let block = block_of(cpu);
+        // In this order: see `switch`.
+        block.root.load(Ordering::SeqCst) == self.0
+            || block.leaving.load(Ordering::SeqCst) == self.0
     }
 }
 
@@ -37,9 +45,17 @@ impl Root {
 #[cold]
 fn switch(to: u32) {
     frame::count(to).fetch_add(1, Ordering::Relaxed);
+    let block = block();
+    let from = block.root.load(Ordering::Relaxed);
+    // Whoever changes a table reads `root` and then `leaving`, after the change. If it finds the table
+    // in neither, then either the old one is out of CR3 and all of its translations with it, or `root`
+    // was written later than that, and the walks from the new CR3 on see the change.
+    block.leaving.store(from, Ordering::SeqCst);
+    block.root.store(to, Ordering::SeqCst);
     // SAFETY: a counted top-level table: its kernel half maps all that runs.
     unsafe { write_cr3(u64::from(to) << 12) };
-    release(block().root.replace(to));
+    block.leaving.store(0, Ordering::Release);
+    release(from);
 }
 
 fn release(top: u32) {
@@ -458,6 +474,16 @@ impl PageTable {
         Ok(())
     }
 
+    /// Calls `f` for each top-level entry that was ever used.
+    fn each_slot(&self, f: impl Fn(Table, usize)) {
+        for (word, mut slots) in self.slots.into_iter().enumerate() {
+            while slots != 0 {
+                f(self.top(), word * 64 + slots.trailing_zeros() as usize);
+                slots &= slots - 1;
+            }
+        }
+    }
+
     /// How many pages are there.
     pub fn resident(&self) -> usize {
         self.resident
@@ -466,21 +492,23 @@ impl PageTable {
 
 impl Drop for PageTable {
     fn drop(&mut self) {
+        // Cut off first: a processor that still has the top level in use walks from it any time.
+        self.each_slot(|top, at| {
+            let slot = top.slot(at);
+            slot.fetch_and(!PRESENT, Ordering::SeqCst);
+        });
         // The other space is needed next anyway, and loading it forgets this one: the only flush.
         if self.root.is_active() {
             switch(kernel_map::top().0);
         }
-        tlb::forget_elsewhere(&self.root);
-        for (word, mut slots) in self.slots.into_iter().enumerate() {
-            while slots != 0 {
-                let at = word * 64 + slots.trailing_zeros() as usize;
-                slots &= slots - 1;
-                if let Some(table) = self.top().next(at) {
-                    self.top().set(at, Entry::NONE);
-                    free_tables(table, 3);
-                }
+        tlb::forget_elsewhere(&self.root, Walks::Ended);
+        self.each_slot(|top, at| {
+            let entry = top.get(at);
+            if !entry.is_none() {
+                top.set(at, Entry::NONE);
+                free_tables(Table(entry.frame()), 3);
             }
-        }
+        });
     }
 }
 

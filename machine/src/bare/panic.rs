@@ -7,10 +7,12 @@ use crate::firmware::symbols;
 use crate::sync::Once;
 use core::arch::asm;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 static SYMBOLS: Once<&'static [u8]> = Once::new();
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// The CPU that reports, or [`NOBODY`].
+static PANICKING: AtomicUsize = AtomicUsize::new(NOBODY);
+const NOBODY: usize = usize::MAX;
 
 /// Gives the symbols for backtraces: text lines of a hexadecimal address, a space and a name, sorted
 /// by address. What does not parse is not found.
@@ -20,7 +22,7 @@ pub fn set_symbols(table: &'static [u8]) {
 
 /// Whether the machine is ending already.
 pub(super) fn in_progress() -> bool {
-    PANICKING.load(Ordering::Relaxed)
+    PANICKING.load(Ordering::Relaxed) != NOBODY
 }
 
 /// A line on the console, from where nothing else may be used.
@@ -41,12 +43,22 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 
 /// Reports and ends. `at` is an instruction (0: none) and the frame pointer there.
 pub(super) fn fatal(message: fmt::Arguments<'_>, at: (u64, u64)) -> ! {
-    if PANICKING.swap(true, Ordering::SeqCst) {
+    let me = super::cpu::index();
+    if let Err(first) = PANICKING.compare_exchange(NOBODY, me, Ordering::SeqCst, Ordering::SeqCst) {
+        if first != me {
+            // Another CPU reports, and is about to stop this one.
+            super::instructions::halt();
+        }
         // A second panic while reporting the first: say as little as possible.
         note(format_args!("panic while panicking: {message}"));
         end();
     }
-    note(format_args!("\nkernel panic: {message}"));
+    // Nobody may change, or print, anything meanwhile.
+    super::nmi::stop_others();
+    match me {
+        0 => note(format_args!("\nkernel panic: {message}")),
+        _ => note(format_args!("\nkernel panic on CPU {me}: {message}")),
+    }
     trace(at);
     end()
 }
@@ -72,7 +84,7 @@ fn trace((rip, mut frame): (u64, u64)) {
         line(rip);
     }
     for _ in 0..DEEPEST {
-        // A frame lies in the image's stacks (or, for other CPUs, in the direct map), aligned.
+        // A frame lies in one of this CPU's stacks, aligned.
         if !frame.is_multiple_of(8) || !readable(frame as usize) {
             break;
         }
@@ -90,13 +102,15 @@ fn trace((rip, mut frame): (u64, u64)) {
     }
 }
 
-/// Whether a stack frame can be read there.
+/// Whether a stack frame can be read there: in the image, or on this CPU's own stacks.
 fn readable(frame: usize) -> bool {
-    let guards = layout::guards();
+    let cpu = super::cpu::index();
     let page = frame & !(PAGE - 1);
-    page == (frame + 15) & !(PAGE - 1)
-        && !guards.contains(&page)
-        && (layout::end_of_rodata()..layout::end_of_image()).contains(&frame)
+    let own = layout::STACKS + cpu * layout::STACKS_OF_CPU;
+    let in_own = cpu > 0 && (own..layout::stacks(cpu).small[2]).contains(&frame);
+    let in_image = (layout::end_of_rodata()..layout::end_of_image()).contains(&frame)
+        && !layout::guards().contains(&page);
+    page == (frame + 15) & !(PAGE - 1) && (in_image || in_own && !layout::in_guard(cpu, frame))
 }
 
 fn line(rip: u64) {

@@ -188,6 +188,11 @@ pub(super) fn finish(apic_start: Option<u64>) {
     }
 }
 
+/// Starts the alarm of a CPU other than the first. All have the same timer.
+pub(super) fn start_cpu() {
+    apic::init_timer(features().tsc_deadline);
+}
+
 fn set_factor(hertz: u64) {
     let factor = ((1_000_000_000u128 << 32) / u128::from(hertz)) as u64;
     let stamp = rdtsc();

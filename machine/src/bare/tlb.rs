@@ -2,7 +2,7 @@
 //!
 //! The one idea: a change of a page table *gathers* the pages that processors must forget and the
 //! frames that come free, and when the gathering is full or ends, it forgets first and frees then.
-//! What concerns other CPUs goes through this file alone.
+//! How other CPUs are made to forget is in `nmi.rs`.
 
 use super::frame;
 use super::instructions::{invlpg, read_cr3, write_cr3};
@@ -22,6 +22,8 @@ pub struct Gather<'a> {
     /// The first `frame_count` are set.
     frames: [MaybeUninit<u32>; FRAMES],
     frame_count: usize,
+    /// Whether a table is among them.
+    walks: Walks,
 }
 
 /// Marks a frame in the list as a table: kernel-owned and not counted like user frames.
@@ -36,6 +38,7 @@ impl<'a> Gather<'a> {
             page_count: 0,
             frames: [const { MaybeUninit::uninit() }; FRAMES],
             frame_count: 0,
+            walks: Walks::GoOn,
         }
     }
 
@@ -63,6 +66,8 @@ impl<'a> Gather<'a> {
         if self.page_count == 0 {
             self.page(0);
         }
+        // Before `frame`, which may finish: the table was cut off already.
+        self.walks = Walks::Ended;
         self.frame(number | TABLE);
     }
 
@@ -78,8 +83,9 @@ impl<'a> Gather<'a> {
                     None => unsafe { write_cr3(read_cr3()) },
                 }
             }
-            forget_elsewhere(self.root);
+            forget_elsewhere(self.root, self.walks);
             self.page_count = 0;
+            self.walks = Walks::GoOn;
         }
         for number in &self.frames[..self.frame_count] {
             // SAFETY: the first `frame_count` are set.
@@ -108,15 +114,22 @@ pub fn forget_page(root: &Root, page: usize) {
     if root.is_active() {
         invlpg(page);
     }
-    forget_elsewhere(root);
+    forget_elsewhere(root, Walks::GoOn);
 }
 
-/// Makes the other CPUs on which `_root` is current forget it, and waits until they did. With one
-/// CPU running there are none; the interrupt that asks them belongs here.
+/// Whether tables go, so that even a processor that does nothing must not walk through them any more:
+/// it may look things up ahead of time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Walks {
+    GoOn,
+    Ended,
+}
+
+/// Makes the other CPUs that have `root` in use forget it, and waits until they did. The change of its
+/// tables was made before.
 #[inline]
-pub fn forget_elsewhere(_root: &Root) {
-    debug_assert!(
-        super::cpu::count() == 1,
-        "other CPUs must be asked to forget"
-    );
+pub fn forget_elsewhere(root: &Root, walks: Walks) {
+    if super::cpu::count() > 1 {
+        super::nmi::forget(root, walks);
+    }
 }

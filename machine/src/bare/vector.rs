@@ -1,11 +1,14 @@
 //! The x87, SSE and AVX state of user threads.
 //!
 //! The one idea: the kernel never touches these registers, so they stay a thread's own until another
-//! thread goes to user mode on the same CPU. Each CPU knows the *owner* of what is loaded.
+//! thread goes to user mode on the same CPU. Each CPU knows the *owner* of what is loaded, and each state
+//! knows the CPU that has it. Whoever needs it on another CPU asks that one to save it (`nmi.rs`), which
+//! only happens to a thread that moved and that nobody has followed; threads that stay pay nothing.
 
-use super::cpu::block;
+use super::cpu::{self, block};
 use super::frame;
 use super::instructions::{read_cr0, read_cr4, write_cr0, write_cr4};
+use super::nmi;
 use crate::features::features;
 use crate::memory::OutOfFrames;
 use crate::sync::Once;
@@ -15,6 +18,7 @@ use alloc::vec::Vec;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Legacy region of 512 bytes and header of 64 (Intel SDM volume 1, section 13.4).
 const LEGACY: usize = 512;
@@ -133,18 +137,29 @@ pub fn size() -> usize {
     format().size
 }
 
-/// One thread's state: in its image, or in the registers of the CPU that it owns.
-pub struct VectorState {
-    image: NonNull<u8>,
+/// What is in front of an image, as large as the image's alignment.
+#[repr(align(64))]
+struct Header {
+    /// The CPU that has the state in its registers, or [`SAVED`]. Set by that CPU, when it loads; cleared by
+    /// the same one, after it has saved. So whoever owns the state and reads `SAVED` has all of it in the image.
+    at: AtomicUsize,
 }
 
-// SAFETY: the image is owned; what is in a CPU's registers is fetched before it is used elsewhere.
+const SAVED: usize = usize::MAX;
+
+/// One thread's state: in its image, or in the registers of the CPU that has it.
+pub struct VectorState {
+    /// The image follows.
+    header: NonNull<Header>,
+}
+
+// SAFETY: header and image are owned; what is in a CPU's registers is fetched before it is used elsewhere.
 unsafe impl Send for VectorState {}
 // SAFETY: nothing changes through a shared reference.
 unsafe impl Sync for VectorState {}
 
 fn layout() -> Layout {
-    let size = size().next_multiple_of(ALIGNMENT);
+    let size = size_of::<Header>() + size().next_multiple_of(ALIGNMENT);
     Layout::from_size_align(size, ALIGNMENT).expect("the size of an image is small")
 }
 
@@ -155,39 +170,66 @@ impl VectorState {
             return Err(OutOfFrames);
         }
         // SAFETY: the layout is not empty.
-        let image = NonNull::new(unsafe { alloc(layout()) }).ok_or(OutOfFrames)?;
-        let mut state = VectorState { image };
+        let header = NonNull::new(unsafe { alloc(layout()) }).ok_or(OutOfFrames)?;
+        let header = header.cast::<Header>();
+        let at = AtomicUsize::new(SAVED);
+        // SAFETY: just allocated, with room and alignment for a header.
+        unsafe { header.write(Header { at }) };
+        let mut state = VectorState { header };
         state.reset();
         Ok(state)
     }
 
     fn address(&self) -> usize {
-        self.image.addr().get()
+        self.header.addr().get()
+    }
+
+    fn image(&self) -> *mut u8 {
+        // SAFETY: the allocation has an image behind the header.
+        unsafe { self.header.as_ptr().add(1).cast() }
+    }
+
+    fn at(&self) -> &AtomicUsize {
+        // SAFETY: written in `new`; the CPU that has the state may use it at the same time, by atomics.
+        unsafe { &self.header.as_ref().at }
     }
 
     /// Whether the state is in this CPU's registers.
     #[inline(always)]
     fn is_loaded(&self) -> bool {
-        block().vector_owner.get() == self.address()
+        block().vector_owner.load(Ordering::Relaxed) == self.address()
     }
 
-    /// The registers no longer belong to this state: the image counts.
+    /// The state is in no CPU's registers any more; what was there is lost.
     fn disown(&self) {
+        self.fetch();
         if self.is_loaded() {
-            block().vector_owner.set(0);
+            block().vector_owner.store(0, Ordering::Relaxed);
+            self.at().store(SAVED, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes sure that no other CPU has the state.
+    #[inline]
+    fn fetch(&self) {
+        let at = self.at().load(Ordering::Acquire);
+        if at != SAVED && at != cpu::index() {
+            nmi::fetch_vector(at, self.address(), || {
+                self.at().load(Ordering::Acquire) == SAVED
+            });
         }
     }
 
     fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the image is allocated with this size, and initialised since `reset`.
-        unsafe { core::slice::from_raw_parts_mut(self.image.as_ptr(), size()) }
+        unsafe { core::slice::from_raw_parts_mut(self.image(), size()) }
     }
 
     /// Back to the start: all registers zero, exceptions masked.
     pub fn reset(&mut self) {
         self.disown();
         // SAFETY: the image is allocated with this size.
-        unsafe { self.image.as_ptr().write_bytes(0, size()) };
+        unsafe { self.image().write_bytes(0, size()) };
         let bytes = self.bytes();
         bytes[0..2].copy_from_slice(&0x37f_u16.to_le_bytes());
         bytes[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80_u32.to_le_bytes());
@@ -203,14 +245,20 @@ impl VectorState {
 
     #[cold]
     fn exchange(&mut self) {
-        let owner = block().vector_owner.replace(self.address());
+        self.fetch();
+        // In one step, so that either this or the handler of `give_up` saves the owner, not both.
+        let owner = block().vector_owner.swap(0, Ordering::Relaxed);
         if owner != 0 {
-            // SAFETY: an owner's image is alive: dropping a state disowns it.
-            unsafe { save(owner, format().way) };
+            // SAFETY: an owner is alive: dropping a state disowns it, which waits for `SAVED`.
+            unsafe { save_owner(owner) };
         }
         // SAFETY: the image is valid: it was saved by the processor, made by `reset`, or checked
         // by `set`.
-        unsafe { restore(self.address()) };
+        unsafe { restore(self.image().addr()) };
+        self.at().store(cpu::index(), Ordering::Relaxed);
+        block()
+            .vector_owner
+            .store(self.address(), Ordering::Relaxed);
     }
 
     /// A copy of the state as it is now.
@@ -223,6 +271,7 @@ impl VectorState {
 
     /// Brings the image up to date; the registers stay loaded.
     fn store(&mut self) {
+        self.fetch();
         if self.is_loaded() {
             // Plain XSAVE: the image may be looked at, so all of it must be written.
             let way = if format().way == Way::Fxsave {
@@ -231,7 +280,7 @@ impl VectorState {
                 Way::Xsave
             };
             // SAFETY: this image, and the registers are its own.
-            unsafe { save(self.address(), way) };
+            unsafe { save(self.image().addr(), way) };
         }
     }
 
@@ -308,7 +357,32 @@ impl Drop for VectorState {
     fn drop(&mut self) {
         self.disown();
         // SAFETY: allocated in `new` with the same layout; no CPU's registers belong to it.
-        unsafe { dealloc(self.image.as_ptr(), layout()) };
+        unsafe { dealloc(self.header.as_ptr().cast(), layout()) };
+    }
+}
+
+/// Saves this CPU's registers for `state`, if they are its; another CPU waits for that. Called by the handler
+/// of non-maskable interrupts, at any moment.
+pub(super) fn give_up(state: usize) {
+    let owner = &block().vector_owner;
+    if owner.load(Ordering::Relaxed) == state {
+        owner.store(0, Ordering::Relaxed);
+        // SAFETY: it is alive, as somebody waits for it; and the registers are its, because the owner is set
+        // after they are loaded and taken back before they are saved.
+        unsafe { save_owner(state) };
+    }
+    // If not, `exchange` was interrupted and is about to save it, or has done so.
+}
+
+/// # Safety
+/// `owner` is the address of a live state's header, this CPU's registers are its, and this CPU does not
+/// remember it as its owner any more.
+unsafe fn save_owner(owner: usize) {
+    let header = owner as *const Header;
+    // SAFETY: the image follows the header. It is this CPU's until it says that it has saved.
+    unsafe {
+        save(header.add(1).addr(), format().way);
+        (*header).at.store(SAVED, Ordering::Release);
     }
 }
 

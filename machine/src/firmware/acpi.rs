@@ -141,7 +141,8 @@ fn parse(memory: &Memory<'_>, root: &[u8]) -> Option<Acpi> {
 
 /// Multiple APIC description table (ACPI 6.5, section 5.2.12).
 fn read_madt(acpi: &mut Acpi, table: &[u8]) {
-    const USABLE: u32 = 3;
+    // Bit 1 alone marks sockets that a CPU may be plugged into later.
+    const ENABLED: u32 = 1;
     acpi.local_apic = u64::from(u32_at(table, 36));
     let mut rest = table.get(44..).unwrap_or(&[]);
     while rest.len() >= 2 {
@@ -151,8 +152,8 @@ fn read_madt(acpi: &mut Acpi, table: &[u8]) {
         }
         let entry = &rest[..len];
         match entry[0] {
-            0 if u32_at(entry, 4) & USABLE != 0 => add_cpu(acpi, u32::from(entry[3])),
-            9 if u32_at(entry, 8) & USABLE != 0 => add_cpu(acpi, u32_at(entry, 4)),
+            0 if u32_at(entry, 4) & ENABLED != 0 => add_cpu(acpi, u32::from(entry[3])),
+            9 if u32_at(entry, 8) & ENABLED != 0 => add_cpu(acpi, u32_at(entry, 4)),
             1 => {
                 if let Some(slot) = acpi.io_apics.get_mut(acpi.io_apic_count) {
                     *slot = IoApic {
@@ -179,7 +180,13 @@ fn read_madt(acpi: &mut Acpi, table: &[u8]) {
     }
 }
 
+/// Keeps a CPU's number, once: firmware may list a CPU in both kinds of entry. The numbers that mean
+/// everybody are nobody's.
 fn add_cpu(acpi: &mut Acpi, id: u32) {
+    const EVERYBODY: [u32; 2] = [0xff, u32::MAX];
+    if EVERYBODY.contains(&id) || acpi.cpus[..acpi.cpu_count].contains(&id) {
+        return;
+    }
     if let Some(slot) = acpi.cpus.get_mut(acpi.cpu_count) {
         *slot = id;
         acpi.cpu_count += 1;
@@ -288,6 +295,9 @@ mod tests {
         let mut madt = words(&[(4, 0xfee0_0000), (4, 1)]);
         madt.extend(words(&[(1, 0), (1, 8), (1, 0), (1, 3), (4, 1)]));
         madt.extend(words(&[(1, 0), (1, 8), (1, 1), (1, 4), (4, 0)]));
+        madt.extend(words(&[(1, 0), (1, 8), (1, 2), (1, 5), (4, 2)]));
+        madt.extend(words(&[(1, 0), (1, 8), (1, 3), (1, 255), (4, 1)]));
+        madt.extend(words(&[(1, 9), (1, 16), (2, 0), (4, 3), (4, 1), (4, 0)]));
         madt.extend(words(&[(1, 9), (1, 16), (2, 0), (4, 300), (4, 1), (4, 0)]));
         madt.extend(words(&[(1, 1), (1, 12), (2, 0), (4, 0xfec0_0000), (4, 24)]));
         madt.extend(words(&[(1, 2), (1, 10), (1, 0), (1, 0), (4, 2), (2, 0)]));
@@ -337,6 +347,15 @@ mod tests {
             );
             assert_eq!(acpi.pci, Some((0xb000_0000, 0, 255)));
         }
+    }
+
+    #[test]
+    fn cpus_that_are_not_there_and_doubles_are_left_out() {
+        let image = image();
+        let memory = |at, len| image.read(at, len);
+        let acpi = read(&memory, Root::Unknown).expect("the tables are right");
+        // Not enabled: 4; only a socket: 5; everybody: 255; listed twice: 3.
+        assert_eq!(acpi.cpus[..acpi.cpu_count], [3, 300]);
     }
 
     #[test]

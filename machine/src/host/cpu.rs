@@ -1,10 +1,11 @@
 //! Simulated CPUs: every thread is one, with an index that it may choose.
 
-use super::{clock, current};
+use super::{clock, current, lock};
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The most CPUs that a machine can have.
@@ -62,6 +63,43 @@ pub fn idle() {
 pub fn kick(cpu: usize) {
     if let Some(received) = current().0.kicks.received.get(cpu) {
         received.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Starts the other CPUs. Here a test starts threads, which [enter](super::Machine::enter) the machine.
+pub fn start_others(run: fn() -> !) {
+    let _ = run;
+}
+
+/// Waits for them. Here there is nothing to wait for.
+pub fn wait_for_others() -> Vec<u32> {
+    Vec::new()
+}
+
+/// A value that all CPUs of the machine share, made on first use.
+pub struct Shared<T> {
+    init: fn() -> T,
+}
+
+/// The shared values of a machine, by the address of their [`Shared`].
+#[derive(Default)]
+pub(super) struct Values(Mutex<HashMap<(usize, TypeId), &'static (dyn Any + Send + Sync)>>);
+
+impl<T: Send + Sync + 'static> Shared<T> {
+    /// `init` makes the value.
+    pub const fn new(init: fn() -> T) -> Self {
+        Shared { init }
+    }
+
+    /// The value. It is never dropped, as on a real machine.
+    pub fn get(&'static self) -> &'static T {
+        let key = (std::ptr::from_ref(self).addr(), TypeId::of::<T>());
+        let machine = current();
+        let mut values = lock(&machine.0.values.0);
+        let value = values
+            .entry(key)
+            .or_insert_with(|| Box::leak(Box::new((self.init)())));
+        value.downcast_ref().expect("the key holds the type")
     }
 }
 

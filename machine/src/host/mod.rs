@@ -36,6 +36,7 @@ struct State {
     frames: Arc<frame::Ledger>,
     clock: clock::Clock,
     kicks: cpu::Kicks,
+    values: cpu::Values,
     lines: irq::Lines,
     serial: serial::State,
     memory: dma::Regions,
