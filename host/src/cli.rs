@@ -127,6 +127,9 @@ pub struct ExecOptions {
     /// Show the build and the kernel's log on standard error
     #[arg(short, long)]
     pub verbose: bool,
+    /// At the end, list on standard error the Linux calls that the program made and Helve does not have
+    #[arg(long)]
+    pub missing: bool,
     /// End the program after this time, with status 124: a number with ms, s, m, h or d
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub timeout: Option<Duration>,

@@ -1,6 +1,7 @@
 //! `helve exec`: runs one program of this machine in a machine of its own.
 
 pub mod launch;
+pub mod missing;
 pub mod ports;
 pub mod session;
 pub mod streams;
@@ -15,7 +16,7 @@ use crate::terminal;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use launch::Launch;
-use session::{Give, How, Job, Log, Streams};
+use session::{Ending, Give, How, Job, Log, Streams};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
@@ -89,11 +90,24 @@ pub fn execute(options: &ExecOptions) -> Result<u8> {
         echo: options.verbose,
     };
     let ending = session::run(&kernel, &job, streams, log)?;
+    if options.missing || options.verbose {
+        report(&ending);
+    }
     Ok(status(&ending.how, || {
         if !options.verbose {
             eprint!("{}", ending.log);
         }
     }))
+}
+
+/// Says which calls the program made that Helve does not have.
+fn report(ending: &Ending) {
+    if !ending.missing.is_empty() {
+        say("calls that Helve does not have (the program got ENOSYS):");
+        eprint!("{}", ending.missing);
+    } else if matches!(ending.how, How::Exited(_) | How::Signalled(_)) {
+        say("Helve has every call that the program made");
+    }
 }
 
 /// What to exit with; says what is worth saying.

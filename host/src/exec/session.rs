@@ -5,6 +5,7 @@
 //! and error streams have been read to their ends.
 
 use super::launch::Launch;
+use super::missing::Missing;
 use super::ports::{Listening, Ports};
 use super::streams::{Copied, Escape, copy_in, copy_out};
 use crate::children::Guarded;
@@ -91,6 +92,8 @@ pub enum How {
 #[derive(Debug)]
 pub struct Ending {
     pub how: How,
+    /// The calls that the program made in vain; known only if the guest had a last word.
+    pub missing: Missing,
     /// The last part of the kernel's log.
     pub log: String,
 }
@@ -154,11 +157,13 @@ pub fn run(kernel: &Kernel, job: &Job, streams: Streams, log: Log) -> Result<End
     // Held to the end: if both halves were closed, QEMU would drop what the guest has not taken yet.
     let _input = ports.input.try_clone()?;
     let events = start_streams(ports, streams, job.tty)?;
-    let how = conduct(&mut qemu, &events, deadline)?;
+    let mut missing = Missing::default();
+    let how = conduct(&mut qemu, &events, deadline, &mut missing)?;
     drop(guard);
     qemu.kill();
     Ok(Ending {
         how,
+        missing,
         log: collected.finish(),
     })
 }
@@ -236,7 +241,12 @@ fn send_size(control: &Mutex<UnixStream>) {
 }
 
 /// Takes events until the streams are at their ends, or something else ends the session.
-fn conduct(qemu: &mut Guarded, events: &Receiver<Event>, deadline: Option<Instant>) -> Result<How> {
+fn conduct(
+    qemu: &mut Guarded,
+    events: &Receiver<Event>,
+    deadline: Option<Instant>,
+    missing: &mut Missing,
+) -> Result<How> {
     let mut how: Option<How> = None;
     let mut killed_at: Option<Instant> = None;
     let (mut output, mut errors, mut control) = (true, true, true);
@@ -248,6 +258,10 @@ fn conduct(qemu: &mut Guarded, events: &Receiver<Event>, deadline: Option<Instan
         };
         match event {
             Ok(Event::Control(line)) if how.is_none() => {
+                let call = line.strip_prefix("missing ");
+                if call.is_some_and(|call| missing.note(call)) {
+                    continue;
+                }
                 how = Some(parse_end(&line));
                 killed_at = Some(Instant::now() + POWER_OFF_LIMIT);
             }

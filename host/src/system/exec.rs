@@ -29,6 +29,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("exec/timeout", timeout),
         Test::new("exec/refusals", refusals),
         Test::new("exec/log", log),
+        Test::new("exec/missing", missing),
         Test::new("exec/reader-goes-away", reader_goes_away),
         Test::new("exec/input-that-never-ends", input_that_never_ends),
         Test::new("exec/many-bytes-in", many_bytes_in),
@@ -263,6 +264,21 @@ fn log(context: &Context) -> Result<()> {
         ran.errors
     );
     Ok(())
+}
+
+fn missing(context: &Context) -> Result<()> {
+    // 500 is a number between those of Linux, 100000 one beyond them.
+    let calls = ["500", "100000", "500"];
+    let ran = run(context, &["--missing"], "unknown-calls", &calls)?;
+    ensure!(ran.status == 0 && ran.output.is_empty(), "{}", ran.errors);
+    for line in [
+        "helve: calls that Helve does not have (the program got ENOSYS):\n",
+        "\n   500  (no call of Linux), 2 times\n",
+        "\n other  (no calls of Linux), once\n",
+    ] {
+        ensure!(ran.errors.contains(line), "no {line:?} in {:?}", ran.errors);
+    }
+    run(context, &[], "unknown-calls", &calls)?.check(0, b"", "")
 }
 
 fn reader_goes_away(context: &Context) -> Result<()> {

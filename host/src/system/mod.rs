@@ -113,8 +113,13 @@ impl Tally {
         }
     }
 
-    /// Prints what failed and the line that counts; returns the status to exit with.
+    /// Prints what failed and the line that counts; returns the status to exit with. That nothing ran is a failure: a
+    /// filter with a slip in it must not look like success.
     pub fn finish(&self) -> u8 {
+        if self.passed == 0 && self.failures.is_empty() {
+            print("\nno test has such a name (`cargo run -q -- test --list` prints all)");
+            return 1;
+        }
         if !self.failures.is_empty() {
             print("\nfailed:");
             for (name, why) in &self.failures {

@@ -47,15 +47,15 @@ fn part(suite: &str, points: &BTreeSet<String>, filters: &[String]) -> Option<Op
     if chosen(suite, filters) {
         return Some(None);
     }
-    // The program takes one filter: a path into the suite, or a word of its points.
+    // The program takes one filter: a path into the suite (whose name may be cut at the front), or a word of its points.
     filters.iter().find_map(|filter| {
-        let word = filter
-            .strip_prefix(suite)
-            .map_or(filter.as_str(), |rest| rest.trim_start_matches('/'));
-        points
-            .iter()
-            .any(|point| point.contains(word))
-            .then(|| Some(word.to_string()))
+        let paths = filter
+            .match_indices('/')
+            .filter(|&(at, _)| suite.ends_with(&filter[..at]))
+            .map(|(at, _)| &filter[at + 1..]);
+        let mut words = paths.chain([filter.as_str()]);
+        let known = |word: &&str| points.iter().any(|point| point.contains(word));
+        words.find(known).map(|word| Some(word.to_string()))
     })
 }
 
@@ -183,6 +183,10 @@ mod tests {
             part(&["helve/calls/file/open"]),
             Some(Some("file/open".into()))
         );
+        for path in ["calls/file/open", "s/file/open"] {
+            assert_eq!(part(&[path]), Some(Some("file/open".into())), "{path}");
+        }
+        assert_eq!(part(&["other/file/open"]), None);
         assert_eq!(part(&["close"]), Some(Some("close".into())));
         assert_eq!(part(&["other"]), None);
     }

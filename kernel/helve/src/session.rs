@@ -49,8 +49,21 @@ pub async fn run(
         }
         Err(message) => format!("error {message}\n"),
     };
-    say(&control, &line).await;
+    say(&control, &(missing() + &line)).await;
     machine::power::off();
+}
+
+/// What the program asked for and Helve does not have: a line for each call.
+fn missing() -> String {
+    let mut lines = String::new();
+    for (number, count) in linux::unsupported_calls() {
+        let line = match number {
+            Some(number) => format!("missing {number} {count}\n"),
+            None => format!("missing other {count}\n"),
+        };
+        lines.push_str(&line);
+    }
+    lines
 }
 
 async fn say(port: &Port, line: &str) {

@@ -21,11 +21,12 @@ pub fn note(number: u64) -> Errno {
     Errno::ENOSYS
 }
 
-/// The numbers that were asked for in vain, and how often.
-pub fn counts() -> impl Iterator<Item = (usize, u32)> {
-    let counted = COUNTS
-        .iter()
-        .enumerate()
-        .map(|(number, count)| (number, count.load(Ordering::Relaxed)));
-    counted.filter(|&(_, count)| count > 0)
+/// The numbers that were asked for in vain since boot, and how often. `None` stands for all numbers that no Linux has.
+pub fn counts() -> impl Iterator<Item = (Option<usize>, u32)> {
+    let numbers = COUNTS.iter().enumerate();
+    numbers
+        .map(|(number, count)| (Some(number), count))
+        .chain([(None, &OTHERS)])
+        .map(|(number, count)| (number, count.load(Ordering::Relaxed)))
+        .filter(|&(_, count)| count > 0)
 }
