@@ -9,6 +9,7 @@ mod ending;
 mod exhaustion;
 mod instructions;
 mod lifetimes;
+mod native;
 mod programs;
 mod races;
 mod recursion;
@@ -24,6 +25,7 @@ const SUITE: Suite = Suite {
         ("returns", returns::TESTS),
         ("recursion", recursion::TESTS),
         ("calls", calls::TESTS),
+        ("native", native::TESTS),
         ("programs", programs::TESTS),
         ("exhaustion", exhaustion::TESTS),
         ("races", races::TESTS),
