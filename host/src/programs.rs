@@ -2,9 +2,13 @@
 
 use crate::cargo::{self, Executable};
 use crate::kernel::Profile;
+use crate::packages::{self, Need};
 use crate::progress::Show;
 use crate::workspace::Workspace;
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Target of every user program: they are static and start without this machine's libraries.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -31,6 +35,38 @@ pub fn native(workspace: &Workspace, profile: Profile, show: Show) -> Result<Vec
 /// Builds the Linux test programs of `tests/programs`, statically linked.
 pub fn tests(workspace: &Workspace, show: Show) -> Result<Vec<Executable>> {
     linux(workspace, "test-programs", "the test programs", show)
+}
+
+/// The sources of the C programs in `tests/c`, by name.
+pub fn c_sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(workspace.root().join("tests/c"))? {
+        let source = entry?.path();
+        if source.extension().is_some_and(|kind| kind == "c") {
+            sources.push(source);
+        }
+    }
+    sources.sort();
+    Ok(sources)
+}
+
+/// Compiles a C program and links it statically with this machine's C library.
+pub fn c_program(workspace: &Workspace, source: &Path) -> Result<PathBuf> {
+    packages::ensure(&[
+        Need::program("cc", "gcc"),
+        Need::file("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev"),
+    ])?;
+    let folder = workspace.target().join("programs/c");
+    fs::create_dir_all(&folder)?;
+    let program = folder.join(source.file_stem().unwrap_or_default());
+    let status = Command::new("cc")
+        .args(["-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"])
+        .arg("-o")
+        .args([&program, source])
+        .status()
+        .context("cannot run cc")?;
+    ensure!(status.success(), "cc {}: {status}", source.display());
+    Ok(program)
 }
 
 /// Builds the benchmark programs of `bench/programs`, statically linked.

@@ -1,6 +1,6 @@
 //! Scripts for Debian's unmodified `busybox-static`: each must give, byte for byte, what it gives on this machine.
 //!
-//! The scripts are `host/tests/busybox/*.sh`; they run with the applets inside busybox, in an empty directory of the same name
+//! The scripts are `tests/shell/*.sh`; they run with the applets inside busybox, in an empty directory of the same name
 //! on both sides.
 
 use super::guest::Program;
@@ -33,7 +33,7 @@ pub fn program(context: &Context) -> Result<PathBuf> {
 
 /// One test for each script.
 pub fn tests(context: &Context) -> Result<Vec<Test>> {
-    let folder = context.workspace.root().join("host/tests/busybox");
+    let folder = context.workspace.root().join("tests/shell");
     let mut scripts: Vec<PathBuf> = fs::read_dir(&folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .flatten()
