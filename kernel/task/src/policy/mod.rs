@@ -17,6 +17,8 @@ mod tree;
 mod weight;
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod simulation;
 
 pub use weight::{NORMAL_WEIGHT, weight_of_nice};
@@ -128,6 +130,8 @@ pub struct Queue<T> {
     weight: i64,
     /// Breaks ties between equal deadlines: first come, first served.
     arrivals: u64,
+    /// Where the next charge is rounded; see [`charge`](Self::charge).
+    dither: u32,
 }
 
 impl<T> Queue<T> {
@@ -140,6 +144,7 @@ impl<T> Queue<T> {
             sum: 0,
             weight: 0,
             arrivals: 0,
+            dither: 1,
         }
     }
 
@@ -235,10 +240,19 @@ impl<T> Queue<T> {
     }
 
     /// The running entity ran for `nanoseconds` since it was picked or last charged.
+    ///
+    /// A turn of 250 ns is less than three virtual ns for the heaviest. So the fraction is rounded up as often as it
+    /// is large, at random: what is regular could fall in step with the turns.
     pub fn charge(&mut self, nanoseconds: u64) {
         if let Some(running) = &mut self.running {
             let charged = nanoseconds.min(LONGEST_CHARGE);
-            let step = to_virtual(charged, running.weight);
+            let step = if running.weight == NORMAL_WEIGHT {
+                charged as i64
+            } else {
+                let weight = u64::from(running.weight);
+                let carry = (u64::from(random(&mut self.dither)) * weight) >> 32;
+                ((charged * u64::from(NORMAL_WEIGHT) + carry) / weight) as i64
+            };
             running.time = running.time.wrapping_add(step);
             self.sum += i64::from(running.weight) * step;
         }
@@ -410,6 +424,15 @@ impl<T> Default for Queue<T> {
 #[inline]
 fn before(a: i64, b: i64) -> bool {
     a.wrapping_sub(b) < 0
+}
+
+/// G. Marsaglia's xorshift (2003); `state` is never 0.
+#[inline]
+fn random(state: &mut u32) -> u32 {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    *state
 }
 
 /// Real to virtual nanoseconds.
