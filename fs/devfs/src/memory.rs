@@ -96,6 +96,10 @@ impl Device for Simple {
     fn open(self: Arc<Self>, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
         Ok(self)
     }
+
+    fn is_harmless(&self) -> bool {
+        true
+    }
 }
 
 /// `/dev/tty`: the terminal of whoever opens it.
@@ -111,5 +115,10 @@ impl Device for ControllingTerminal {
             .terminal
             .and_then(|terminal| terminal())
             .ok_or(Error::NoDevice)
+    }
+
+    /// It was given to the caller as a handle of its own.
+    fn is_harmless(&self) -> bool {
+        true
     }
 }

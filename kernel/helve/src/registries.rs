@@ -75,6 +75,7 @@ impl LinuxStarter for Starter {
             let start = linux_first::Start {
                 root: start.root,
                 directory: start.directory,
+                program: start.program,
                 path: start.path,
                 arguments: start.arguments,
                 environment: start.environment,

@@ -135,8 +135,12 @@ async fn start(
     let directory = view
         .locate(&launch.directory, true)
         .map_err(|error| format!("{}: {error}", String::from_utf8_lossy(&launch.directory)))?;
+    let program = view
+        .locate(path.as_bytes(), true)
+        .map_err(|error| format!("{path}: {error}"))?;
     let process = first::start(Start {
         directory,
+        program,
         path: path.as_bytes().into(),
         arguments: launch.arguments,
         environment: launch.environment,

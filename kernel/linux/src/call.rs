@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use machine::user::UserContext;
 use memory::Space;
 use process::Flow;
-use vfs::{Description, Time};
+use vfs::{Description, Location, Time};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The six arguments, as the registers hold them.
@@ -72,6 +72,19 @@ impl<'a> Call<'a> {
     /// `EBADF`; `EACCES` when the handle was given with fewer rights.
     pub fn file_with(&self, descriptor: u64, rights: Rights) -> Result<Arc<Description>, Errno> {
         self.process().file(descriptor as u32, rights)
+    }
+
+    /// The place of an open file; only what its handle allows can be done through it. `None` for what has no place.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn place(&self, descriptor: u64) -> Result<Option<Location>, Errno> {
+        let handle = self
+            .process()
+            .descriptors()
+            .copy_handle(descriptor as u32)?;
+        let file = handle.downcast_ref::<Description>().ok_or(Errno::EBADF)?;
+        Ok(file.place().map(|place| place.narrowed(handle.rights())))
     }
 
     /// Reads a plain value, for handlers that do not wait.

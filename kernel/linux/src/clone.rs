@@ -231,6 +231,7 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
         namespace: parent_core.namespace().clone(),
     };
     let heritage = Heritage {
+        realm: parent.realm.clone(),
         ground,
         descriptors,
         actions,

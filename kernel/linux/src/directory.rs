@@ -107,11 +107,7 @@ pub async fn chdir(call: &mut Call<'_>, [path, ..]: Args) -> Answer {
 }
 
 pub fn fchdir(call: &mut Call<'_>, [descriptor, ..]: Args) -> Answer {
-    let directory = call
-        .file(descriptor)?
-        .location()
-        .cloned()
-        .ok_or(Errno::ENOTDIR)?;
+    let directory = call.place(descriptor)?.ok_or(Errno::ENOTDIR)?;
     check(&directory, &At::working(call))?;
     call.process()
         .ground

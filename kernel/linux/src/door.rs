@@ -35,6 +35,11 @@ impl Door for LinuxDoor {
 
     async fn call(&self, space: &Arc<Space>, user: &mut UserContext) -> Flow {
         let Some((number, args)) = asked(user) else {
+            let call = abi::decode(user.registers.rax);
+            if call == Some(abi::Call::Registry) && !self.0.process().names_registries() {
+                user.registers.rax = Error::NotFound.to_raw();
+                return Flow::Continue;
+            }
             return native::call(self.0.core(), space, user).await;
         };
         let mut call = Call::new(&self.0, space, user);

@@ -10,6 +10,7 @@ use crate::open::{self, AT_FDCWD, At};
 use crate::process::{Identity, Image, Standing};
 use crate::script;
 use crate::user;
+use abi::Rights;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,7 +20,7 @@ use machine::user::UserContext;
 use memory::{Object, Space};
 use process::image::{self, Loaded};
 use process::{Flow, elf};
-use vfs::{Access, FileKind, Location, MountFlags, Permissions, mode};
+use vfs::{Access, FileKind, Location, Permissions, mode};
 
 /// All strings together: a quarter of the stack, as Linux has it, and 6 MiB at most.
 const STRINGS_LIMIT: usize = 6 << 20;
@@ -48,10 +49,7 @@ pub async fn execveat(
     }
     let mut path = call.path(path).await?;
     let found = if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-        call.file(directory)?
-            .location()
-            .cloned()
-            .ok_or(Errno::EACCES)?
+        call.place(directory)?.ok_or(Errno::EACCES)?
     } else {
         At::directory(call, directory, &path)?
             .view()
@@ -315,7 +313,7 @@ fn executable(location: &Location, credentials: &vfs::Credentials) -> Result<Arc
     if inode.kind() != FileKind::File {
         return Err(Errno::EACCES);
     }
-    if location.mount().flags().contains(MountFlags::NO_EXECUTE) {
+    if !location.grants(Rights::EXECUTE) {
         return Err(Errno::EACCES);
     }
     credentials.check(inode.permissions(), Access::EXECUTE, false)?;

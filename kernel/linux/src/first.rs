@@ -6,8 +6,8 @@ use crate::errno::Errno;
 use crate::execute::{self, Program};
 use crate::jobs::Group;
 use crate::limits::Limits;
-use crate::open::view_of;
 use crate::process::{Ground, Heritage, Image, Process, Standing};
+use crate::realm::Realm;
 use crate::signal::Set;
 use crate::signal::action::Actions;
 use crate::thread::Thread;
@@ -25,6 +25,8 @@ use vfs::{Credentials, Location};
 pub struct Start {
     pub root: Location,
     pub directory: Location,
+    pub program: Location,
+    /// The program's path, as it and `/proc` are told.
     pub path: Vec<u8>,
     pub arguments: Vec<Vec<u8>>,
     pub environment: Vec<Vec<u8>>,
@@ -57,9 +59,8 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
         directory: start.directory,
         mask: 0o022,
     };
-    let location = view_of(&standing, &credentials).locate(&start.path, true)?;
     let program = Program {
-        location,
+        location: start.program,
         path: start.path,
         arguments: start.arguments,
         environment: start.environment,
@@ -102,6 +103,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
             _ => Group::new_session(id),
         };
         let heritage = Heritage {
+            realm: Realm::begin(standing.root.clone()),
             ground: Arc::new(Ground::new(standing)),
             descriptors,
             actions: Arc::new(Actions::new()),

@@ -89,7 +89,7 @@ impl Group {
 
     pub fn members(&self) -> Vec<Arc<Process>> {
         let ids: Vec<u32> = self.members.lock().iter().copied().collect();
-        ids.into_iter().filter_map(Process::find).collect()
+        ids.into_iter().filter_map(Process::by_id).collect()
     }
 
     pub(crate) fn join(&self, process: u32) {

@@ -42,6 +42,7 @@ mod poll;
 pub mod power;
 mod process;
 pub mod procfs;
+pub mod realm;
 mod robust;
 mod schedule;
 mod script;

@@ -212,7 +212,7 @@ pub async fn prlimit64(call: &mut Call<'_>, [pid, resource, from, to, ..]: Args)
     let target = if pid == 0 {
         caller.clone()
     } else {
-        Process::find(pid as u32).ok_or(Errno::ESRCH)?
+        caller.find(pid as u32).ok_or(Errno::ESRCH)?
     };
     if !Arc::ptr_eq(caller, &target) {
         caller.may_signal(&target, 0)?;

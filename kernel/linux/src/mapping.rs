@@ -8,6 +8,7 @@ use core::ops::Range;
 use machine::PAGE;
 use machine::paging::Access;
 use memory::{Advice, AtFork, Backing, Kind, MapRequest, Placement, Remap, Space};
+use vfs::Description;
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
@@ -95,7 +96,15 @@ pub async fn mmap(
         };
         (backing, Access::all())
     } else {
-        let file = call.file_with(descriptor, Rights::MAP)?;
+        let handle = call
+            .process()
+            .descriptors()
+            .copy_handle(descriptor as u32)?;
+        let file = handle.downcast::<Description>().ok_or(Errno::EBADF)?;
+        let rights = handle.rights();
+        if !rights.contains(Rights::MAP | Rights::READ) {
+            return Err(Errno::EACCES);
+        }
         if file.is_path_only() {
             return Err(Errno::EBADF);
         }
@@ -103,16 +112,22 @@ pub async fn mmap(
             return Err(Errno::EACCES);
         }
         let writable = file.access().contains(vfs::Access::WRITE)
+            && rights.contains(Rights::WRITE)
             && !file.flags().contains(vfs::OpenFlags::APPEND);
         if shared && access.contains(Access::WRITE) && !writable {
             return Err(Errno::EACCES);
         }
         offset.checked_add(len as u64).ok_or(Errno::EOVERFLOW)?;
-        let max = if shared && !writable {
-            Access::READ | Access::EXECUTE
-        } else {
-            Access::all()
-        };
+        let runs = rights.contains(Rights::EXECUTE)
+            && file
+                .location()
+                .is_none_or(|place| place.grants(Rights::EXECUTE));
+        if access.contains(Access::EXECUTE) && !runs {
+            return Err(Errno::EPERM);
+        }
+        let mut max = Access::all();
+        max.set(Access::WRITE, !shared || writable);
+        max.set(Access::EXECUTE, runs);
         match file.pages() {
             Some(object) => (
                 Backing::Object {

@@ -52,12 +52,12 @@ impl At {
     pub fn directory(call: &Call<'_>, descriptor: u64, path: &[u8]) -> Result<At, Errno> {
         let mut at = At::working(call);
         if descriptor as i32 != AT_FDCWD && path.first() != Some(&b'/') {
-            let file = call.file(descriptor)?;
+            let place = call.place(descriptor)?.ok_or(Errno::ENOTDIR)?;
             // An empty path is the caller's own mistake; what it means is decided by the walk.
-            if file.kind() != FileKind::Directory && !path.is_empty() {
+            if place.kind() != FileKind::Directory && !path.is_empty() {
                 return Err(Errno::ENOTDIR);
             }
-            at.start = Some(file.location().cloned().ok_or(Errno::ENOTDIR)?);
+            at.start = Some(place);
         }
         Ok(at)
     }

@@ -7,8 +7,7 @@ use crate::errno::{Answer, Errno};
 use crate::open::{AT_FDCWD, At};
 use crate::stat::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW};
 use crate::time::{Timespec, Timeval};
-use alloc::sync::Arc;
-use vfs::{Access, Description, DeviceNumber, Location, NewKind, NewTime, RenameFlags, Time};
+use vfs::{Access, DeviceNumber, Location, NewKind, NewTime, RenameFlags, Time};
 
 const HERE: u64 = AT_FDCWD as u64;
 const AT_REMOVEDIR: u64 = 0x200;
@@ -129,7 +128,7 @@ fn locate(
         if directory as i32 == AT_FDCWD {
             return Ok(call.standing().directory.clone());
         }
-        return call.file(directory)?.place().ok_or(Errno::ENOENT);
+        return call.place(directory)?.ok_or(Errno::ENOENT);
     }
     Ok(At::directory(call, directory, path)?
         .view()
@@ -205,7 +204,7 @@ pub async fn fchmodat2(call: &mut Call<'_>, [directory, path, mode, flags, ..]: 
 }
 
 pub fn fchmod(call: &mut Call<'_>, [descriptor, mode, ..]: Args) -> Answer {
-    let location = place_of(&*open_file(call, descriptor)?)?;
+    let location = open_place(call, descriptor)?;
     location.set_mode(
         At::working(call).credentials(),
         mode as u16 & 0o7777,
@@ -214,17 +213,12 @@ pub fn fchmod(call: &mut Call<'_>, [descriptor, mode, ..]: Args) -> Answer {
     Ok(0)
 }
 
-fn open_file(call: &Call<'_>, descriptor: u64) -> Result<Arc<Description>, Errno> {
-    let file = call.file(descriptor)?;
-    if file.is_path_only() {
-        Err(Errno::EBADF)
-    } else {
-        Ok(file)
+/// The place of an open file that was not opened for its path only.
+fn open_place(call: &Call<'_>, descriptor: u64) -> Result<Location, Errno> {
+    if call.file(descriptor)?.is_path_only() {
+        return Err(Errno::EBADF);
     }
-}
-
-fn place_of(file: &Description) -> Result<Location, Errno> {
-    file.place().ok_or(Errno::EINVAL)
+    call.place(descriptor)?.ok_or(Errno::EINVAL)
 }
 
 pub async fn chown(call: &mut Call<'_>, [path, uid, gid, ..]: Args) -> Answer {
@@ -251,7 +245,7 @@ pub async fn fchownat(call: &mut Call<'_>, [directory, path, uid, gid, flags, _]
 }
 
 pub fn fchown(call: &mut Call<'_>, [descriptor, uid, gid, ..]: Args) -> Answer {
-    let location = place_of(&*open_file(call, descriptor)?)?;
+    let location = open_place(call, descriptor)?;
     set_owner(call, &location, uid, gid)
 }
 
@@ -327,7 +321,7 @@ pub async fn utimensat(call: &mut Call<'_>, [directory, path, times, flags, ..]:
         new = [new_time(given[0], given[1])?, new_time(given[2], given[3])?];
     }
     let location = if path == 0 {
-        place_of(&*open_file(call, directory)?)?
+        open_place(call, directory)?
     } else {
         let path = call.path(path).await?;
         locate(

@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use crate::event::signals::Ears;
 use crate::jobs::Group;
 use crate::limits::Limits;
+use crate::realm::{self, Realm};
 use crate::signal::action::{Actions, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN};
 use crate::signal::queue::{Fields, Info, Pending};
 use crate::signal::set::{SIGCHLD, SIGCONT, Signal};
@@ -104,6 +105,7 @@ pub enum Change {
 pub struct Process {
     id: u32,
     core: Once<Weak<process::Process>>,
+    pub realm: Arc<Realm>,
     pub ground: Spin<Arc<Ground>>,
     descriptors: Spin<Arc<Descriptors>>,
     actions: Spin<Arc<Actions>>,
@@ -159,6 +161,7 @@ impl Latch {
 
 /// What a new process takes over.
 pub struct Heritage {
+    pub realm: Arc<Realm>,
     pub ground: Arc<Ground>,
     pub descriptors: Arc<Descriptors>,
     pub actions: Arc<Actions>,
@@ -175,6 +178,7 @@ impl Process {
         Arc::new(Process {
             id,
             core: Once::new(),
+            realm: heritage.realm,
             ground: Spin::new(heritage.ground),
             descriptors: Spin::new(heritage.descriptors),
             actions: Spin::new(heritage.actions),
@@ -221,8 +225,16 @@ impl Process {
         any.downcast().ok()
     }
 
-    pub fn find(id: u32) -> Option<Arc<Process>> {
+    /// The Linux process with this number, whoever asks.
+    pub fn by_id(id: u32) -> Option<Arc<Process>> {
         Process::of(&*process::find(id)?)
+    }
+
+    /// The Linux process with this number, if this one knows of it.
+    pub fn find(&self, id: u32) -> Option<Arc<Process>> {
+        let found = process::find(id)?;
+        let known = realm::knows(&*self.core()?, &found, Rights::LIST);
+        Process::of(&found).filter(|_| known)
     }
 
     pub fn descriptors(&self) -> Arc<Descriptors> {
@@ -404,6 +416,14 @@ impl Process {
 
     /// Checks that `self` may signal `target` (kill(2)).
     pub fn may_signal(&self, target: &Process, signal: u8) -> Result<(), Errno> {
+        let known = match (self.core(), target.core()) {
+            _ if Arc::ptr_eq(&self.realm, &target.realm) => true,
+            (Some(caller), Some(target)) => realm::knows(&caller, &target, Rights::SIGNAL),
+            _ => false,
+        };
+        if !known {
+            return Err(Errno::ESRCH);
+        }
         let (me, other) = (self.identity(), target.identity());
         let uid = me.effective.uid;
         let same = [uid, me.real_uid]

@@ -73,6 +73,6 @@ pub fn setpgid(call: &mut Call<'_>, [pid, group, ..]: Args) -> Answer {
 fn find(call: &Call<'_>, pid: u64) -> Result<Arc<Process>, Errno> {
     match pid as u32 {
         0 => Ok(call.process().clone()),
-        pid => Process::find(pid).ok_or(Errno::ESRCH),
+        pid => call.process().find(pid).ok_or(Errno::ESRCH),
     }
 }

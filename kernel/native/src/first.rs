@@ -23,7 +23,8 @@ use object::{Handle, Namespace, Object, SliceSink, Table};
 use process::{Birth, Process, Thread, image};
 use tty::Tty;
 use value::Value;
-use vfs::{Credentials, Description, Location, View};
+use vfs::confine::FILES;
+use vfs::{Credentials, Description, FileKind, Location, View};
 
 /// A program and everything it is given.
 pub struct Start {
@@ -45,6 +46,8 @@ pub struct Start {
 pub struct LinuxStart {
     pub root: Location,
     pub directory: Location,
+    pub program: Location,
+    /// Its path, as far as it has one below the root.
     pub path: Vec<u8>,
     pub arguments: Vec<Vec<u8>>,
     /// `NAME=content`.
@@ -260,14 +263,23 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
     let starter = LINUX.get().ok_or(Error::NotExecutable)?;
     // A Linux program needs a root directory; without one it has no place to be.
     let files = start.namespace.get("file").map_err(|_| Error::Denied)?;
-    let root = files
+    files.check(Rights::LIST)?;
+    let whole = files
         .downcast_ref::<Description>()
         .and_then(Description::location)
         .ok_or(Error::Denied)?;
-    let path = start.program.location().ok_or(Error::Denied)?.path(root);
-    if !path.starts_with(b"/") {
-        return Err(Error::Denied);
-    }
+    let program = start.program.location().ok_or(Error::Denied)?.clone();
+    // The program itself may come from somewhere else: it was given by a handle of its own.
+    let path = match program.path(whole) {
+        path if path.starts_with(b"/") => path,
+        _ => start.arguments.first().cloned().unwrap_or_default(),
+    };
+    // The same rights in the whole tree as through the handle. With all of them, the tree itself.
+    let root = &if files.rights().contains(FILES) {
+        whole.clone()
+    } else {
+        whole.confined(files.rights())
+    };
     let owner = Credentials::root();
     let view = View {
         root,
@@ -276,13 +288,11 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
     };
     let directory = view.locate(start.directory.as_bytes(), true)?;
     let stream = |name| {
-        start
-            .handles
-            .iter()
-            .find(|(given, _)| given == name)
-            .map(|(_, handle)| handle.clone())
+        let mut given = start.handles.iter();
+        let given = given.find(|(given, _)| given == name);
+        given.map(|(_, handle)| within(handle)).transpose()
     };
-    let streams = ["in", "out", "err"].map(stream);
+    let streams = [stream("in")?, stream("out")?, stream("err")?];
     let leads_group = start.group != Group::Parent;
     let terminal = streams[0]
         .as_ref()
@@ -296,6 +306,7 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
     let start = LinuxStart {
         root: root.clone(),
         directory,
+        program,
         path,
         arguments: start.arguments,
         environment,
@@ -306,6 +317,19 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
         leads_group,
     };
     starter.start(start).await
+}
+
+/// A stream that leads nowhere else: from a directory, Linux paths go up and down, so it becomes a tree of its own.
+fn within(handle: &Handle) -> Result<Handle, Error> {
+    let directory = handle
+        .downcast_ref::<Description>()
+        .and_then(Description::location)
+        .filter(|place| place.kind() == FileKind::Directory);
+    let Some(place) = directory else {
+        return Ok(handle.clone());
+    };
+    let opened = vfs::handle::directory(place.confined(handle.rights()))?;
+    Ok(Handle::new(opened, handle.rights()))
 }
 
 /// The terminal behind a handle, if it is one.

@@ -6,7 +6,7 @@ use crate::credentials::{Access, Credentials};
 use crate::metadata::{Change, FileKind, Permissions, SIZE_MAX, Time, mode};
 use crate::mount::Location;
 use crate::view::check_access;
-use abi::Error;
+use abi::{Error, Rights};
 
 /// A new time of access or modification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum NewTime {
 impl Location {
     /// Sets the permission bits. Only the owner may.
     pub fn set_mode(&self, who: &Credentials, bits: u16, now: Time) -> Result<(), Error> {
-        self.mount.check_writable()?;
+        self.mount.check_rights(Rights::WRITE)?;
         let old = self.inode().permissions();
         if !who.owns(old.uid) {
             return Err(Error::Forbidden);
@@ -47,7 +47,7 @@ impl Location {
         gid: Option<u32>,
         now: Time,
     ) -> Result<(), Error> {
-        self.mount.check_writable()?;
+        self.mount.check_rights(Rights::WRITE)?;
         let old = self.inode().permissions();
         let uid_allowed = who.uid == 0 || uid.is_none_or(|uid| uid == old.uid && who.uid == uid);
         let gid_allowed = who.uid == 0
@@ -77,12 +77,12 @@ impl Location {
         if (accessed, modified) == (NewTime::Keep, NewTime::Keep) {
             return Ok(());
         }
-        self.mount.check_writable()?;
+        self.mount.check_rights(Rights::WRITE)?;
         if !who.owns(self.inode().permissions().uid) {
             if (accessed, modified) != (NewTime::Now, NewTime::Now) {
                 return Err(Error::Forbidden);
             }
-            check_access(who, self.mount.flags(), self.inode(), Access::WRITE)?;
+            check_access(who, &self.mount, self.inode(), Access::WRITE)?;
         }
         let time = |new| match new {
             NewTime::Keep => None,
@@ -104,7 +104,7 @@ impl Location {
             FileKind::Directory => return Err(Error::IsDirectory),
             _ => return Err(Error::Invalid),
         }
-        check_access(who, self.mount.flags(), self.inode(), Access::WRITE)?;
+        check_access(who, &self.mount, self.inode(), Access::WRITE)?;
         let pages = self.inode().pages();
         let _writing = pages.map(|pages| pages.begin_writing()).transpose()?;
         let old = self.inode().permissions();

@@ -85,6 +85,21 @@ impl Dentry {
         self.mounts.load(Ordering::Acquire) != 0
     }
 
+    /// Whether `above` is a directory and `below` is it or lies somewhere in it.
+    pub(crate) fn is_above(above: &Arc<Dentry>, below: &Arc<Dentry>) -> bool {
+        if above.kind() != FileKind::Directory {
+            return false;
+        }
+        let mut here = Some(below.clone());
+        while let Some(dentry) = here {
+            if Arc::ptr_eq(&dentry, above) {
+                return true;
+            }
+            here = dentry.parent();
+        }
+        false
+    }
+
     pub(crate) fn count_mount(&self) {
         self.mounts.fetch_add(1, Ordering::AcqRel);
     }

@@ -27,6 +27,11 @@ pub trait Device: Send + Sync {
         number: DeviceNumber,
         request: &OpenRequest<'_>,
     ) -> Result<Arc<dyn File>, Error>;
+
+    /// Whether what is written to it and read from it concerns nobody but the caller.
+    fn is_harmless(&self) -> bool {
+        false
+    }
 }
 
 /// The devices that can be reached through the nodes of a mount.
@@ -63,6 +68,14 @@ impl Devices {
             Some(_) => Ok(()),
             None => Err(Error::NoDevice),
         }
+    }
+
+    /// Whether the device with that number is there, and concerns nobody but whoever opens it.
+    pub fn is_harmless(&self, kind: DeviceKind, number: DeviceNumber) -> bool {
+        let drivers = self.drivers.lock();
+        drivers
+            .get(&(kind, number))
+            .is_some_and(|device| device.is_harmless())
     }
 
     /// Opens the device with that number. `NoDevice` if there is none.

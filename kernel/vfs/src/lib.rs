@@ -28,6 +28,7 @@
 extern crate alloc;
 
 pub mod attributes;
+pub mod confine;
 pub mod cpio;
 pub mod credentials;
 pub mod dentry;

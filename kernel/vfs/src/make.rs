@@ -10,7 +10,7 @@ use crate::metadata::{FileKind, Time, mode};
 use crate::mount::{Location, Mount};
 use crate::view::View;
 use crate::walk::{Last, PATH_MAX, Walker, look_up_gated};
-use abi::Error;
+use abi::{Error, Rights};
 use alloc::sync::Arc;
 
 impl View<'_> {
@@ -148,7 +148,7 @@ impl View<'_> {
         mount: &Mount,
         directory: &Arc<Dentry>,
     ) -> Result<(), Error> {
-        mount.check_writable()?;
+        mount.check_rights(Rights::CREATE)?;
         if directory.is_deleted() {
             return Err(Error::NotFound);
         }

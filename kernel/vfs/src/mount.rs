@@ -4,12 +4,13 @@
 //! only the pair says what `..` means, whether writing is allowed, and which devices its nodes lead to. A mount tree
 //! has no owner: it lives as long as somebody holds a location in its topmost mount.
 
+use crate::confine::{CHANGES, FILES};
 use crate::dentry::Dentry;
 use crate::device::Devices;
 use crate::inode::Inode;
 use crate::metadata::{FileKind, Metadata};
 use crate::volume::Volume;
-use abi::Error;
+use abi::{Error, Rights};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,8 @@ pub struct Mount {
     volume: Arc<Volume>,
     root: Arc<Dentry>,
     flags: MountFlags,
+    /// What may be done with what is seen through it.
+    rights: Rights,
     devices: Option<Arc<Devices>>,
     number: u64,
     /// What it covers; `None` for the top of a tree and after unmounting.
@@ -48,16 +51,34 @@ impl Mount {
         root: Arc<Dentry>,
         flags: MountFlags,
         devices: Option<Arc<Devices>>,
-    ) -> Arc<Mount> {
-        Arc::new(Mount {
+    ) -> Mount {
+        Mount {
             volume,
             root,
             flags,
+            rights: FILES,
             devices,
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             covers: Spin::new(None),
             children: Spin::new(Vec::new()),
-        })
+        }
+    }
+
+    /// A part of the same volume from `root` on, at no place yet, that grants no more than `rights`.
+    pub(crate) fn with_rights(&self, root: Arc<Dentry>, rights: Rights) -> Mount {
+        let rights = self.rights & rights;
+        let mut flags = self.flags;
+        flags.set(
+            MountFlags::READ_ONLY,
+            flags.contains(MountFlags::READ_ONLY) || !rights.intersects(CHANGES),
+        );
+        flags.set(
+            MountFlags::NO_EXECUTE,
+            flags.contains(MountFlags::NO_EXECUTE) || !rights.contains(Rights::EXECUTE),
+        );
+        let mut mount = Mount::new(self.volume.clone(), root, flags, self.devices.clone());
+        mount.rights = rights;
+        mount
     }
 
     /// Starts a tree with the root of `volume`. Device nodes lead to `devices`, or nowhere.
@@ -65,7 +86,7 @@ impl Mount {
         let root = volume.root().clone();
         Location {
             dentry: root.clone(),
-            mount: Mount::new(volume, root, flags, devices),
+            mount: Arc::new(Mount::new(volume, root, flags, devices)),
         }
     }
 
@@ -77,6 +98,11 @@ impl Mount {
     /// What it forbids.
     pub fn flags(&self) -> MountFlags {
         self.flags
+    }
+
+    /// What may be done with what is seen through it, of [`FILES`].
+    pub fn rights(&self) -> Rights {
+        self.rights
     }
 
     /// The devices that its nodes lead to.
@@ -113,13 +139,9 @@ impl Mount {
         children.iter().map(|(_, mount)| mount.clone()).collect()
     }
 
-    /// `ReadOnly` if it forbids changes.
-    pub(crate) fn check_writable(&self) -> Result<(), Error> {
-        if self.flags.contains(MountFlags::READ_ONLY) {
-            Err(Error::ReadOnly)
-        } else {
-            Ok(())
-        }
+    /// The mounts that sit directly on it, with the places that they cover.
+    pub(crate) fn places(&self) -> Vec<(Arc<Dentry>, Arc<Mount>)> {
+        self.children.lock().clone()
     }
 
     pub(crate) fn is_root(&self, dentry: &Arc<Dentry>) -> bool {
@@ -133,6 +155,18 @@ impl Mount {
             .iter()
             .find(|(place, _)| Arc::ptr_eq(place, dentry))
             .map(|(_, mount)| mount.clone())
+    }
+
+    /// Puts it at a place that nothing covers yet; `children` are those of the place's mount.
+    fn put_into(self: &Arc<Mount>, children: &mut Vec<(Arc<Dentry>, Arc<Mount>)>, at: &Location) {
+        at.dentry.count_mount();
+        *self.covers.lock() = Some((Arc::downgrade(&at.mount), at.dentry.clone()));
+        children.push((at.dentry.clone(), self.clone()));
+    }
+
+    /// Puts it, which nobody knows yet, into a tree of mounts that nobody knows yet either.
+    pub(crate) fn cover(self: &Arc<Mount>, at: &Location) {
+        self.put_into(&mut at.mount.children.lock(), at);
     }
 
     fn detach(self: &Arc<Mount>) {
@@ -250,17 +284,16 @@ impl Location {
         devices: Option<Arc<Devices>>,
     ) -> Result<Location, Error> {
         let root = volume.root().clone();
-        self.put_on(Mount::new(volume, root, flags, devices))
+        self.put_on(Arc::new(Mount::new(volume, root, flags, devices)))
     }
 
     /// Makes the part of a tree that starts at `source` visible here as well; returns its root here.
     pub fn bind(&self, source: &Location, flags: MountFlags) -> Result<Location, Error> {
-        self.put_on(Mount::new(
-            source.mount.volume.clone(),
-            source.dentry.clone(),
-            flags | source.mount.flags,
-            source.mount.devices.clone(),
-        ))
+        let mut mount = source
+            .mount
+            .with_rights(source.dentry.clone(), source.mount.rights);
+        mount.flags |= flags;
+        self.put_on(Arc::new(mount))
     }
 
     fn put_on(&self, mount: Arc<Mount>) -> Result<Location, Error> {
@@ -287,9 +320,7 @@ impl Location {
         {
             return Err(Error::Busy);
         }
-        here.dentry.count_mount();
-        *mount.covers.lock() = Some((Arc::downgrade(&here.mount), here.dentry.clone()));
-        children.push((here.dentry.clone(), mount.clone()));
+        mount.put_into(&mut children, &here);
         drop(children);
         Ok(mount.root())
     }

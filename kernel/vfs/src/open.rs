@@ -3,6 +3,7 @@
 //! The one idea: a walk ends at a place; whether it may be opened is checked there, once, whatever led to it. Making a
 //! file that is not there happens in between, under the gate of its directory. Rules: open(2).
 
+use crate::confine::file_rights;
 use crate::credentials::Access;
 use crate::dentry::Dentry;
 use crate::description::Description;
@@ -118,6 +119,8 @@ impl View<'_> {
         if let Some(child) = look_up_gated(walk.mount(), walk.directory(), walk.name())? {
             return found(child);
         }
+        // Its maker need not be allowed what its mode says, but no more than the mount grants.
+        walk.mount().check_rights(file_rights(request.access))?;
         let child = self.make_gated(walk, NewKind::File, request.mode, request.now)?;
         Ok((child, true))
     }
@@ -132,6 +135,7 @@ impl View<'_> {
             return Err(Error::NotDirectory);
         }
         self.check_new_name(&directory.mount, &directory.dentry)?;
+        directory.mount.check_rights(file_rights(request.access))?;
         let new = self.new_inode(directory.inode(), NewKind::File, request.mode, request.now)?;
         let inode = directory.inode().create_nameless(&new)?;
         let title = format!("#{}", inode.number()).into_bytes();
@@ -175,12 +179,7 @@ impl View<'_> {
         }
         if !made {
             let wanted = if cuts { access | Access::WRITE } else { access };
-            check_access(
-                self.credentials,
-                location.mount.flags(),
-                location.inode(),
-                wanted,
-            )?;
+            check_access(self.credentials, &location.mount, location.inode(), wanted)?;
         }
         let no_access_time = flags.contains(OpenFlags::NO_ACCESS_TIME);
         if no_access_time && !self.credentials.owns(location.inode().permissions().uid) {

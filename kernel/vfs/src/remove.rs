@@ -9,7 +9,7 @@ use crate::metadata::{FileKind, Time, mode};
 use crate::mount::Mount;
 use crate::view::View;
 use crate::walk::{Last, Walker, look_up_gated};
-use abi::Error;
+use abi::{Error, Rights};
 use alloc::sync::Arc;
 
 impl View<'_> {
@@ -82,7 +82,7 @@ pub(crate) fn check_removable(
     directory: &Arc<Dentry>,
     child: &Arc<Dentry>,
 ) -> Result<(), Error> {
-    mount.check_writable()?;
+    mount.check_rights(Rights::DELETE)?;
     let above = directory.inode().permissions();
     credentials.check(above, Access::WRITE | Access::EXECUTE, true)?;
     if above.mode & mode::STICKY != 0

@@ -87,10 +87,13 @@ impl View<'_> {
         if exchange && to.slash() && !there.as_ref().is_some_and(is_directory) {
             return Err(Error::NotDirectory);
         }
-        if is_above(&moved, target) {
+        if Dentry::is_above(&moved, target) {
             return Err(Error::Invalid);
         }
-        if there.as_ref().is_some_and(|there| is_above(there, source)) {
+        if there
+            .as_ref()
+            .is_some_and(|there| Dentry::is_above(there, source))
+        {
             return Err(if exchange {
                 Error::Invalid
             } else {
@@ -155,21 +158,6 @@ impl View<'_> {
             None => Ok(None),
         }
     }
-}
-
-/// Whether `above` is `below` or a directory on the way up from it.
-fn is_above(above: &Arc<Dentry>, below: &Arc<Dentry>) -> bool {
-    if above.kind() != FileKind::Directory {
-        return false;
-    }
-    let mut here = Some(below.clone());
-    while let Some(dentry) = here {
-        if Arc::ptr_eq(&dentry, above) {
-            return true;
-        }
-        here = dentry.parent();
-    }
-    false
 }
 
 /// Locks the gates of two directories, lower address first; one gate if they are the same.

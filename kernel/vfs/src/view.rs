@@ -5,7 +5,7 @@
 
 use crate::credentials::{Access, Credentials};
 use crate::metadata::{FileKind, Metadata};
-use crate::mount::{Location, MountFlags};
+use crate::mount::{Location, Mount};
 use crate::walk::{Last, Walker};
 use abi::Error;
 use alloc::vec::Vec;
@@ -42,7 +42,7 @@ impl<'a> View<'a> {
         let found = self.find(path, follow)?;
         check_access(
             self.credentials,
-            found.mount().flags(),
+            found.mount(),
             found.directory().inode(),
             wanted,
         )
@@ -80,25 +80,14 @@ impl<'a> View<'a> {
 /// Whether mode bits and mount allow `wanted` on an inode.
 pub(crate) fn check_access(
     credentials: &Credentials,
-    mount: MountFlags,
+    mount: &Mount,
     inode: &alloc::sync::Arc<dyn crate::inode::Inode>,
     wanted: Access,
 ) -> Result<(), Error> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let kind = inode.kind();
-    // Devices, pipes and sockets are no part of the storage that a read-only mount protects.
-    let stored = matches!(
-        kind,
-        FileKind::File | FileKind::Directory | FileKind::Symlink
-    );
-    if stored && wanted.contains(Access::WRITE) && mount.contains(MountFlags::READ_ONLY) {
-        return Err(Error::ReadOnly);
-    }
-    let runs = kind == FileKind::File && wanted.contains(Access::EXECUTE);
-    if runs && mount.contains(MountFlags::NO_EXECUTE) {
-        return Err(Error::Denied);
-    }
-    credentials.check(inode.permissions(), wanted, kind == FileKind::Directory)
+    mount.check_open(inode, wanted)?;
+    let directory = inode.kind() == FileKind::Directory;
+    credentials.check(inode.permissions(), wanted, directory)
 }

@@ -104,7 +104,7 @@ pub async fn signalfd4(call: &mut Call<'_>, [descriptor, mask, size, flags, ..]:
 /// The thread whose call this is.
 fn caller() -> Option<Arc<Thread>> {
     let task = task::current()?;
-    let process = Process::find(task.tag() as u32)?;
+    let process = Process::by_id(task.tag() as u32)?;
     let mut threads = process.threads().into_iter();
     threads.find(|thread| {
         let its = thread.core().task();

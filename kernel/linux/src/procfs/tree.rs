@@ -4,14 +4,18 @@ use super::files::SYSTEM;
 use super::process::{self as of_process, Subject};
 use super::sysctl;
 use crate::process::Process;
-use abi::Error;
+use crate::realm;
+use abi::{Error, Rights};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::sync::Spin;
 use object::{Sink, Source};
-use vfs::{Entry, File, FileKind, FileSystem, Inode, Location, Metadata, OpenRequest, Statistics};
+use vfs::{
+    Description, Entry, File, FileKind, FileSystem, Inode, Location, Metadata, OpenRequest,
+    Statistics,
+};
 
 /// `PROC_SUPER_MAGIC`.
 const MAGIC: u64 = 0x9fa0;
@@ -131,7 +135,7 @@ impl Node {
             | Node::ProcessFile(id, _)
             | Node::Tasks(id)
             | Node::Task(id, _)
-            | Node::TaskFile(id, ..) => process::find(id).ok_or(Error::NotFound),
+            | Node::TaskFile(id, ..) => find(id),
             _ => Err(Error::NotFound),
         }
     }
@@ -149,24 +153,43 @@ impl Node {
         Process::of(&*self.process()?).ok_or(Error::NotFound)
     }
 
-    fn target(&self) -> Result<Location, Error> {
+    /// Whether only those may read it who may look inside the process.
+    fn is_private(&self) -> bool {
+        let (Node::ProcessFile(_, index) | Node::TaskFile(_, _, index)) = *self else {
+            return false;
+        };
+        let name = of_process::FILES.get(index).map(|(name, _)| *name);
+        matches!(name, Some("auxv" | "environ" | "maps"))
+    }
+
+    /// To know of a process gives nothing of what is in it: `Denied` to those who may not look inside.
+    fn check_inside(&self) -> Result<(), Error> {
+        let process = self.process()?;
+        match calling_process() {
+            Some(caller) if !realm::looks_into(&caller, &process) => Err(Error::Denied),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a link leads, and what the caller may do there.
+    fn target(&self) -> Result<(Location, Rights), Error> {
+        self.check_inside()?;
         match *self {
             Node::Descriptor(_, descriptor) => {
-                let file = self
-                    .linux()?
-                    .descriptors()
-                    .get(descriptor, abi::Rights::empty());
-                file.map_err(|_| Error::NotFound)?
-                    .place()
-                    .ok_or(Error::NotFound)
+                let handle = self.linux()?.descriptors().copy_handle(descriptor);
+                let handle = handle.map_err(|_| Error::NotFound)?;
+                let file = handle.downcast_ref::<Description>();
+                let place = file.and_then(Description::place).ok_or(Error::NotFound)?;
+                Ok((place, handle.rights()))
             }
             Node::Place(_, place) => {
                 let process = self.linux()?;
-                match place {
-                    Place::Program => process.image.lock().location.clone().ok_or(Error::NotFound),
-                    Place::Directory => Ok(process.standing().directory.clone()),
-                    Place::Root => Ok(process.standing().root.clone()),
-                }
+                let location = match place {
+                    Place::Program => process.image.lock().location.clone(),
+                    Place::Directory => Some(process.standing().directory.clone()),
+                    Place::Root => Some(process.standing().root.clone()),
+                };
+                Ok((location.ok_or(Error::NotFound)?, Rights::all()))
             }
             _ => Err(Error::Invalid),
         }
@@ -177,6 +200,22 @@ fn caller() -> Option<u32> {
     task::with_current(|task| task.tag())
         .map(|tag| tag as u32)
         .filter(|&id| id != 0)
+}
+
+fn calling_process() -> Option<Arc<process::Process>> {
+    process::find(caller()?)
+}
+
+/// Whether the caller knows of a process; the kernel itself knows all.
+fn known(caller: Option<&Arc<process::Process>>, other: &Arc<process::Process>) -> bool {
+    caller.is_none_or(|caller| realm::knows(caller, other, Rights::LIST))
+}
+
+/// A process that the caller knows of.
+fn find(id: u32) -> Result<Arc<process::Process>, Error> {
+    process::find(id)
+        .filter(|process| known(calling_process().as_ref(), process))
+        .ok_or(Error::NotFound)
 }
 
 fn number_of(name: &[u8]) -> Option<u32> {
@@ -200,6 +239,8 @@ impl Inode for Node {
     fn metadata(&self) -> Metadata {
         let kind = self.kind();
         let mode = match kind {
+            _ if matches!(self, Node::Descriptors(_)) => 0o500,
+            _ if self.is_private() => 0o400,
             FileKind::Directory => 0o555,
             FileKind::Symlink => 0o777,
             _ => 0o444,
@@ -232,7 +273,7 @@ impl Inode for Node {
                     ("sys", ..) => Node::Settings(""),
                     (_, Some(index), _) => Node::SystemFile(index),
                     (_, _, Some(id)) => {
-                        process::find(id).ok_or(Error::NotFound)?;
+                        find(id)?;
                         Node::Process(id)
                     }
                     _ => return Err(Error::NotFound),
@@ -251,6 +292,7 @@ impl Inode for Node {
                 }
             }
             Node::Descriptors(id) => {
+                self.check_inside()?;
                 let descriptor = number_of(name).ok_or(Error::NotFound)?;
                 let open = self.linux()?.descriptors();
                 open.handle(descriptor).map_err(|_| Error::NotFound)?;
@@ -287,7 +329,11 @@ impl Inode for Node {
                 for (index, (name, _)) in SYSTEM.iter().enumerate() {
                     add(0x10 + index as u64, name, Node::SystemFile(index));
                 }
+                let caller = calling_process();
                 for process in process::all() {
+                    if !known(caller.as_ref(), &process) {
+                        continue;
+                    }
                     let id = process.id();
                     add(0x100 + u64::from(id), &format!("{id}"), Node::Process(id));
                 }
@@ -304,6 +350,7 @@ impl Inode for Node {
                 }
             }
             Node::Descriptors(id) => {
+                self.check_inside()?;
                 for number in self.linux()?.descriptors().open_descriptors() {
                     add(
                         u64::from(number),
@@ -367,7 +414,7 @@ impl Inode for Node {
             Node::MyMounts => Ok(b"self/mounts".to_vec()),
             Node::Descriptor(..) | Node::Place(..) => {
                 let root = self.linux()?.standing().root.clone();
-                Ok(self.target()?.path(&root))
+                Ok(self.target()?.0.path(&root))
             }
             _ => Err(Error::Invalid),
         }
@@ -375,7 +422,10 @@ impl Inode for Node {
 
     fn jump(&self) -> Result<Option<Location>, Error> {
         match self {
-            Node::Descriptor(..) | Node::Place(..) => self.target().map(Some),
+            Node::Descriptor(..) | Node::Place(..) => {
+                let (location, rights) = self.target()?;
+                Ok(Some(location.narrowed(rights)))
+            }
             _ => Ok(None),
         }
     }
@@ -389,6 +439,9 @@ impl Inode for Node {
 impl Node {
     /// What a file says now.
     fn text(&self) -> Result<Vec<u8>, Error> {
+        if self.is_private() {
+            self.check_inside()?;
+        }
         let of = |index: usize, thread: Option<u32>| {
             let (_, make) = of_process::FILES.get(index).ok_or(Error::NotFound)?;
             let thread = thread.map(|id| self.thread(id)).transpose()?;

@@ -9,9 +9,11 @@ use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::jobs::Group;
 use crate::process::Process;
+use crate::realm;
 use crate::thread::{Restart, Thread};
 use crate::time::Timespec;
 use crate::{futex, poll, time};
+use abi::Rights;
 use alloc::sync::Arc;
 use task::{WaitError, WaitQueue};
 
@@ -248,6 +250,9 @@ pub fn kill(call: &mut Call<'_>, [pid, signal, ..]: Args) -> Answer {
             let core = process::find(pid as u32).ok_or(Errno::ESRCH)?;
             match Process::of(&core) {
                 Some(target) => one(&caller, &target, signal)?,
+                None if !realm::knows(call.thread.core().process(), &core, Rights::LIST) => {
+                    return Err(Errno::ESRCH);
+                }
                 // A native process is reached by handles only.
                 None => return Err(Errno::EPERM),
             }
@@ -371,7 +376,7 @@ pub async fn rt_sigqueueinfo(call: &mut Call<'_>, [pid, signal, info, ..]: Args)
     let Given { code, fields } = given_info(call, info).await?;
     let signal = valid_or_zero(signal)?;
     let caller = call.process();
-    let target = Process::find(pid as u32).ok_or(Errno::ESRCH)?;
+    let target = call.process().find(pid as u32).ok_or(Errno::ESRCH)?;
     may_pretend(caller, &target, code)?;
     caller.may_signal(&target, signal.unwrap_or(0))?;
     if let Some(signal) = signal {

@@ -14,7 +14,6 @@ use super::{Open, deadline, wait};
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::io;
-use crate::process::Process;
 use crate::vectors::{self, Piece};
 use abi::{Error, Rights};
 use alloc::sync::Arc;
@@ -375,7 +374,7 @@ fn check_claim(call: &Call<'_>, claim: Credentials) -> Result<(), Errno> {
     let identity = call.process().identity();
     let mine = claim.pid == call.process().id();
     if identity.effective.uid == 0 {
-        return if mine || Process::find(claim.pid).is_some() {
+        return if mine || call.process().find(claim.pid).is_some() {
             Ok(())
         } else {
             Err(Errno::ESRCH)
