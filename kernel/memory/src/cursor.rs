@@ -47,7 +47,27 @@ impl<'a> Cursor<'a> {
 
     /// Moves on by up to `wanted` bytes; `copy(root, address, done so far, length)` does the work
     /// in each segment.
+    #[inline]
     fn advance(
+        &mut self,
+        wanted: usize,
+        mut copy: impl FnMut(&Root, usize, usize, usize) -> Result<(), CopyFault>,
+    ) -> usize {
+        // Nearly always one copy does it all, and nothing faults.
+        if wanted <= self.segment.len
+            && self.error.is_none()
+            && copy(self.root, self.segment.address, 0, wanted).is_ok()
+        {
+            self.segment.address = self.segment.address.wrapping_add(wanted);
+            self.segment.len -= wanted;
+            self.done += wanted;
+            self.left -= wanted;
+            return wanted;
+        }
+        self.advance_in_steps(wanted, copy)
+    }
+
+    fn advance_in_steps(
         &mut self,
         wanted: usize,
         mut copy: impl FnMut(&Root, usize, usize, usize) -> Result<(), CopyFault>,

@@ -186,29 +186,47 @@ machine_user_copy:
     stac
 1:  cmp rcx, [rip + string_threshold]
     jae 7f
-2:  cmp rcx, 32
+    sub rcx, 64
     jb 3f
+2:
 99: mov r8, [rsi]
-    fixup 4f
+    fixup 9f
 99: mov r9, [rsi + 8]
-    fixup 4f
+    fixup 9f
 99: mov r10, [rsi + 16]
-    fixup 4f
+    fixup 9f
 99: mov r11, [rsi + 24]
-    fixup 4f
+    fixup 9f
 99: mov [rdi], r8
-    fixup 4f
+    fixup 9f
 99: mov [rdi + 8], r9
-    fixup 4f
+    fixup 9f
 99: mov [rdi + 16], r10
-    fixup 4f
+    fixup 9f
 99: mov [rdi + 24], r11
-    fixup 4f
-    add rsi, 32
-    add rdi, 32
-    sub rcx, 32
-    jmp 2b
-3:  cmp rcx, 8
+    fixup 9f
+99: mov r8, [rsi + 32]
+    fixup 9f
+99: mov r9, [rsi + 40]
+    fixup 9f
+99: mov r10, [rsi + 48]
+    fixup 9f
+99: mov r11, [rsi + 56]
+    fixup 9f
+99: mov [rdi + 32], r8
+    fixup 9f
+99: mov [rdi + 40], r9
+    fixup 9f
+99: mov [rdi + 48], r10
+    fixup 9f
+99: mov [rdi + 56], r11
+    fixup 9f
+    add rsi, 64
+    add rdi, 64
+    sub rcx, 64
+    jae 2b
+3:  add rcx, 64
+10: cmp rcx, 8
     jb 4f
 99: mov r8, [rsi]
     fixup 4f
@@ -217,7 +235,8 @@ machine_user_copy:
     add rsi, 8
     add rdi, 8
     sub rcx, 8
-    jmp 3b
+    jmp 10b
+9:  add rcx, 64                         # a fault inside a block: it begins again, byte by byte
     # The rest, and after a fault the bytes before the one that faults.
 4:  test rcx, rcx
     jz 6f
