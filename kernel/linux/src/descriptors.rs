@@ -10,7 +10,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use machine::sync::Spin;
+use machine::sync::{Spin, SpinGuard};
 use object::{Handle, Number, Table};
 use vfs::Description;
 
@@ -85,13 +85,13 @@ impl Descriptors {
         self.table.with(number, share).unwrap_or(Err(Errno::EBADF))
     }
 
-    /// Calls `f` with the open file behind a descriptor, without counting a reference. The table is locked meanwhile:
-    /// `f` must be short, and lock nothing that is held by whoever opens and closes.
-    pub fn with<R>(&self, descriptor: u32, f: impl FnOnce(&Description) -> R) -> Result<R, Errno> {
-        let number = self.slot(descriptor)?.handle;
-        let look = |handle: &Handle| handle.downcast_ref::<Description>().map(f);
-        let found = self.table.with(number, look).map_err(|_| Errno::EBADF)?;
-        found.ok_or(Errno::EBADF)
+    /// Locks the tables for a few looks that count no references. They must be short, and lock nothing that is held by
+    /// whoever opens and closes.
+    pub fn look(&self) -> Look<'_> {
+        Look {
+            view: self.view.lock(),
+            table: self.table.look(),
+        }
     }
 
     /// The handle number behind a descriptor.
@@ -303,6 +303,26 @@ impl Descriptors {
         for descriptor in marked {
             let _ = self.close(descriptor);
         }
+    }
+}
+
+/// Locked descriptors, to look at.
+pub struct Look<'a> {
+    view: SpinGuard<'a, View>,
+    table: object::Look<'a>,
+}
+
+impl Look<'_> {
+    #[inline]
+    fn handle(&self, descriptor: u32) -> Option<&Handle> {
+        let slot = self.view.slots.get(descriptor as usize)?.as_ref()?;
+        self.table.get(slot.handle)
+    }
+
+    /// The open file behind a descriptor.
+    #[inline]
+    pub fn file(&self, descriptor: u32) -> Option<&Description> {
+        self.handle(descriptor)?.downcast_ref()
     }
 }
 

@@ -3,6 +3,7 @@
 //! All of them become one list of files with what is wanted of each; one wait on all their readiness objects serves.
 
 use crate::call::{Args, Call};
+use crate::descriptors;
 use crate::errno::{Answer, Errno};
 use crate::event;
 use crate::signal::Set;
@@ -170,28 +171,9 @@ fn look_at_few(
         return Err(Errno::EINVAL);
     }
     memory::load_bytes(call.space, address as usize, list.as_mut_bytes())?;
-    let mut ready = 0;
-    for entry in list.iter_mut() {
-        let PollDescriptor {
-            descriptor,
-            events: wanted,
-            ..
-        } = *entry;
-        // A file that must look for itself is not looked at in passing.
-        let look = |file: &Description| {
-            (!event::refreshes(file)).then(|| events(file, wanted, POLLERR | POLLHUP))
-        };
-        entry.found = match u32::try_from(descriptor) {
-            Ok(descriptor) => match open.with(descriptor, look) {
-                Ok(Some(found)) => found,
-                Ok(None) => return Ok(None),
-                Err(_) => POLLNVAL,
-            },
-            // A negative number stands for nothing.
-            Err(_) => 0,
-        };
-        ready += usize::from(entry.found != 0);
-    }
+    let Some(ready) = look(&open.look(), list) else {
+        return Ok(None);
+    };
     if ready == 0 && !is_last {
         return Ok(None);
     }
@@ -200,6 +182,26 @@ fn look_at_few(
         call.store(address.wrapping_add(index as u64 * 8 + 6), &entry.found)?;
     }
     Ok(Some(ready))
+}
+
+/// Looks at each file, and counts those of which something is true. `None`: one must look for itself first, or lock.
+fn look(open: &descriptors::Look<'_>, list: &mut [PollDescriptor]) -> Option<usize> {
+    let mut ready = 0;
+    for entry in list.iter_mut() {
+        entry.found = match u32::try_from(entry.descriptor) {
+            Ok(descriptor) => match open.file(descriptor) {
+                Some(file) if event::refreshes(file) || entry.events & POLLRDHUP != 0 => {
+                    return None;
+                }
+                Some(file) => events(file, entry.events, POLLERR | POLLHUP),
+                None => POLLNVAL,
+            },
+            // A negative number stands for nothing.
+            Err(_) => 0,
+        };
+        ready += usize::from(entry.found != 0);
+    }
+    Some(ready)
 }
 
 pub async fn poll(call: &mut Call<'_>, [descriptors, count, timeout, ..]: Args) -> Answer {

@@ -28,4 +28,4 @@ pub use namespace::Namespace;
 pub use object::{Object, Reply, Verb};
 pub use records::Records;
 pub use registry::{Registry, first_name};
-pub use table::Table;
+pub use table::{Look, Table};

@@ -9,7 +9,7 @@ use crate::{Handle, Rights};
 use abi::{Error, Number};
 use alloc::vec::Vec;
 use core::fmt;
-use machine::sync::Spin;
+use machine::sync::{Spin, SpinGuard};
 
 /// How many handles a table may hold at first.
 pub const DEFAULT_LIMIT: usize = 4096;
@@ -84,6 +84,11 @@ impl Table {
     pub fn get(&self, number: Number) -> Result<Handle, Error> {
         let inner = self.inner.lock();
         inner.slots.get(number).cloned().ok_or(Error::BadHandle)
+    }
+
+    /// Locks the table for a few looks that count no references. They must be short and not come back to it.
+    pub fn look(&self) -> Look<'_> {
+        Look(self.inner.lock())
     }
 
     /// Calls `f` with a handle, without counting a reference. The table is locked meanwhile: `f` must be short and not
@@ -185,6 +190,17 @@ impl Table {
             drop(handle);
             from = index + 1;
         }
+    }
+}
+
+/// A locked table, to look at.
+pub struct Look<'a>(SpinGuard<'a, Inner>);
+
+impl Look<'_> {
+    /// A handle by its number.
+    #[inline]
+    pub fn get(&self, number: Number) -> Option<&Handle> {
+        self.0.slots.get(number)
     }
 }
 
