@@ -72,10 +72,10 @@ pub fn pwrite_now(
     valid_offset(offset).and_then(write).transpose()
 }
 
-/// Sockets and terminals have more to say than their bytes.
+/// Files, devices that never wait, and pipes; terminals, sockets and events have more to say than their bytes.
 #[inline]
-fn has_own_rules(file: &Description) -> bool {
-    socket::of(file).is_some() || terminal::of(file).is_some()
+fn is_plain(file: &Description) -> bool {
+    matches!(file.kind(), FileKind::File | FileKind::Fifo) || file.readiness().is_none()
 }
 
 /// The first step of [`read_into`], which is nearly always the only one. `None`: nothing has happened.
@@ -87,7 +87,7 @@ fn read_at_once(
     place: Where,
 ) -> Result<Option<usize>, Errno> {
     let (address, count) = (buffer as usize, count as usize);
-    if count > STEP || has_own_rules(file) {
+    if count > STEP || !is_plain(file) {
         return Ok(None);
     }
     check_buffer(address, count)?;
@@ -109,12 +109,13 @@ fn write_at_once(
     place: Where,
 ) -> Result<Option<usize>, Errno> {
     let (address, count) = (buffer as usize, count as usize);
-    // A pipe takes so much whole or not at all; what is never short of room takes all.
-    let whole = match file.readiness() {
-        Some(_) => file.kind() == FileKind::Fifo && count <= PIPE_BUF,
-        None => count <= STEP,
+    // A pipe takes so much whole or not at all; a file always takes all, but for want of space.
+    let most = if file.kind() == FileKind::Fifo {
+        PIPE_BUF
+    } else {
+        STEP
     };
-    if !whole || has_own_rules(file) {
+    if count > most || !is_plain(file) {
         return Ok(None);
     }
     let count = within_limit(call, file, place, count)?;
