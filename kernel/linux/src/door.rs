@@ -9,7 +9,6 @@ use crate::thread::Thread;
 use crate::{exit, table};
 use abi::Error;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use machine::user::{Fault, UserContext};
 use memory::Space;
 use process::{Door, Flow};
@@ -117,8 +116,7 @@ fn float_exception(vector: u8, user: &mut UserContext) -> i32 {
     const FPE_FLTUND: i32 = 5;
     const FPE_FLTRES: i32 = 6;
     const FPE_FLTINV: i32 = 7;
-    let mut image = Vec::new();
-    user.vector_state(&mut image);
+    let image = user.vector_image();
     let half = |at: usize| {
         image
             .get(at..at + 2)

@@ -12,7 +12,6 @@ use super::vector::{self, VectorState};
 use super::{idt, irq};
 pub use crate::memory::OutOfFrames;
 pub use crate::trap::{Fault, Invalid, Registers, Trap};
-use alloc::vec::Vec;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -132,7 +131,7 @@ impl UserContext {
     /// A program counter beyond the lower half is a general protection fault without running.
     /// After a system call `rcx` and `r11` hold the program counter and the flags, as the
     /// instruction leaves them.
-    #[inline]
+    #[inline(always)]
     pub fn enter(&mut self, root: &Root) -> Trap {
         let block = block();
         root.activate();
@@ -216,14 +215,18 @@ impl UserContext {
         set_base(KERNEL_GS_BASE, &block.gs_base, &mut self.gs_base);
     }
 
-    /// Appends the vector state as an XSAVE image (FXSAVE where there is no XSAVE).
-    pub fn vector_state(&mut self, into: &mut Vec<u8>) {
-        self.vector.append_to(into);
+    /// The vector state as an XSAVE image (FXSAVE where there is no XSAVE).
+    pub fn vector_image(&mut self) -> &[u8] {
+        self.vector.image()
     }
 
-    /// Replaces the vector state by an XSAVE image, if the processor would take it.
-    pub fn set_vector_state(&mut self, image: &[u8]) -> Result<(), Invalid> {
-        self.vector.set(image)
+    /// Replaces the vector state by the image that `fill` writes. If `fill` answers false, or the processor would not
+    /// take the image, it becomes that of a new thread.
+    pub fn replace_vector_state(
+        &mut self,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+    ) -> Result<(), Invalid> {
+        self.vector.replace(fill)
     }
 
     /// Bytes of a vector state image.

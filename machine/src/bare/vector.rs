@@ -14,7 +14,6 @@ use crate::memory::OutOfFrames;
 use crate::sync::Once;
 use crate::trap::Invalid;
 use alloc::alloc::{Layout, alloc, dealloc};
-use alloc::vec::Vec;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
 use core::ptr::NonNull;
@@ -184,7 +183,7 @@ impl VectorState {
         self.header.addr().get()
     }
 
-    fn image(&self) -> *mut u8 {
+    fn pointer(&self) -> *mut u8 {
         // SAFETY: the allocation has an image behind the header.
         unsafe { self.header.as_ptr().add(1).cast() }
     }
@@ -222,14 +221,14 @@ impl VectorState {
 
     fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the image is allocated with this size, and initialised since `reset`.
-        unsafe { core::slice::from_raw_parts_mut(self.image(), size()) }
+        unsafe { core::slice::from_raw_parts_mut(self.pointer(), size()) }
     }
 
     /// Back to the start: all registers zero, exceptions masked.
     pub fn reset(&mut self) {
         self.disown();
         // SAFETY: the image is allocated with this size.
-        unsafe { self.image().write_bytes(0, size()) };
+        unsafe { self.pointer().write_bytes(0, size()) };
         let bytes = self.bytes();
         bytes[0..2].copy_from_slice(&0x37f_u16.to_le_bytes());
         bytes[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80_u32.to_le_bytes());
@@ -253,8 +252,8 @@ impl VectorState {
             unsafe { save_owner(owner) };
         }
         // SAFETY: the image is valid: it was saved by the processor, made by `reset`, or checked
-        // by `set`.
-        unsafe { restore(self.image().addr()) };
+        // by `replace`.
+        unsafe { restore(self.pointer().addr()) };
         self.at().store(cpu::index(), Ordering::Relaxed);
         block()
             .vector_owner
@@ -280,16 +279,14 @@ impl VectorState {
                 Way::Xsave
             };
             // SAFETY: this image, and the registers are its own.
-            unsafe { save(self.image().addr(), way) };
+            unsafe { save(self.pointer().addr(), way) };
         }
     }
 
-    /// Appends the image, complete: components in their initial state are written out.
-    pub fn append_to(&mut self, into: &mut Vec<u8>) {
+    /// The image as it is now, complete: components in their initial state are written out.
+    pub fn image(&mut self) -> &[u8] {
         self.store();
-        let start = into.len();
-        into.extend_from_slice(self.bytes());
-        let image = &mut into[start..];
+        let image = self.bytes();
         let Format {
             way: Way::Xsave | Way::Xsaveopt,
             components,
@@ -297,7 +294,7 @@ impl VectorState {
             ..
         } = format()
         else {
-            return;
+            return image;
         };
         let present = u64_at(image, LEGACY);
         if present & 1 == 0 {
@@ -313,37 +310,35 @@ impl VectorState {
                 image[offset..offset + len].fill(0);
             }
         }
+        // Being in the initial state and holding its values are the same to the processor.
         image[LEGACY..LEGACY + 8].copy_from_slice(&components.to_le_bytes());
+        image
     }
 
-    /// Replaces the state by an image, if the processor would take it. A legacy image of 512 bytes
-    /// leaves the rest in its initial state.
-    pub fn set(&mut self, image: &[u8]) -> Result<(), Invalid> {
-        let format = format();
-        let legacy = image.len() == LEGACY;
-        if !legacy && image.len() != format.size {
-            return Err(Invalid);
-        }
-        let mxcsr = u64_at(image, MXCSR) as u32;
-        if mxcsr & !format.mxcsr_mask != 0 {
-            return Err(Invalid);
-        }
-        if !legacy {
-            let reserved = &image[LEGACY + 8..LEGACY + HEADER];
-            if u64_at(image, LEGACY) & !format.components != 0
-                || reserved.iter().any(|&byte| byte != 0)
-            {
-                return Err(Invalid);
-            }
+    /// Replaces the image by what `fill` puts there. If it fails, or the processor would not take it, the state is
+    /// that of a new thread.
+    pub fn replace(&mut self, fill: impl FnOnce(&mut [u8]) -> bool) -> Result<(), Invalid> {
+        self.disown();
+        let image = self.bytes();
+        if fill(image) && is_acceptable(image) {
+            return Ok(());
         }
         self.reset();
-        let bytes = self.bytes();
-        bytes[..image.len()].copy_from_slice(image);
-        if legacy && bytes.len() > LEGACY {
-            bytes[LEGACY] = 3;
-        }
-        Ok(())
+        Err(Invalid)
     }
+}
+
+/// Whether the processor takes an image of full size (Intel SDM volume 1, 13.8.2).
+fn is_acceptable(image: &[u8]) -> bool {
+    let format = format();
+    if u64_at(image, MXCSR) as u32 & !format.mxcsr_mask != 0 {
+        return false;
+    }
+    format.way == Way::Fxsave
+        || u64_at(image, LEGACY) & !format.components == 0
+            && image[LEGACY + 8..LEGACY + HEADER]
+                .iter()
+                .all(|&byte| byte == 0)
 }
 
 fn u64_at(image: &[u8], at: usize) -> u64 {

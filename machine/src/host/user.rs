@@ -48,6 +48,15 @@ fn initial_vector_state() -> Vec<u8> {
     state
 }
 
+fn is_acceptable(image: &[u8]) -> bool {
+    let mxcsr = image.get(MXCSR..MXCSR + 4);
+    let mxcsr = mxcsr.and_then(|bytes| bytes.try_into().ok());
+    // Only x87 and SSE exist here; the rest of the header is reserved.
+    mxcsr.is_some_and(|bytes| u32::from_le_bytes(bytes) & !MXCSR_MASK == 0)
+        && image[XSTATE_BV] & !3 == 0
+        && image[XSTATE_BV + 1..].iter().all(|&byte| byte == 0)
+}
+
 /// The state of one user thread.
 pub struct UserContext {
     pub registers: Registers,
@@ -119,30 +128,22 @@ impl UserContext {
         self.script = Some(Arc::new(Mutex::new(Box::new(script))));
     }
 
-    /// Appends the vector state as an XSAVE image.
-    pub fn vector_state(&mut self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.vector);
+    /// The vector state as an XSAVE image.
+    pub fn vector_image(&mut self) -> &[u8] {
+        &self.vector
     }
 
-    /// Replaces the vector state by an XSAVE image, if the processor would take it.
-    pub fn set_vector_state(&mut self, image: &[u8]) -> Result<(), Invalid> {
-        let word = |at: usize| {
-            image
-                .get(at..at + 4)?
-                .try_into()
-                .ok()
-                .map(u32::from_le_bytes)
-        };
-        let mxcsr = word(MXCSR).ok_or(Invalid)?;
-        if image.len() != VECTOR_SIZE || mxcsr & !MXCSR_MASK != 0 {
-            return Err(Invalid);
+    /// Replaces the vector state by the image that `fill` writes. If `fill` answers false, or the processor would not
+    /// take the image, it becomes that of a new thread.
+    pub fn replace_vector_state(
+        &mut self,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+    ) -> Result<(), Invalid> {
+        if fill(&mut self.vector) && is_acceptable(&self.vector) {
+            return Ok(());
         }
-        // Only x87 and SSE exist here; the rest of the header is reserved.
-        if image[XSTATE_BV] & !3 != 0 || image[XSTATE_BV + 1..].iter().any(|&byte| byte != 0) {
-            return Err(Invalid);
-        }
-        self.vector.copy_from_slice(image);
-        Ok(())
+        self.vector = initial_vector_state();
+        Err(Invalid)
     }
 
     /// Bytes of a vector state image.
@@ -179,13 +180,20 @@ mod tests {
     #[test]
     fn bad_vector_states_are_refused() {
         let mut user = UserContext::new(0, 0).unwrap();
-        let mut image = Vec::new();
-        user.vector_state(&mut image);
+        let mut image = user.vector_image().to_vec();
         assert_eq!(image.len(), UserContext::vector_size());
+        let replace = |user: &mut UserContext, image: &[u8]| {
+            user.replace_vector_state(|state| {
+                state.copy_from_slice(image);
+                true
+            })
+        };
         image[200] = 9;
-        user.set_vector_state(&image).unwrap();
+        replace(&mut user, &image).unwrap();
+        assert_eq!(user.vector_image(), image);
+        assert_eq!(user.replace_vector_state(|_| false), Err(Invalid));
+        assert_eq!(user.vector_image()[200], 0);
         image[MXCSR + 3] = 1;
-        assert_eq!(user.set_vector_state(&image), Err(Invalid));
-        assert_eq!(user.set_vector_state(&image[1..]), Err(Invalid));
+        assert_eq!(replace(&mut user, &image), Err(Invalid));
     }
 }

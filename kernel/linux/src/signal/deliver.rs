@@ -33,10 +33,7 @@ pub async fn checkpoint(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut Use
         };
         if action.has_handler() {
             settle_call(thread, user, Some(&action));
-            if run_handler(thread, space, user, &info, &action)
-                .await
-                .is_err()
-            {
+            if run_handler(thread, space, user, &info, &action).is_err() {
                 return die(thread, SIGSEGV);
             }
             handled = true;
@@ -111,7 +108,7 @@ fn settle_call(thread: &Thread, user: &mut UserContext, action: Option<&Action>)
     };
 }
 
-async fn run_handler(
+fn run_handler(
     thread: &Arc<Thread>,
     space: &Arc<Space>,
     user: &mut UserContext,
@@ -119,7 +116,7 @@ async fn run_handler(
     action: &Action,
 ) -> Result<(), Errno> {
     let mask_after = thread.take_saved_mask();
-    frame::push(thread, space, user, info, action, mask_after).await?;
+    frame::push(thread, space, user, info, action, mask_after)?;
     let mut mask = thread.mask().with(Set(action.mask));
     if action.flags & action::SA_NODEFER == 0 {
         mask = mask.with(Set::of(info.signal));

@@ -10,9 +10,7 @@ use super::queue::{Fields, Info};
 use super::set::Set;
 use crate::errno::Errno;
 use crate::thread::Thread;
-use crate::user;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use machine::user::UserContext;
 use memory::Space;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -102,7 +100,7 @@ struct Frame {
 ///
 /// # Errors
 /// `EFAULT` when the stack cannot take the frame: the process then dies of SIGSEGV.
-pub async fn push(
+pub fn push(
     thread: &Arc<Thread>,
     space: &Arc<Space>,
     context: &mut UserContext,
@@ -121,10 +119,9 @@ pub async fn push(
         registers.rsp.wrapping_sub(RED_ZONE)
     };
 
-    let mut image = Vec::new();
-    context.vector_state(&mut image);
-    mark(&mut image);
-    let image_size = image.len() + if image.len() > LEGACY_SIZE { 4 } else { 0 };
+    let image = context.vector_image();
+    let is_extended = image.len() > LEGACY_SIZE;
+    let image_size = image.len() + if is_extended { 4 } else { 0 };
     let image_at = top.wrapping_sub(image_size as u64) & !63;
     // At the handler's entry rsp + 8 is a multiple of 16, as after a call.
     let frame_at = (image_at.wrapping_sub(size_of::<Frame>() as u64) & !15).wrapping_sub(8);
@@ -134,13 +131,7 @@ pub async fn push(
 
     let frame = Frame {
         return_address: action.restorer,
-        flags: UC_SIGCONTEXT_SS
-            | UC_STRICT_RESTORE_SS
-            | if image.len() > LEGACY_SIZE {
-                UC_FP_XSTATE
-            } else {
-                0
-            },
+        flags: UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | if is_extended { UC_FP_XSTATE } else { 0 },
         link: 0,
         stack: Stack { ..alternate },
         context: Context {
@@ -174,11 +165,12 @@ pub async fn push(
         mask: mask_after.0,
         info: info.to_bytes(),
     };
-    user::write_bytes(space, image_at as usize, &image).await?;
-    if image.len() > LEGACY_SIZE {
-        user::write(space, image_at as usize + image.len(), &FP_XSTATE_MAGIC2).await?;
+    memory::store_user(space, image_at as usize, image)?;
+    if is_extended {
+        memory::store_user(space, image_at as usize + SOFTWARE_BYTES, &Marks::of(image))?;
+        memory::store_user(space, image_at as usize + image.len(), &FP_XSTATE_MAGIC2)?;
     }
-    user::write(space, frame_at as usize, &frame).await?;
+    memory::store_user(space, frame_at as usize, &frame)?;
 
     if alternate.flags & SS_AUTODISARM != 0 {
         thread.set_alternate_stack(Stack {
@@ -211,10 +203,10 @@ pub fn pop(
     let frame: Frame = memory::load_user(space, frame_at)?;
     let from = &frame.context;
     if from.vector_state != 0 {
-        let mut image = alloc::vec![0u8; UserContext::vector_size()];
-        memory::load_bytes(space, from.vector_state as usize, &mut image)?;
+        let fill =
+            |image: &mut [u8]| memory::load_bytes(space, from.vector_state as usize, image).is_ok();
         context
-            .set_vector_state(&image)
+            .replace_vector_state(fill)
             .map_err(|_| Errno::EFAULT)?;
     }
     let flags = context.registers.rflags;
@@ -241,24 +233,33 @@ pub fn pop(
     Ok(from.rax as usize)
 }
 
-/// Marks an XSAVE image as Linux does: size and features, where user code looks for them.
-fn mark(image: &mut [u8]) {
-    let size = image.len();
-    if size <= LEGACY_SIZE {
-        return;
+/// The marks in an XSAVE image (`struct _fpx_sw_bytes`): size and features, where user code looks for them.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct Marks {
+    magic: u32,
+    /// Bytes of the image and of the second magic number behind it.
+    extended_size: u32,
+    features: u64,
+    image_size: u32,
+    padding: [u32; 7],
+}
+
+impl Marks {
+    /// Those of an image with a header behind its legacy area.
+    fn of(image: &[u8]) -> Marks {
+        let features = image
+            .get(LEGACY_SIZE..LEGACY_SIZE + 8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_le_bytes);
+        Marks {
+            magic: FP_XSTATE_MAGIC1,
+            extended_size: image.len() as u32 + 4,
+            features,
+            image_size: image.len() as u32,
+            padding: [0; 7],
+        }
     }
-    let features: [u8; 8] = match image.get(LEGACY_SIZE..LEGACY_SIZE + 8) {
-        Some(bytes) => bytes.try_into().unwrap_or_default(),
-        None => [0; 8],
-    };
-    let Some(marks) = image.get_mut(SOFTWARE_BYTES..LEGACY_SIZE) else {
-        return;
-    };
-    marks.fill(0);
-    marks[..4].copy_from_slice(&FP_XSTATE_MAGIC1.to_le_bytes());
-    marks[4..8].copy_from_slice(&(size as u32 + 4).to_le_bytes());
-    marks[8..16].copy_from_slice(&features);
-    marks[16..20].copy_from_slice(&(size as u32).to_le_bytes());
 }
 
 pub fn on_stack(stack: &Stack, pointer: u64) -> bool {
@@ -316,6 +317,7 @@ mod tests {
     #[test]
     fn the_frame_has_the_layout_that_programs_expect() {
         assert_eq!(size_of::<Context>(), 256);
+        assert_eq!(SOFTWARE_BYTES + size_of::<Marks>(), LEGACY_SIZE);
         assert_eq!(core::mem::offset_of!(Frame, flags), 8);
         assert_eq!(core::mem::offset_of!(Frame, context), 8 + 40);
         assert_eq!(core::mem::offset_of!(Frame, mask), 8 + 40 + 256);

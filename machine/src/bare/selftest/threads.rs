@@ -7,7 +7,6 @@ use crate::bare::user::{Fault, Trap, UserContext};
 use crate::bare::{irq, layout, random, time};
 use crate::memory::{PAGE, USER_END};
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::cell::Cell;
 
 fn enter(user: &mut UserContext, root: &Root) -> Trap {
@@ -173,26 +172,29 @@ pub fn vectors() {
     let mut moved = Box::new(one);
     assert_eq!(enter(&mut moved, &root), Trap::Call);
     assert_eq!(moved.registers.rax, 20);
-    let mut image = Vec::new();
-    moved.vector_state(&mut image);
+    let mut image = moved.vector_image().to_vec();
     assert_eq!(image.len(), UserContext::vector_size());
     assert_eq!(image[160..168], moved.registers.rdi.to_le_bytes());
-    two.set_vector_state(&image)
-        .expect("it came from the processor");
+    let replace = |context: &mut UserContext, image: &[u8]| {
+        context.replace_vector_state(|state| {
+            state.copy_from_slice(image);
+            true
+        })
+    };
+    replace(&mut two, &image).expect("it came from the processor");
     two.registers.rdi = moved.registers.rdi;
     assert_eq!(enter(&mut two, &root), Trap::Call);
     assert_eq!(two.registers.rax, 20);
-    two.set_vector_state(&image[..512]).expect("a legacy image");
     assert_eq!(enter(&mut two, &root), Trap::Call);
     assert_eq!(two.registers.rax, 21);
     image[27] = 0xff;
-    assert!(two.set_vector_state(&image).is_err());
-    assert!(two.set_vector_state(&image[1..]).is_err());
+    assert!(replace(&mut two, &image).is_err());
+    assert!(two.replace_vector_state(|_| false).is_err());
+    assert_eq!(two.vector_image()[160..168], [0; 8]);
     drop((moved, child));
     // A new thread sees nothing of them.
     let mut fresh = thread(192);
-    let mut image = Vec::new();
-    fresh.vector_state(&mut image);
+    let image = fresh.vector_image();
     assert_eq!(image[0..2], 0x37f_u16.to_le_bytes());
     assert!(image[32..512].iter().all(|byte| *byte == 0));
 }
