@@ -46,6 +46,12 @@ pub enum Commands {
 pub struct RunOptions {
     #[command(flatten)]
     pub machine: MachineOptions,
+    /// Give the guest a copy of a file or directory of this machine (repeatable): file:HOST[:GUEST]:ro
+    ///
+    /// A static Linux program that is given can be started in the shell by its path, or by its name if it is in /bin:
+    /// --give file:/bin/busybox:ro. See `exec` for the form.
+    #[arg(long, value_name = "WHAT", value_parser = parse_give)]
+    pub give: Vec<Give>,
     /// Write everything that the guest's serial console shows to this file, too
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

@@ -26,7 +26,7 @@ const NEEDS: [Need; 5] = [
 pub fn image(options: &ImageOptions) -> Result<u8> {
     packages::ensure(&NEEDS)?;
     let workspace = Workspace::find()?;
-    let (kernel, initramfs) = run::system(&workspace, Profile::Release, Show::Progress)?;
+    let (kernel, initramfs) = run::system(&workspace, Profile::Release, &[], Show::Progress)?;
     write(
         &kernel,
         &initramfs,

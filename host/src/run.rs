@@ -2,6 +2,7 @@
 
 use crate::children::Guarded;
 use crate::cli::RunOptions;
+use crate::exec::session::Give;
 use crate::exec::streams::Standard;
 use crate::initramfs::Initramfs;
 use crate::kernel::{Kernel, Profile};
@@ -29,7 +30,7 @@ const GOOD_BYE: &[u8] = b"\x04\npoweroff\n";
 pub fn run(options: &RunOptions) -> Result<u8> {
     packages::ensure(&[packages::QEMU])?;
     let workspace = Workspace::find()?;
-    let (kernel, initramfs) = system(&workspace, options.profile(), Show::Progress)?;
+    let (kernel, initramfs) = system(&workspace, options.profile(), &options.give, Show::Progress)?;
     let accelerator = Accelerator::choose(options.machine.accel, &workspace, &kernel)?;
     say(accelerator.describe());
     let size = std::fs::metadata(&kernel.image)?.len();
@@ -93,17 +94,23 @@ pub fn run(options: &RunOptions) -> Result<u8> {
 }
 
 /// Builds what `helve run` boots: the kernel, and an initramfs with the native programs.
-pub fn system(workspace: &Workspace, profile: Profile, show: Show) -> Result<(Kernel, PathBuf)> {
+pub fn system(
+    workspace: &Workspace,
+    profile: Profile,
+    gives: &[Give],
+    show: Show,
+) -> Result<(Kernel, PathBuf)> {
     let kernel = Kernel::build(workspace, profile, show)?;
-    let initramfs = system_initramfs(workspace, &kernel, profile, show)?;
+    let initramfs = system_initramfs(workspace, &kernel, profile, gives, show)?;
     Ok((kernel, initramfs))
 }
 
-/// The initramfs with init, the shell and the other native programs.
+/// The initramfs with init, the shell and the other native programs, and with what is given.
 pub fn system_initramfs(
     workspace: &Workspace,
     kernel: &Kernel,
     profile: Profile,
+    gives: &[Give],
     show: Show,
 ) -> Result<PathBuf> {
     let programs = programs::native(workspace, profile, show)?;
@@ -122,8 +129,12 @@ pub fn system_initramfs(
             archive.symlink("/init", "bin/init")?;
         }
     }
+    for give in gives {
+        archive.copy(&give.host, &give.guest)?;
+    }
     drop(archive.finish()?);
-    let path = directory.join(format!("initramfs-{}", profile.name()));
+    let kind = if gives.is_empty() { "" } else { "-given" };
+    let path = directory.join(format!("initramfs-{}{kind}", profile.name()));
     temporary.persist(&path)?;
     Ok(path)
 }

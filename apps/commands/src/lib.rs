@@ -23,15 +23,18 @@ mod ls;
 mod mkdir;
 mod options;
 mod power;
+mod program;
 mod ps;
 mod rm;
 mod sleep;
 mod table;
 mod top;
 mod uptime;
+mod with;
 
 pub use echo::echo;
 pub use kill::signal_name;
+pub use program::find_program;
 
 /// A command of the table.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +109,7 @@ commands! {
     "top" "[-b] [DELAY [COUNT]]" => top::run, "show what uses most, again and again";
     "true" "" => |_| Ok(0), "succeed";
     "uptime" "" => uptime::run, "show how long the system has been up";
+    "with" "GRANT... | nothing run PROGRAM [ARGUMENT...]" => with::run, "run a program with what it is given and nothing else";
 }
 
 fn clear(_: &[String]) -> Result<u8, Misuse> {

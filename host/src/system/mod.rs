@@ -56,6 +56,7 @@ impl Context {
             &self.workspace,
             &self.kernel,
             Profile::Release,
+            &[],
             Show::Progress,
         )?;
         Ok(self.initramfs.get_or_init(|| made))

@@ -4,6 +4,7 @@ use super::{Context, Test, typist::Typist};
 use crate::qemu::serial::SerialGuest;
 use crate::qemu::{Boot, Machine};
 use anyhow::{Context as _, Result, ensure};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("shell/top", top),
         Test::new("run/terminal", run_in_a_terminal),
         Test::new("run/piped", run_piped),
+        Test::new("run/with", with),
     ]
 }
 
@@ -166,16 +168,28 @@ fn run_in_a_terminal(context: &Context) -> Result<()> {
 }
 
 fn run_piped(context: &Context) -> Result<()> {
+    // All lines are there at once: what follows the end of one shell is for the next.
+    let text = piped(context, &[], "exit\necho piped\necho last\n")?;
+    ensure!(
+        text.contains("\npiped\n") && text.contains("\nlast\n"),
+        "it showed:\n{text}"
+    );
+    Ok(())
+}
+
+/// What a session shows into which these lines are typed.
+fn piped(context: &Context, options: &[OsString], lines: &str) -> Result<String> {
     use std::io::{Read, Write};
     let mut command = Command::new(&context.helve);
     command
         .args(["run", "--memory", "128M"])
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut child = crate::children::Guarded::spawn(&mut command)?;
     let mut input = child.child().stdin.take().context("no input")?;
-    input.write_all(b"echo piped\necho last\n")?;
+    input.write_all(lines.as_bytes())?;
     drop(input);
     let mut output = child.child().stdout.take().context("no output")?;
     let reader = std::thread::spawn(move || {
@@ -188,9 +202,65 @@ fn run_piped(context: &Context) -> Result<()> {
     child.kill();
     let text = reader.join().unwrap_or_default();
     let status = status.with_context(|| format!("it does not end; it showed:\n{text}"))?;
-    ensure!(
-        status.success() && text.contains("\npiped") && text.contains("\nlast"),
-        "ended with {status}; it showed:\n{text}"
-    );
+    ensure!(status.success(), "ended with {status}; it showed:\n{text}");
+    Ok(text.replace('\r', ""))
+}
+
+/// A Linux program can do what it was given and nothing else, whatever path it tries: the scripts try, and say what went
+/// otherwise than expected.
+fn with(context: &Context) -> Result<()> {
+    let give = |host: &Path, guest: &str| {
+        let mut text = OsString::from("file:");
+        text.push(host);
+        text.push(format!(":{guest}:ro"));
+        [OsString::from("--give"), text]
+    };
+    let scripts = context.workspace.root().join("tests/confined");
+    let options = [
+        give(&super::busybox::program(context)?, "/bin/busybox"),
+        give(&scripts.join("whole.sh"), "/tmp/whole.sh"),
+        give(&scripts.join("part.sh"), "/tmp/in/part.sh"),
+    ]
+    .concat();
+    let lines = [
+        "mkdir /tmp/in/sub; echo secret > /tmp/secret; echo plain > /tmp/in/file",
+        "/bin/busybox ln -s /tmp/secret /tmp/in/absolute",
+        "/bin/busybox ln -s ../secret /tmp/in/upward",
+        "/bin/busybox ln -s sub/../file /tmp/in/inward",
+        "/bin/busybox ln -s in/file /tmp/link-to-file",
+        "/bin/busybox sh -c 'echo $$ > /tmp/id; exec sleep 1000' &",
+        "cat /tmp/in/absolute",
+        "with file:/,ro run /bin/busybox sh /tmp/whole.sh ro < /tmp/secret",
+        "with file:/,ro process run /bin/busybox sh /tmp/whole.sh known < /tmp/secret",
+        "with file:/,rw process,rw run /bin/busybox sh /tmp/whole.sh rw < /tmp/secret",
+        "cat /tmp/secret",
+        "echo plain > /tmp/in/file",
+        "with file:/tmp/in run /bin/busybox sh /part.sh",
+        "with nothing run /bin/busybox echo needs nothing",
+        "with nothing run /bin/busybox cat /tmp/secret || echo no secret",
+        "with nothing run ls / || echo no files",
+        "with file:/no-such-place run /bin/busybox true || echo no place",
+        "with file,no-such-right run /bin/busybox true || echo no right",
+        "with file run /no/such/program || echo no program",
+        "with run /bin/busybox true || echo no grant",
+    ];
+    let text = piped(context, &options, &(lines.join("\n") + "\n"))?;
+    for shown in [
+        "done ro",
+        "done known",
+        "done rw",
+        "done part",
+        "needs nothing",
+        "no secret",
+        "no files",
+        "no place",
+        "no right",
+        "no program",
+        "no grant",
+    ] {
+        let line = format!("\n{shown}\n");
+        ensure!(text.contains(&line), "no line {shown:?} in:\n{text}");
+    }
+    ensure!(!text.contains("\nWRONG"), "it showed:\n{text}");
     Ok(())
 }

@@ -272,8 +272,13 @@ pub async fn prepare(
     space.set_mmap_base(machine::USER_END - reserved);
     let top = image::map_stack(&space, reserved - machine::PAGE, executable_stack)?;
     let start = build_stack(&space, top, &program, &loaded, interpreter_base, &identity).await?;
+    // One that was given from outside the root has no path there but the one that it was given by.
+    let path = match program.location.path(&standing.root) {
+        path if path.starts_with(b"/") => path,
+        _ => program.path.clone(),
+    };
     let image = Image {
-        path: program.location.path(&standing.root),
+        path,
         location: Some(program.location),
         running,
         arguments: start.arguments,

@@ -261,24 +261,29 @@ fn name_of(start: &Start) -> String {
 
 async fn linux(start: Start) -> Result<Arc<Process>, Error> {
     let starter = LINUX.get().ok_or(Error::NotExecutable)?;
-    // A Linux program needs a root directory; without one it has no place to be.
-    let files = start.namespace.get("file").map_err(|_| Error::Denied)?;
-    files.check(Rights::LIST)?;
-    let whole = files
-        .downcast_ref::<Description>()
-        .and_then(Description::location)
-        .ok_or(Error::Denied)?;
     let program = start.program.location().ok_or(Error::Denied)?.clone();
+    // A Linux program needs a root directory. Without one it gets one in which nothing can be found.
+    let files = start.namespace.get("file").ok();
+    let (whole, rights) = match &files {
+        Some(files) => {
+            let opened = files.downcast_ref::<Description>();
+            let place = opened.and_then(Description::location);
+            (place.ok_or(Error::Denied)?.clone(), files.rights())
+        }
+        None => (program.mount().root(), Rights::empty()),
+    };
     // The program itself may come from somewhere else: it was given by a handle of its own.
-    let path = match program.path(whole) {
+    let path = match program.path(&whole) {
         path if path.starts_with(b"/") => path,
         _ => start.arguments.first().cloned().unwrap_or_default(),
     };
     // The same rights in the whole tree as through the handle. With all of them, the tree itself.
-    let root = &if files.rights().contains(FILES) {
-        whole.clone()
+    let (root, program) = &if rights.contains(FILES) {
+        (whole, program)
     } else {
-        whole.confined(files.rights())
+        // It may read and run itself.
+        let itself = Rights::READ | Rights::EXECUTE;
+        (whole.confined(rights), program.narrowed(itself))
     };
     let owner = Credentials::root();
     let view = View {
@@ -306,7 +311,7 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
     let start = LinuxStart {
         root: root.clone(),
         directory,
-        program,
+        program: program.clone(),
         path,
         arguments: start.arguments,
         environment,

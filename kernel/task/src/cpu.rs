@@ -6,7 +6,7 @@
 //! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
 
 use crate::clock;
-use crate::policy::{Queue, SHORTEST_TURN};
+use crate::policy::{Class, RESERVABLE, RunQueue, SHORTEST_TURN};
 use crate::task::{Task, add};
 use crate::timer_heap::{Heap, Key};
 use crate::waiters::Batch;
@@ -17,10 +17,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use core::task::Waker;
 use machine::cpu::PerCpu;
-use machine::sync::Spin;
+use machine::sync::{Spin, SpinGuard};
 
-/// No deadline.
-pub(crate) const NEVER: u64 = u64::MAX;
+pub(crate) use crate::policy::NEVER;
 
 /// What other CPUs may touch.
 pub(crate) struct Cpu {
@@ -33,6 +32,8 @@ pub(crate) struct Cpu {
     armed: AtomicU64,
     /// The earliest deadline in `timers`.
     next_timer: AtomicU64,
+    /// When the run queue wants to be asked again. Own CPU only.
+    decision: AtomicU64,
     /// Tasks that live here.
     tasks: AtomicUsize,
     counters: Counters,
@@ -40,7 +41,9 @@ pub(crate) struct Cpu {
 
 /// What the lock of a run queue guards.
 struct Run {
-    queue: Queue<Arc<Task>>,
+    queue: RunQueue<Arc<Task>>,
+    /// How much of this CPU is reserved, of [`crate::policy::WHOLE`].
+    reserved: u64,
     /// Until when the running task has been charged.
     charged: u64,
     /// The CPU halts, or is about to.
@@ -108,7 +111,8 @@ impl Cpu {
         Cpu {
             index,
             run: Spin::new(Run {
-                queue: Queue::new(),
+                queue: RunQueue::new(),
+                reserved: 0,
                 charged: 0,
                 idle: false,
                 asked: 0,
@@ -117,6 +121,7 @@ impl Cpu {
             attention: AtomicU8::new(0),
             armed: AtomicU64::new(NEVER),
             next_timer: AtomicU64::new(NEVER),
+            decision: AtomicU64::new(NEVER),
             tasks: AtomicUsize::new(0),
             counters: Counters::default(),
         }
@@ -135,26 +140,81 @@ impl Cpu {
     pub fn enqueue(&'static self, task: Arc<Task>) {
         let own = ptr::eq(self, this());
         let mut run = self.run.lock();
-        let mut now = 0;
-        if run.queue.is_running() {
-            now = clock::now();
-            run.charge(now);
-        }
+        let now = run.look();
         let first = run.queue.waiting() == 0;
-        let preempts = run.queue.join(task.entity(), task);
+        let preempts = run.queue.join(now, task.standing.claim(), task);
+        self.react(run, now, preempts, first, own);
+    }
+
+    /// After somebody joined: asks the running task to give way, if it must, and sees about the alarm.
+    fn react(&self, mut run: SpinGuard<'_, Run>, now: u64, preempts: bool, first: bool, own: bool) {
         if preempts {
             self.ask(&mut run, now);
         }
         let idle = run.idle;
-        let slice_end = run.slice_end(now);
+        let decision = run.queue.next_decision(now);
         drop(run);
         if own {
-            self.arm(slice_end);
+            self.arm(decision);
         } else if preempts || idle || first {
             // For the first one that waits an alarm is needed, and only that CPU can set it.
             self.attention.fetch_or(LOOK, Ordering::Release);
             machine::cpu::kick(self.index);
         }
+    }
+
+    /// Makes `task`, which lives here, compete in the class that `change` makes of its old one.
+    pub fn reclass(
+        &self,
+        task: &Task,
+        change: impl FnOnce(Class) -> Class,
+    ) -> Result<(), abi::Error> {
+        let mut run = self.run.lock();
+        let old = task.standing.asked();
+        let new = change(old);
+        let reserved = run.reserved - utilisation(&old) + utilisation(&new);
+        if reserved > RESERVABLE && utilisation(&new) > utilisation(&old) {
+            return Err(abi::Error::Busy);
+        }
+        run.reserved = reserved;
+        self.compete(run, task, |task| task.standing.ask(new));
+        Ok(())
+    }
+
+    /// Makes `task`, which lives here, inherit a priority.
+    pub fn inherit(&self, task: &Task, priority: u8) {
+        let run = self.run.lock();
+        if task.standing.inherited() != priority {
+            self.compete(run, task, |task| {
+                task.standing.inherit(priority);
+            });
+        }
+    }
+
+    /// Changes how `task` competes, wherever it is.
+    fn compete(&self, mut run: SpinGuard<'_, Run>, task: &Task, change: impl FnOnce(&Task)) {
+        let own = ptr::eq(self, this());
+        let now = run.look();
+        let first = run.queue.waiting() == 0;
+        let out = task
+            .standing
+            .ticket()
+            .and_then(|ticket| run.queue.remove(ticket));
+        if let Some((claim, item)) = out {
+            task.standing.remember(claim);
+            change(task);
+            let joined = run.queue.join(now, task.standing.claim(), item);
+            let preempts = joined || run.queue.should_switch(now);
+            self.react(run, now, preempts, first, own);
+            return;
+        }
+        let before = task.standing.class();
+        change(task);
+        let after = task.standing.class();
+        let both_fair = matches!(before, Class::Fair { .. }) && matches!(after, Class::Fair { .. });
+        // The running one changes its line at its next turn, which is to be soon.
+        let turn = task.is_runnable() && !both_fair && before != after;
+        self.react(run, now, turn, false, own);
     }
 
     /// Asks the running task to give way.
@@ -168,13 +228,16 @@ impl Cpu {
     pub fn switch(&self, polled: Option<Polled>, now: u64) -> Option<Arc<Task>> {
         let mut run = self.run.lock();
         let over = polled.and_then(|polled| self.settle_in(&mut run, polled, now));
-        let next = run.queue.pick();
+        let next = run.queue.pick(now);
         run.charged = now;
         run.idle = next.is_none();
-        let slice_end = run.slice_end(now);
+        let decision = run.queue.next_decision(now);
         drop(run);
         drop(over);
-        self.arm(slice_end);
+        match next {
+            Some(_) => self.arm(decision),
+            None => self.decision.store(decision, Ordering::Relaxed),
+        }
         next
     }
 
@@ -203,30 +266,44 @@ impl Cpu {
             yields,
         } = polled;
         if spent < SHORTEST_TURN {
-            run.queue.charge(SHORTEST_TURN - spent);
+            run.queue.charge(now, SHORTEST_TURN - spent);
         }
         if finished {
             run.queue.leave();
+            run.reserved -= utilisation(&task.standing.asked());
             let tasks = self.tasks.load(Ordering::Relaxed).saturating_sub(1);
             self.tasks.store(tasks, Ordering::Relaxed);
             run.queue.release(tasks);
         } else if task.settle() {
-            let weight = task.weight();
-            if run.queue.running_weight() != Some(weight) {
-                run.queue.reweigh(weight);
+            let class = task.standing.class();
+            match (run.queue.running_class(), class) {
+                (Some(old), new) if old == new => {}
+                (Some(Class::Fair { manner: old, .. }), Class::Fair { weight, manner })
+                    if old == manner =>
+                {
+                    run.queue.reweigh(weight);
+                }
+                _ => {
+                    if let Some(claim) = run.queue.leave() {
+                        task.standing.remember(claim);
+                    }
+                    run.queue.join(now, task.standing.claim(), task);
+                    return None;
+                }
             }
             // Who is made to give way keeps its deadline.
-            run.queue.put_back(task, yields && !asked);
+            run.queue.put_back(now, task, yields && !asked);
             return None;
-        } else if let Some(entity) = run.queue.leave() {
-            task.remember(entity);
+        } else if let Some(claim) = run.queue.leave() {
+            task.standing.remember(claim);
         }
         Some(task)
     }
 
-    /// Whether somebody waits for this CPU.
+    /// Whether somebody waits for this CPU, or the running task would give up a budget.
     pub fn others_wait(&self) -> bool {
-        self.run.lock().queue.waiting() > 0
+        let run = self.run.lock();
+        run.queue.waiting() > 0 || matches!(run.queue.running_class(), Some(Class::Deadline(_)))
     }
 
     /// Whether the current task should give way. Two loads when nothing happened.
@@ -264,12 +341,12 @@ impl Cpu {
         self.expire(now);
         let mut run = self.run.lock();
         run.charge(now);
-        if run.queue.should_switch() {
+        if run.queue.should_switch(now) {
             self.ask(&mut run, now);
         }
-        let slice_end = run.slice_end(now);
+        let decision = run.queue.next_decision(now);
         drop(run);
-        self.arm(slice_end.min(self.next_timer.load(Ordering::Relaxed)));
+        self.arm(decision.min(self.next_timer.load(Ordering::Relaxed)));
     }
 
     fn expire(&self, now: u64) {
@@ -295,9 +372,10 @@ impl Cpu {
         }
     }
 
-    /// Halts until an interrupt, with the alarm exactly at the next timer. Returns the time.
+    /// Halts until an interrupt, with the alarm exactly at the next timer or budget. Returns the time.
     pub fn idle(&self, now: u64) -> u64 {
-        let next = self.next_timer.load(Ordering::Relaxed);
+        let decision = self.decision.load(Ordering::Relaxed);
+        let next = self.next_timer.load(Ordering::Relaxed).min(decision);
         if next != self.armed.load(Ordering::Relaxed) {
             self.armed.store(next, Ordering::Relaxed);
             machine::time::set_alarm((next != NEVER).then_some(next));
@@ -312,6 +390,7 @@ impl Cpu {
     #[cfg(not(target_os = "none"))]
     pub fn has_alarm(&self) -> bool {
         self.next_timer.load(Ordering::Relaxed) != NEVER
+            || self.decision.load(Ordering::Relaxed) != NEVER
     }
 
     /// Adds a timer. Only on the own CPU, which sets its alarm.
@@ -379,18 +458,24 @@ impl Cpu {
 impl Run {
     fn charge(&mut self, now: u64) {
         if self.queue.is_running() {
-            self.queue.charge(now.saturating_sub(self.charged));
+            self.queue.charge(now, now.saturating_sub(self.charged));
             self.charged = now;
         }
     }
 
-    /// When the running task's slice ends, if somebody waits for that.
-    fn slice_end(&self, now: u64) -> u64 {
-        if self.queue.is_running() && self.queue.waiting() > 0 {
-            now.saturating_add(self.queue.slice_left())
-        } else {
-            NEVER
-        }
+    /// Reads the clock, and charges the running task.
+    fn look(&mut self) -> u64 {
+        let now = clock::now();
+        self.charge(now);
+        now
+    }
+}
+
+/// What of a CPU an entity of this class reserves.
+fn utilisation(class: &Class) -> u64 {
+    match class {
+        Class::Deadline(reservation) => reservation.density(),
+        _ => 0,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The executor on a simulated CPU: tasks "compute" by moving the clock.
 
+use crate::policy::{Class, Reservation, weight_of_nice};
 use crate::state::State;
 use crate::{
     Task, block_on, charge_user, clock, current, run_until_idle, should_yield, sleep_until, spawn,
@@ -126,9 +127,9 @@ fn cpu_time_is_shared_by_weight_and_accounted() {
     while clock::now() < begin + 3_000_000_000 {
         crate::poll_once();
     }
-    let total: u32 = tasks.iter().map(|task| task.weight()).sum();
-    for task in &tasks {
-        let fair = 3_000_000_000 * u64::from(task.weight()) / u64::from(total);
+    let total: u32 = nices.into_iter().map(weight_of_nice).sum();
+    for (task, nice) in tasks.iter().zip(nices) {
+        let fair = 3_000_000_000 * u64::from(weight_of_nice(nice)) / u64::from(total);
         let off = task.cpu_time().abs_diff(fair);
         assert!(off < 12 * SLICE, "{off} ns off");
     }
@@ -292,4 +293,78 @@ fn many_tasks_come_and_go() {
         assert_eq!(live.load(Ordering::Relaxed), 0, "round {round}");
         assert_eq!((stats().tasks, stats().waiting), (0, 0));
     }
+}
+
+const FIRST_COME: fn(u8) -> Class = |priority| Class::Realtime {
+    priority,
+    rotates: false,
+};
+
+/// The task that waits, whatever its class, is moved at once; the running one when it is asked.
+#[test]
+fn another_class_counts_at_once() {
+    let order = Arc::new(Spin::new(alloc::vec::Vec::new()));
+    let tasks: alloc::vec::Vec<_> = (0..4)
+        .map(|who| {
+            let order = order.clone();
+            let body = async move {
+                order.lock().push(who);
+                compute(100_000).await;
+                yield_now().await;
+                order.lock().push(who);
+            };
+            spawn("task", body).unwrap()
+        })
+        .collect();
+    tasks[1].set_class(FIRST_COME(10)).unwrap();
+    tasks[2].set_class(FIRST_COME(20)).unwrap();
+    tasks[3].inherit(15);
+    assert_eq!(tasks[3].class(), Class::NORMAL);
+    assert_eq!(tasks[3].effective_class(), FIRST_COME(15));
+    run_until_idle();
+    assert_eq!(*order.lock(), [2, 2, 3, 3, 1, 1, 0, 0]);
+    // The running one lowers itself below somebody who waits.
+    let proud = spawn("proud", async {
+        compute(50_000).await;
+        with_current(|task| task.set_class(Class::NORMAL))
+            .unwrap()
+            .unwrap();
+        assert!(should_yield(), "somebody higher waits");
+    });
+    let proud = proud.unwrap();
+    proud.set_class(FIRST_COME(50)).unwrap();
+    let other = spawn("other", compute(10_000)).unwrap();
+    other.set_class(FIRST_COME(40)).unwrap();
+    run_until_idle();
+    assert!(proud.is_done() && other.is_done());
+}
+
+/// A reservation runs in its budget, the idle CPU wakes for the next one, and what is over is given back.
+#[test]
+fn a_reservation_is_admitted_kept_and_given_back() {
+    let reservation = Reservation {
+        runtime: 30_000_000,
+        deadline: 50_000_000,
+        period: 50_000_000,
+    };
+    let task = spawn("reserved", compute(89_000_000)).unwrap();
+    task.set_class(Class::Deadline(reservation)).unwrap();
+    let second = spawn("second", async {}).unwrap();
+    let refused = second.set_class(Class::Deadline(reservation));
+    assert_eq!(refused, Err(abi::Error::Busy));
+    assert_eq!(second.class(), Class::NORMAL);
+    let begin = clock::now();
+    block_on(async {
+        while !task.is_done() {
+            sleep_until(clock::now() + 1_000_000).await.unwrap();
+        }
+    });
+    let took = clock::now() - begin;
+    assert!((129_000_000..131_000_000).contains(&took), "{took}");
+    let third = spawn("third", async {}).unwrap();
+    third.set_class(Class::Deadline(reservation)).unwrap();
+    third.set_class(Class::NORMAL).unwrap();
+    third.set_class(Class::Deadline(reservation)).unwrap();
+    run_until_idle();
+    assert!(third.is_done());
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`state`]: the life of a task as a state machine, drawn and checked exhaustively
 //! - [`task`](Task): a future with its state, flags and accounts
-//! - [`policy`]: who runs next (pure: earliest eligible virtual deadline first)
+//! - [`policy`]: who runs next (pure: reservations, priorities, fair shares)
 //! - `cpu`: one CPU's run queue, timers and alarm
 //! - `executor`: [`spawn`], [`run`], the current task, yielding
 //! - `waiters`: the list of wakers that the wait primitives share
@@ -40,6 +40,7 @@ pub mod policy;
 mod ready;
 #[cfg(test)]
 mod ready_tests;
+mod standing;
 pub mod state;
 #[cfg(test)]
 mod state_tests;

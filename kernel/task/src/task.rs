@@ -4,7 +4,8 @@
 //! it is spawned; polling, waking and queueing allocate nothing and move only this pointer.
 
 use crate::cpu::{self, Cpu};
-use crate::policy::{Entity, NORMAL_WEIGHT, weight_of_nice};
+use crate::policy::{Class, Manner, Member, Ticket, weight_of_nice};
+use crate::standing::Standing;
 use crate::state::{AtomicState, State};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -12,7 +13,7 @@ use alloc::task::Wake;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicI8, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use machine::sync::Spin;
 
@@ -24,11 +25,7 @@ pub struct Task {
     pub(crate) home: &'static Cpu,
     /// Gone when the task is done.
     body: Spin<Option<Body>>,
-    weight: AtomicU32,
-    /// What the policy remembers (see [`Entity`]); under the run queue's lock of `home`.
-    weighed: AtomicU32,
-    lag: AtomicI64,
-    left: AtomicI64,
+    pub(crate) standing: Standing,
     /// Nanoseconds; written by the CPU that polls it.
     polled: AtomicU64,
     user: AtomicU64,
@@ -60,10 +57,7 @@ impl Task {
             flags: AtomicU32::new(0),
             home,
             body: Spin::new(None),
-            weight: AtomicU32::new(NORMAL_WEIGHT),
-            weighed: AtomicU32::new(NORMAL_WEIGHT),
-            lag: AtomicI64::new(0),
-            left: AtomicI64::new(0),
+            standing: Standing::new(),
             polled: AtomicU64::new(0),
             user: AtomicU64::new(0),
             tag: AtomicU64::new(0),
@@ -134,20 +128,46 @@ impl Task {
         self.wake();
     }
 
-    /// Sets its share of the CPU relative to others; 1024 is normal, 0 counts as 1. Takes effect at its next turn.
-    pub fn set_weight(&self, weight: u32) {
-        self.weight.store(weight.max(1), Ordering::Relaxed);
+    /// How it competes for its CPU: what was asked for, whatever it inherits.
+    pub fn class(&self) -> Class {
+        self.standing.asked()
     }
 
-    /// Its weight.
-    pub fn weight(&self) -> u32 {
-        self.weight.load(Ordering::Relaxed)
+    /// How it competes now: with what it inherits.
+    pub fn effective_class(&self) -> Class {
+        self.standing.class()
     }
 
-    /// Sets the weight that belongs to a niceness of −20 (much) to 19 (little).
+    /// Makes it compete in another way, from now on.
+    ///
+    /// # Errors
+    /// [`abi::Error::Busy`]: too much of its CPU is reserved already. [`abi::Error::NoMemory`].
+    pub fn set_class(&self, class: Class) -> Result<(), abi::Error> {
+        self.home.reclass(self, |_| class)
+    }
+
+    /// It competes with at least this priority from now on; 0: with its own. For who holds what others wait for.
+    pub fn inherit(&self, priority: u8) {
+        self.home.inherit(self, priority);
+    }
+
+    /// The priority that it inherits; 0: none.
+    pub fn inherited(&self) -> u8 {
+        self.standing.inherited()
+    }
+
+    /// Sets its share of the CPU by a niceness of −20 (much) to 19 (little). If it has another class, that counts when
+    /// it has a share again.
     pub fn set_nice(&self, nice: i8) {
         self.nice.store(nice, Ordering::Relaxed);
-        self.set_weight(weight_of_nice(nice));
+        let changed = self.home.reclass(self, |class| match class {
+            Class::Fair { manner, .. } if manner != Manner::Idle => Class::Fair {
+                weight: weight_of_nice(nice),
+                manner,
+            },
+            other => other,
+        });
+        debug_assert!(changed.is_ok(), "a share needs no room");
     }
 
     /// The niceness that was set last.
@@ -188,24 +208,6 @@ impl Task {
         add(&self.user, nanoseconds);
     }
 
-    /// What the policy remembers of it; under the lock of its run queue.
-    pub(crate) fn entity(&self) -> Entity {
-        let remembered = Entity::from_parts(
-            self.weighed.load(Ordering::Relaxed),
-            self.lag.load(Ordering::Relaxed),
-            self.left.load(Ordering::Relaxed),
-        );
-        remembered.with_weight(self.weight())
-    }
-
-    /// The reverse.
-    pub(crate) fn remember(&self, entity: Entity) {
-        let (weight, lag, left) = entity.into_parts();
-        self.weighed.store(weight, Ordering::Relaxed);
-        self.lag.store(lag, Ordering::Relaxed);
-        self.left.store(left, Ordering::Relaxed);
-    }
-
     /// Polls the future once; whether it is finished. Only for the executor that popped the task.
     pub(crate) fn poll(&self) -> bool {
         self.state.start();
@@ -243,6 +245,13 @@ impl Wake for Task {
         if self.state.wake() {
             self.home.enqueue(self.clone());
         }
+    }
+}
+
+impl Member for Arc<Task> {
+    #[inline]
+    fn waits(&self, at: Option<Ticket>) {
+        self.standing.waits(at);
     }
 }
 

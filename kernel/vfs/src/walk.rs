@@ -12,7 +12,7 @@ use crate::metadata::FileKind;
 use crate::mount::{Location, Mount};
 use crate::names::Known;
 use crate::view::View;
-use abi::Error;
+use abi::{Error, Rights};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -236,6 +236,9 @@ impl<'a> Walker<'a> {
         let dentry = self.dentry.get();
         if dentry.kind() != FileKind::Directory {
             return Err(Error::NotDirectory);
+        }
+        if !self.mount.get().rights().contains(Rights::LIST) {
+            return Err(Error::Denied);
         }
         let credentials = self.view.credentials;
         if credentials.uid == 0 {

@@ -78,6 +78,7 @@ pub struct Command {
     environment: Option<Vec<(String, String)>>,
     given: Vec<(String, Number)>,
     registries: Option<Vec<(String, Number)>>,
+    directory: Option<String>,
     group: Group,
 }
 
@@ -102,6 +103,7 @@ impl Command {
             environment: None,
             given: Vec::new(),
             registries: None,
+            directory: None,
             group: Group::Parent,
         }
     }
@@ -155,6 +157,18 @@ impl Command {
         self.registries
             .get_or_insert_default()
             .push((name.into(), handle.number()));
+        self
+    }
+
+    /// Gives the program no registry but those that are given one by one.
+    pub fn no_registries(&mut self) -> &mut Command {
+        self.registries.get_or_insert_default();
+        self
+    }
+
+    /// Starts the program in this directory of its own `file:`, and not in the current one.
+    pub fn directory(&mut self, path: &str) -> &mut Command {
+        self.directory = Some(path.into());
         self
     }
 
@@ -221,7 +235,11 @@ impl Command {
                     });
                 });
             }
-            builder.put(field::DIRECTORY, &environment::current_directory());
+            let directory = self.directory.clone();
+            builder.put(
+                field::DIRECTORY,
+                &directory.unwrap_or_else(environment::current_directory),
+            );
             match self.group {
                 Group::Parent => {}
                 Group::Own => {

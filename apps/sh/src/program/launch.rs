@@ -5,11 +5,9 @@ use crate::streams::Streams;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use helve::process::{Child, Group};
-use helve::{Command, Error, File, Kind, environment, path};
+use helve::{Command, Error, File, environment};
 use shell::expand::Scope;
 
-/// The program that holds the native commands.
-const NATIVE_COMMANDS: &str = "/bin/commands";
 /// The program that runs scripts without a `#!` line.
 const SHELL: &str = "/bin/sh";
 
@@ -47,25 +45,9 @@ fn prepare(command: &mut Command, assignments: &[(String, String)], streams: &St
     streams.give(command);
 }
 
-/// The path of the program that a name stands for: a path as it is, a native command, or what the search path gives.
+/// The path of the program that a name stands for.
 pub fn find(shell: &Shell, name: &str) -> Option<String> {
-    if name.contains('/') {
-        return Some(name.into());
-    }
-    if commands::find(name).is_some() && is_program(NATIVE_COMMANDS) {
-        return Some(NATIVE_COMMANDS.into());
-    }
-    let search = shell.variable("PATH").unwrap_or_default();
-    let directories = search.split(':').filter(|directory| !directory.is_empty());
-    directories
-        .map(|directory| path::join(directory, name))
-        .find(|candidate| is_program(candidate))
-}
-
-fn is_program(path: &str) -> bool {
-    File::program(path)
-        .and_then(|file| file.metadata())
-        .is_ok_and(|about| about.kind == Kind::File)
+    commands::find_program(name, &shell.variable("PATH").unwrap_or_default())
 }
 
 /// Starts a text file by the interpreter that its first line names, or as a script of this shell.

@@ -3,12 +3,11 @@
 use crate::builtins;
 use crate::run;
 use crate::shell::Shell;
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use core::mem::ManuallyDrop;
 use helve::console::{Console, Mode};
-use helve::{Error, Handle, environment, io, path};
+use helve::{Error, Events, Handle, environment, io, path};
 use shell::complete::{columns, complete};
 use shell::editor::{Action, Editor};
 use shell::expand::Scope;
@@ -16,10 +15,9 @@ use shell::keys::Decoder;
 use shell::screen::Screen;
 use shell::{syntax, word};
 
-/// The terminal, and what was typed ahead.
+/// The terminal.
 pub struct Prompt {
     input: ManuallyDrop<Handle>,
-    ahead: VecDeque<u8>,
     decoder: Decoder,
 }
 
@@ -39,7 +37,6 @@ impl Prompt {
         Console::of(&input).ok()?;
         Some(Prompt {
             input,
-            ahead: VecDeque::new(),
             decoder: Decoder::default(),
         })
     }
@@ -137,24 +134,24 @@ impl Prompt {
                 }
             }
             // More is there already: one drawing for all of it.
-            if self.ahead.is_empty() {
+            if !self.is_more_typed() {
                 let shown = editor.prompt();
                 show(&screen.draw(shown.as_deref().unwrap_or(prompt), editor.line()));
             }
         }
     }
 
+    /// One byte and not one more: what is typed ahead belongs to the programs that this line starts, or to the next shell.
     fn byte(&mut self) -> Result<u8, Error> {
-        loop {
-            if let Some(byte) = self.ahead.pop_front() {
-                return Ok(byte);
-            }
-            let mut buffer = [0; 256];
-            match self.input.read(&mut buffer)? {
-                0 => return Err(Error::Closed),
-                count => self.ahead.extend(buffer.iter().take(count)),
-            }
+        let mut byte = [0];
+        match self.input.read(&mut byte)? {
+            0 => Err(Error::Closed),
+            _ => Ok(byte[0]),
         }
+    }
+
+    fn is_more_typed(&self) -> bool {
+        self.input.wait_until(Events::READ, 0).is_ok()
     }
 }
 

@@ -412,6 +412,10 @@ impl Inode for Node {
                 .map(|id| format!("{id}").into_bytes())
                 .ok_or(Error::NotFound),
             Node::MyMounts => Ok(b"self/mounts".to_vec()),
+            Node::Place(_, Place::Program) => {
+                self.check_inside()?;
+                Ok(self.linux()?.image.lock().path.clone())
+            }
             Node::Descriptor(..) | Node::Place(..) => {
                 let root = self.linux()?.standing().root.clone();
                 Ok(self.target()?.0.path(&root))
@@ -431,6 +435,9 @@ impl Inode for Node {
     }
 
     fn open(self: Arc<Self>, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
+        if matches!(*self, Node::Descriptors(_)) {
+            self.check_inside()?;
+        }
         let text = Spin::new(self.text()?);
         Ok(Arc::new(Text { node: self, text }))
     }
@@ -474,6 +481,9 @@ struct Text {
 
 impl File for Text {
     fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
+        if self.node.kind() == FileKind::Directory {
+            return Err(Error::IsDirectory);
+        }
         if position == 0 {
             let now = self.node.text().map_err(|_| Error::NoProcess)?;
             *self.text.lock() = now;

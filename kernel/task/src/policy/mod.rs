@@ -1,4 +1,9 @@
-//! Who runs next: earliest eligible virtual deadline first.
+//! Who runs next.
+//!
+//! [`RunQueue`] has a line for each [`Class`]: reservations by earliest deadline (`reserved`), priorities
+//! (`realtime`), and below them everybody else by fair shares, which is [`Queue`]:
+//!
+//! # Earliest eligible virtual deadline first
 //!
 //! Every runnable entity owns a share of the CPU, its weight over the sum of weights. *Virtual time* is real time
 //! divided by weight: an entity that ran `t` ns has moved `t · 1024 / weight` virtual ns. The average of all virtual
@@ -13,14 +18,26 @@
 //! entity in the queue there is no search and no division. After I. Stoica and H. Abdel-Wahab, "Earliest Eligible
 //! Virtual Deadline First" (1995).
 
+mod class;
+mod realtime;
+mod reserved;
+mod run;
 mod tree;
 mod weight;
 
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod classes;
+#[cfg(test)]
 mod simulation;
 
+pub use class::{
+    Claim, Class, HIGHEST_PRIORITY, IDLE_WEIGHT, INHERITED_PRIORITY, Manner, Member, QUANTUM,
+    Reservation, Ticket,
+};
+pub use reserved::{RESERVABLE, Server, WHOLE};
+pub use run::{NEVER, RunQueue, THROTTLE_LIMIT, THROTTLE_PERIOD};
 pub use weight::{NORMAL_WEIGHT, weight_of_nice};
 
 use tree::{Key, Tree};
@@ -134,7 +151,7 @@ pub struct Queue<T> {
     dither: u32,
 }
 
-impl<T> Queue<T> {
+impl<T: Member> Queue<T> {
     /// An empty queue.
     pub const fn new() -> Self {
         Queue {
@@ -373,6 +390,23 @@ impl<T> Queue<T> {
         Some((Migrant { weight, lag }, item))
     }
 
+    /// Takes out the waiting entity with this ticket.
+    pub fn take(&mut self, ticket: Ticket) -> Option<(Entity, T)> {
+        let key = Key {
+            deadline: ticket.deadline,
+            arrival: ticket.arrival,
+        };
+        let (time, weight, item) = self.waiting.remove(&key)?;
+        self.settle();
+        let lag = self.remove(Place {
+            weight,
+            time,
+            deadline: time,
+        });
+        let left = self.reference;
+        Some((Entity { weight, lag, left }, item))
+    }
+
     /// Takes a place out of the sums; the lag that it had.
     fn remove(&mut self, place: Place) -> i64 {
         let weight = i64::from(place.weight);
@@ -395,6 +429,11 @@ impl<T> Queue<T> {
             deadline: place.deadline,
             arrival: self.arrivals,
         };
+        item.waits(Some(Ticket {
+            line: class::Line::Fair,
+            deadline: key.deadline,
+            arrival: key.arrival,
+        }));
         self.waiting.insert(key, place.time, place.weight, item);
     }
 
@@ -414,7 +453,7 @@ impl<T> Queue<T> {
     }
 }
 
-impl<T> Default for Queue<T> {
+impl<T: Member> Default for Queue<T> {
     fn default() -> Self {
         Self::new()
     }

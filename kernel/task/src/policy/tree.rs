@@ -124,6 +124,36 @@ impl<T> Tree<T> {
         Some((key, time, weight, item))
     }
 
+    /// The first key.
+    pub fn first(&self) -> Option<Key> {
+        let mut first = None;
+        let mut at = self.root;
+        while at != NONE {
+            let node = &self.nodes[at as usize];
+            first = Some(node.key);
+            at = node.left;
+        }
+        first
+    }
+
+    /// Takes the node with this very key, with its time and weight.
+    pub fn remove(&mut self, key: &Key) -> Option<(i64, u32, T)> {
+        let mut at = self.root;
+        while at != NONE {
+            let node = &self.nodes[at as usize];
+            if node.key == *key {
+                self.root = self.cut(self.root, key);
+                return self.give_up(at);
+            }
+            at = if key.precedes(&node.key) {
+                node.left
+            } else {
+                node.right
+            };
+        }
+        None
+    }
+
     /// Takes the last by key that `allowed` accepts; asks about at most `looks` of them. With its time and weight.
     pub fn take_last(
         &mut self,

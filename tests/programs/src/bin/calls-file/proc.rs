@@ -5,11 +5,13 @@ use libc::{
     SEEK_SET, SIGUSR1, sysinfo, utsname,
 };
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::fs;
-use test_programs::child::{Gate, Status, spawn};
+use test_programs::child::{Gate, Status, become_nobody, passes, spawn};
 use test_programs::memory::{Mapping, PAGE};
+use test_programs::raw::outcome;
 use test_programs::raw::short::*;
-use test_programs::{fails, ok};
+use test_programs::{fails, ok, sys};
 
 test_programs::tests!(
     self_is_this_process,
@@ -34,6 +36,8 @@ test_programs::tests!(
     nothing_can_be_made,
     task_lists_the_threads,
     reading_in_pieces,
+    directories_are_no_files,
+    others_may_not_look_inside,
 );
 
 fn slurp(path: &str) -> String {
@@ -402,4 +406,51 @@ fn reading_in_pieces() {
     );
     ok!(SYS_lseek, fd, 0, SEEK_SET);
     assert_eq!(read(fd, 5), b"Name:");
+}
+
+fn directories_are_no_files() {
+    for path in [
+        c"/proc",
+        c"/proc/self",
+        c"/proc/self/fd",
+        c"/proc/sys/kernel",
+    ] {
+        let fd = open(path, O_RDONLY);
+        let mut byte = 0u8;
+        fails!(EISDIR, SYS_read, fd, &mut byte, 1);
+        close(fd);
+    }
+}
+
+/// What a process has open and in its memory is its user's business.
+fn others_may_not_look_inside() {
+    let (ready, done) = (Gate::new(), Gate::new());
+    let root = spawn(|| {
+        ready.open();
+        done.wait();
+    });
+    ready.wait();
+    passes(|| {
+        become_nobody();
+        let inside = ["environ", "auxv", "fd", "exe", "cwd", "root", "maps"];
+        for name in inside {
+            let path = CString::new(format!("/proc/{}/{name}", root.pid)).unwrap();
+            let result = sys!(SYS_open, path.as_ptr(), O_RDONLY);
+            // The file of maps may be opened in some versions and then shows nothing.
+            let shows = result.is_ok_and(|fd| !read(fd, 100).is_empty());
+            assert!(!shows, "{name} {}", outcome(result));
+            let mut target = [0u8; 100];
+            if ["exe", "cwd", "root"].contains(&name) {
+                fails!(EACCES, SYS_readlink, path.as_ptr(), &mut target, 100);
+            } else if name != "maps" {
+                assert_eq!(result, Err(libc::EACCES), "{name}");
+            }
+        }
+        // That it is there is no secret, nor is its own inside to itself.
+        for path in [format!("/proc/{}/stat", root.pid), "/proc/self/stat".into()] {
+            assert!(!slurp(&path).is_empty());
+        }
+    });
+    done.open();
+    root.passes();
 }
