@@ -24,6 +24,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("run/terminal", run_in_a_terminal),
         Test::new("run/piped", run_piped),
         Test::new("run/with", with),
+        Test::new("run/native-below-linux", native_below_linux),
     ]
 }
 
@@ -204,6 +205,37 @@ fn piped(context: &Context, options: &[OsString], lines: &str) -> Result<String>
     let status = status.with_context(|| format!("it does not end; it showed:\n{text}"))?;
     ensure!(status.success(), "ended with {status}; it showed:\n{text}");
     Ok(text.replace('\r', ""))
+}
+
+/// A Linux shell starts native programs: with its streams, in pipes, as interpreters, in its own place, very often.
+fn native_below_linux(context: &Context) -> Result<()> {
+    let mut busybox = OsString::from("file:");
+    busybox.push(super::busybox::program(context)?);
+    busybox.push(":/bin/busybox:ro");
+    let lines = [
+        "/bin/busybox sh -c '/bin/commands echo plain; /bin/commands cat /no/such 2> /dev/null; echo status $?'",
+        "/bin/busybox sh -c 'busybox echo into | /bin/commands cat | busybox tr a-z A-Z'",
+        "/bin/busybox sh -c 'cd /proc; WORD=passed /bin/commands env | busybox grep WORD'",
+        "/bin/busybox sh -c 'echo \"echo in a script; false || echo again\" > /tmp/s; /bin/sh /tmp/s'",
+        "/bin/busybox sh -c 'exec /bin/commands echo in its place'",
+        "/bin/busybox sh -c 'i=0; while [ $i -lt 300 ] && /bin/commands true; do i=$((i+1)); done; echo $i times'",
+        "/bin/busybox sh -c '/bin/commands sleep 1000 & kill $!; wait $!; echo killed with $?'",
+    ];
+    let give = [OsString::from("--give"), busybox];
+    let text = piped(context, &give, &(lines.join("\n") + "\n"))?;
+    for shown in [
+        "plain\nstatus 1",
+        "INTO",
+        "WORD=passed",
+        "in a script\nagain",
+        "in its place",
+        "300 times",
+        "killed with 143",
+    ] {
+        let line = format!("\n{shown}\n");
+        ensure!(text.contains(&line), "no {shown:?} in:\n{text}");
+    }
+    Ok(())
 }
 
 /// A Linux program can do what it was given and nothing else, whatever path it tries: the scripts try, and say what went

@@ -6,6 +6,7 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::limits::Limits;
+use crate::native_program;
 use crate::open::{self, AT_FDCWD, At};
 use crate::process::{Identity, Image, Standing};
 use crate::script;
@@ -100,7 +101,22 @@ async fn run(
     let process = call.process().clone();
     let standing = call.standing();
     let honours = !process.no_new_privileges.load(Ordering::Relaxed);
-    let prepared = prepare(&process.identity(), honours, &standing, program, &limits).await?;
+    let descriptors = process.descriptors();
+    let caller = native_program::Caller {
+        thread: call.thread.core(),
+        descriptors: &descriptors,
+    };
+    let identity = process.identity();
+    let prepared = prepare(
+        &identity,
+        honours,
+        &standing,
+        program,
+        &limits,
+        Some(&caller),
+    )
+    .await?;
+    drop(descriptors);
 
     // From here on nothing fails: the other threads go first.
     let core = call.thread.core().process().clone();
@@ -197,7 +213,7 @@ pub struct Prepared {
     pub gains: bool,
 }
 
-/// Loads a program and what it starts with.
+/// Loads a program and what it starts with. A native one takes a `caller`.
 ///
 /// # Errors
 /// As execve(2): `EACCES`, `ENOEXEC`, `ENOENT` (a script's interpreter), `ENOMEM`, `E2BIG`.
@@ -207,6 +223,7 @@ pub async fn prepare(
     standing: &Standing,
     mut program: Program,
     limits: &Limits,
+    caller: Option<&native_program::Caller<'_>>,
 ) -> Result<Prepared, Errno> {
     let credentials = identity.files.clone();
     let name = program.path.clone();
@@ -240,6 +257,12 @@ pub async fn prepare(
             }
         }
     };
+    let native = native::note::is_native(&file);
+    let caller = match (native, caller) {
+        (false, _) => None,
+        (true, None) => return Err(Errno::ENOEXEC),
+        (true, caller) => caller,
+    };
     let honours_set_id = honours_set_id && vfs::open::honours_set_id(&program.location);
     let identity = identity_in(
         identity,
@@ -271,7 +294,18 @@ pub async fn prepare(
     let reserved = limits.stack().max(machine::USER_END - memory::MMAP_BASE);
     space.set_mmap_base(machine::USER_END - reserved);
     let top = image::map_stack(&space, reserved - machine::PAGE, executable_stack)?;
-    let start = build_stack(&space, top, &program, &loaded, interpreter_base, &identity).await?;
+    let native = caller
+        .map(|caller| native_program::start_block(caller, &space, standing, &program))
+        .transpose()?;
+    let block = native
+        .as_ref()
+        .map_or(&[][..], |(block, _)| block.as_bytes());
+    let beside = Beside {
+        interpreter_base,
+        identity: &identity,
+        block,
+    };
+    let start = build_stack(&space, top, &program, &loaded, &beside).await?;
     // One that was given from outside the root has no path there but the one that it was given by.
     let path = match program.location.path(&standing.root) {
         path if path.starts_with(b"/") => path,
@@ -281,6 +315,7 @@ pub async fn prepare(
         path,
         location: Some(program.location),
         running,
+        given: native.map(|(_, given)| Arc::new(given)),
         arguments: start.arguments,
         environment: start.environment,
         auxiliary: start.auxiliary,
@@ -365,14 +400,28 @@ const AT_EXECFN: u64 = 31;
 const AT_MINSIGSTKSZ: u64 = 51;
 
 /// Lays out strings, auxiliary vector, environment and argument pointers as the psABI says (3.4.1).
+/// What a program finds on its stack besides itself.
+struct Beside<'a> {
+    interpreter_base: usize,
+    identity: &'a Identity,
+    /// Of a native program; else empty.
+    block: &'a [u8],
+}
+
 async fn build_stack(
     space: &Arc<Space>,
     top: usize,
     program: &Program,
     loaded: &Loaded,
-    interpreter_base: usize,
-    identity: &Identity,
+    beside: &Beside<'_>,
 ) -> Result<StackStart, Errno> {
+    let Beside {
+        interpreter_base,
+        identity,
+        block,
+    } = *beside;
+    // The last word of the stack stays empty.
+    let block_at = (top - 8 - block.len()) & !15;
     let mut strings = Vec::new();
     let mut put = |bytes: &[u8]| {
         let at = strings.len();
@@ -393,10 +442,10 @@ async fn build_stack(
     let mut random = [0u8; 16];
     crate::system::fill_random(&mut random);
 
-    let strings_at = (top - 8 - strings.len()) & !15;
+    let strings_at = (block_at - strings.len()) & !15;
     let random_at = strings_at - 16;
     let at = |offset: usize| (strings_at + offset) as u64;
-    let auxiliary = [
+    let mut auxiliary = alloc::vec![
         (AT_HWCAP, u64::from(machine::cpu::features().leaf1_edx)),
         (AT_PAGESZ, machine::PAGE as u64),
         (AT_CLKTCK, 100),
@@ -416,8 +465,11 @@ async fn build_stack(
         (AT_EXECFN, at(name)),
         (AT_PLATFORM, at(platform)),
         (AT_MINSIGSTKSZ, (UserContext::vector_size() + 1024) as u64),
-        (AT_NULL, 0),
     ];
+    if !block.is_empty() {
+        auxiliary.push((abi::AUXILIARY, block_at as u64));
+    }
+    auxiliary.push((AT_NULL, 0));
 
     let mut words: Vec<u64> = alloc::vec![arguments.len() as u64];
     words.extend(arguments.iter().map(|&offset| at(offset)));
@@ -427,6 +479,7 @@ async fn build_stack(
     words.extend(auxiliary.iter().flat_map(|&(kind, value)| [kind, value]));
 
     let pointer = (random_at - words.len() * 8) & !15;
+    user::write_bytes(space, block_at, block).await?;
     user::write_bytes(space, strings_at, &strings).await?;
     user::write_bytes(space, random_at, &random).await?;
     let auxiliary = auxiliary.iter().flat_map(|&(kind, value)| [kind, value]);

@@ -66,7 +66,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
         environment: start.environment,
     };
     let limits = Limits::default();
-    let prepared = execute::prepare(&identity, true, &standing, program, &limits).await?;
+    let prepared = execute::prepare(&identity, true, &standing, program, &limits, None).await?;
 
     let handles = Arc::new(Table::new());
     let descriptors = Arc::new(Descriptors::new(handles.clone()));

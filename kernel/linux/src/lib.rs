@@ -35,6 +35,7 @@ mod jobs;
 mod limits;
 mod lock;
 mod mapping;
+mod native_program;
 mod open;
 mod path;
 mod pipe;

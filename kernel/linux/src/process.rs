@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use crate::event::signals::Ears;
 use crate::jobs::Group;
 use crate::limits::Limits;
+use crate::native_program;
 use crate::realm::{self, Realm};
 use crate::signal::action::{Actions, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN};
 use crate::signal::queue::{Fields, Info, Pending};
@@ -88,6 +89,8 @@ pub struct Image {
     pub location: Option<Location>,
     /// While it runs, nobody writes its file.
     pub running: Option<Arc<Running>>,
+    /// What a native program was given to itself.
+    pub given: Option<Arc<native_program::Given>>,
     /// Where its arguments and environment lie on the stack.
     pub arguments: Range<usize>,
     pub environment: Range<usize>,

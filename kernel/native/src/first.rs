@@ -172,6 +172,9 @@ const OWN: Rights = Rights::SIGNAL
     .union(Rights::DUPLICATE)
     .union(Rights::TRANSFER);
 
+/// The names of the standard streams.
+const STREAMS: [&str; 3] = ["in", "out", "err"];
+
 /// A native program that replaces another in its process (execve): what is known about it there.
 pub struct Replacement<'a> {
     pub thread: &'a Arc<Thread>,
@@ -187,13 +190,14 @@ pub struct Replacement<'a> {
 }
 
 /// The start block of a native program that replaces another. It has to lie on the stack, and the entry
-/// [`abi::AUXILIARY`] of the auxiliary vector has to lead to it.
+/// [`abi::AUXILIARY`] of the auxiliary vector has to lead to it. The numbers of the handles that it is given to itself
+/// are added to `given`, even if it fails.
 ///
 /// # Errors
 /// [`Error::ArgumentsTooLong`], [`Error::TooMany`], [`Error::NoMemory`].
-pub fn replace(replacement: &Replacement<'_>) -> Result<Value, Error> {
+pub fn replace(replacement: &Replacement<'_>, given: &mut Vec<Number>) -> Result<Value, Error> {
     let mut numbers: Vec<(String, Number)> = Vec::new();
-    for (name, number) in ["in", "out", "err"].into_iter().zip(replacement.streams) {
+    for (name, number) in STREAMS.into_iter().zip(replacement.streams) {
         numbers.extend(number.map(|number| (name.to_string(), number)));
     }
     own_handles(
@@ -202,6 +206,10 @@ pub fn replace(replacement: &Replacement<'_>) -> Result<Value, Error> {
         replacement.handles,
         &mut numbers,
     )?;
+    let own = numbers
+        .iter()
+        .filter(|(name, _)| !STREAMS.contains(&name.as_str()));
+    given.extend(own.map(|(_, number)| *number));
     let environment: Vec<(String, Vec<u8>)> = replacement
         .environment
         .iter()
@@ -297,7 +305,8 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
         let given = given.find(|(given, _)| given == name);
         given.map(|(_, handle)| within(handle)).transpose()
     };
-    let streams = [stream("in")?, stream("out")?, stream("err")?];
+    let [input, output, errors] = STREAMS;
+    let streams = [stream(input)?, stream(output)?, stream(errors)?];
     let leads_group = start.group != Group::Parent;
     let terminal = streams[0]
         .as_ref()

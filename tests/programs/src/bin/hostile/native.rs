@@ -4,9 +4,10 @@
 use super::ending::all_is_well;
 use abi::{Call, Error, OpenFlags, Rights};
 use std::sync::atomic::{AtomicU32, Ordering};
+use test_programs::child::{become_nobody, passes};
 use test_programs::memory::PAGE;
 use test_programs::pattern::Numbers;
-use test_programs::raw;
+use test_programs::{ok, raw};
 
 test_programs::tests!(
     numbers_that_are_not_open,
@@ -15,6 +16,7 @@ test_programs::tests!(
     from_many_threads_each_handle_is_closed_once,
     rights_do_not_grow,
     registries_that_were_not_given,
+    registries_without_root,
     handles_without_end,
     values_that_are_none,
 );
@@ -167,6 +169,28 @@ fn registries_that_were_not_given() {
             "{name:?}: {opened:?}"
         );
     }
+}
+
+/// Handles know nothing of users and of changed roots: who has given up either, names no registry any more.
+fn registries_without_root() {
+    let gone = || {
+        let opened = devices();
+        assert!(is_linux() || opened == Err(Error::NotFound), "{opened:?}");
+    };
+    passes(|| {
+        become_nobody();
+        gone();
+    });
+    passes(|| {
+        ok!(SYS_chroot, c"/proc");
+        gone();
+    });
+    passes(|| {
+        ok!(SYS_setfsuid, 65534);
+        gone();
+        ok!(SYS_setfsuid, 0);
+        assert!(is_linux() || devices().is_ok());
+    });
 }
 
 /// Until there are no more; then all are given back, and it goes on.
