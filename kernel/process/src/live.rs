@@ -6,6 +6,7 @@ use crate::thread::Thread;
 use abi::Error;
 use alloc::sync::Arc;
 use core::future::Future;
+use machine::paging::Root;
 use machine::user::{Fault, Trap, UserContext};
 use memory::{Need, Space};
 use task::Task;
@@ -104,13 +105,10 @@ async fn run<D: Door>(
 ) -> Status {
     let mut root = space.root();
     loop {
-        let mut flow = match user.enter(&root) {
-            Trap::Call => match door.immediate(&space, user) {
-                Some(flow) => flow,
-                None => door.call(&space, user).await,
-            },
-            Trap::Fault(fault) => resolve(door, &space, user, fault).await,
-            Trap::Interrupt => Flow::Continue,
+        let mut flow = match stay(door, task, &space, &root, user) {
+            Step::Flow(flow) => flow,
+            Step::Call => door.call(&space, user).await,
+            Step::Fault(fault) => resolve(door, &space, user, fault).await,
         };
         if flow == Flow::Continue && task.interrupted() {
             flow = door.checkpoint(&space, user).await;
@@ -131,6 +129,37 @@ async fn run<D: Door>(
         }
         if task::should_yield() {
             task::yield_now().await;
+        }
+    }
+}
+
+/// Why a thread does not just go on.
+enum Step {
+    /// What needed no waiting came to this, or an interrupt came.
+    Flow(Flow),
+    /// A call that may have to wait; nothing has happened of it.
+    Call,
+    Fault(Fault),
+}
+
+/// User mode and calls that need no waiting, until there is something else to do. It is a plain function, so that what
+/// it works with is in registers and not in the thread's future.
+fn stay<D: Door>(
+    door: &D,
+    task: &Task,
+    space: &Arc<Space>,
+    root: &Root,
+    user: &mut UserContext,
+) -> Step {
+    loop {
+        match user.enter(root) {
+            Trap::Call => match door.immediate(space, user) {
+                Some(Flow::Continue) if !task.interrupted() && !task::should_yield() => {}
+                Some(flow) => return Step::Flow(flow),
+                None => return Step::Call,
+            },
+            Trap::Fault(fault) => return Step::Fault(fault),
+            Trap::Interrupt => return Step::Flow(Flow::Continue),
         }
     }
 }
