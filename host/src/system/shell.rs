@@ -213,6 +213,8 @@ fn native_below_linux(context: &Context) -> Result<()> {
     busybox.push(super::busybox::program(context)?);
     busybox.push(":/bin/busybox:ro");
     let lines = [
+        // The kernel has something to say about the first Linux program, on the same console.
+        "/bin/busybox true",
         "/bin/busybox sh -c '/bin/commands echo plain; /bin/commands cat /no/such 2> /dev/null; echo status $?'",
         "/bin/busybox sh -c 'busybox echo into | /bin/commands cat | busybox tr a-z A-Z'",
         "/bin/busybox sh -c 'cd /proc; WORD=passed /bin/commands env | busybox grep WORD'",

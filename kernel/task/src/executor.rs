@@ -43,12 +43,14 @@ pub fn run() -> ! {
             Some(task) => {
                 let polled;
                 (polled, now) = poll(task, now);
-                cpu.ring(now);
                 if now >= window {
-                    // Tasks that never go to user mode must not keep interrupts out.
+                    // Tasks that never go to user mode must not keep interrupts out. The alarm may have come in
+                    // here, and does not come again: by this later time it is seen that it is due.
                     machine::irq::window();
+                    now = clock::now();
                     window = now.saturating_add(WINDOW);
                 }
+                cpu.ring(now);
                 cpu.switch(polled, now)
             }
             None => {
