@@ -66,30 +66,45 @@ pub fn interest(wanted: u16) -> Ready {
     interest_in(wanted, POLLERR | POLLHUP)
 }
 
+/// What each set of readiness bits means to `poll`.
+const TOLD: [u16; Ready::all().bits() as usize + 1] = {
+    let mut table = [0; Ready::all().bits() as usize + 1];
+    let mut bits = 0;
+    while bits < table.len() {
+        let ready = Ready::from_bits_truncate(bits as _);
+        let mut events = 0;
+        if ready.contains(Ready::READ) {
+            events |= POLLIN | POLLRDNORM;
+        }
+        if ready.contains(Ready::WRITE) {
+            events |= POLLOUT | POLLWRNORM;
+        }
+        if ready.contains(Ready::PRIORITY) {
+            events |= POLLPRI | POLLRDBAND;
+        }
+        if ready.contains(Ready::HANGUP) {
+            events |= POLLHUP;
+        }
+        if ready.contains(Ready::ERROR) {
+            events |= POLLERR;
+        }
+        table[bits] = events;
+        bits += 1;
+    }
+    table
+};
+
 /// What a file has told, out of what is wanted and what is always reported.
 fn events(file: &Description, wanted: u16, always: u16) -> u16 {
     let Some(readiness) = file.readiness() else {
         return wanted & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
     };
-    let ready = readiness.get();
-    let mut events = 0;
-    if ready.contains(Ready::READ) {
-        events |= POLLIN | POLLRDNORM;
-    }
-    if ready.contains(Ready::WRITE) {
-        events |= POLLOUT | POLLWRNORM;
-    }
-    if ready.contains(Ready::PRIORITY) {
-        events |= POLLPRI | POLLRDBAND;
-    }
-    if ready.contains(Ready::HANGUP) {
-        events |= POLLHUP;
-    }
+    let mut events = TOLD
+        .get(readiness.get().bits() as usize)
+        .copied()
+        .unwrap_or(0);
     if wanted & POLLRDHUP != 0 && crate::socket::of(file).is_some_and(|socket| socket.has_ended()) {
         events |= POLLRDHUP;
-    }
-    if ready.contains(Ready::ERROR) {
-        events |= POLLERR;
     }
     events & (wanted | always)
 }
@@ -150,8 +165,8 @@ struct PollDescriptor {
     found: u16,
 }
 
-/// The most files that [`poll_now`] looks at.
-const FEW: usize = 32;
+/// The most files that [`poll_now`] looks at: one for each bit of a word.
+const FEW: usize = u32::BITS as usize;
 
 /// One look at a few files, without counting references to them. `None`: too many, or there is something to wait for.
 pub fn poll_now(call: &mut Call<'_>, [descriptors, count, timeout, ..]: Args) -> Option<Answer> {
@@ -171,24 +186,36 @@ fn look_at_few(
         return Err(Errno::EINVAL);
     }
     memory::load_bytes(call.space, address as usize, list.as_mut_bytes())?;
-    let Some(ready) = look(&open.look(), list) else {
+    // Bit n: the answer for entry n is not what is there already.
+    let mut changed = 0u32;
+    let Some(ready) = look(&open.look(), list, &mut changed) else {
         return Ok(None);
     };
     if ready == 0 && !is_last {
         return Ok(None);
     }
-    // Only the answers are written: another thread may be changing the rest.
+    // Only the answers are written: another thread may be changing the rest. Of those that say what is there already
+    // the first and the last are enough: they lie on all the pages that the list lies on, so a bad one is found out.
+    if let Some(last) = list.len().checked_sub(1) {
+        changed |= 1 | 1 << last;
+    }
     for (index, entry) in list.iter().enumerate() {
-        call.store(address.wrapping_add(index as u64 * 8 + 6), &entry.found)?;
+        if changed & 1 << index != 0 {
+            call.store(address.wrapping_add(index as u64 * 8 + 6), &entry.found)?;
+        }
     }
     Ok(Some(ready))
 }
 
 /// Looks at each file, and counts those of which something is true. `None`: one must look for itself first, or lock.
-fn look(open: &descriptors::Look<'_>, list: &mut [PollDescriptor]) -> Option<usize> {
+fn look(
+    open: &descriptors::Look<'_>,
+    list: &mut [PollDescriptor],
+    changed: &mut u32,
+) -> Option<usize> {
     let mut ready = 0;
-    for entry in list.iter_mut() {
-        entry.found = match u32::try_from(entry.descriptor) {
+    for (index, entry) in list.iter_mut().enumerate() {
+        let found = match u32::try_from(entry.descriptor) {
             Ok(descriptor) => match open.file(descriptor) {
                 Some(file) if event::refreshes(file) || entry.events & POLLRDHUP != 0 => {
                     return None;
@@ -199,7 +226,9 @@ fn look(open: &descriptors::Look<'_>, list: &mut [PollDescriptor]) -> Option<usi
             // A negative number stands for nothing.
             Err(_) => 0,
         };
-        ready += usize::from(entry.found != 0);
+        *changed |= u32::from(found != entry.found) << index;
+        entry.found = found;
+        ready += usize::from(found != 0);
     }
     Some(ready)
 }

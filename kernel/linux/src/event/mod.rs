@@ -27,6 +27,7 @@ fn open(call: &Call<'_>, file: Arc<dyn File>, access: Access, flags: u64) -> Ans
 }
 
 /// Whether [`refresh`] does anything for this file.
+#[inline]
 pub fn refreshes(file: &Description) -> bool {
     file.inode().is_none()
         && (file.file_as::<epoll::Epoll>().is_some()

@@ -2,10 +2,10 @@
 
 use libc::{
     O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI,
-    POLLRDNORM, RLIMIT_NOFILE, S_IFIFO, SIGALRM, SIGUSR1, pollfd, rlimit,
+    POLLRDNORM, PROT_READ, PROT_WRITE, RLIMIT_NOFILE, S_IFIFO, SIGALRM, SIGUSR1, pollfd, rlimit,
 };
 use test_programs::child::spawn;
-use test_programs::memory::Cliff;
+use test_programs::memory::{Cliff, Mapping, PAGE};
 use test_programs::raw::short::*;
 use test_programs::signal::{RECORD, bit, block, blocked, catch, pending, raise};
 use test_programs::{fails, gives, ok};
@@ -31,6 +31,7 @@ test_programs::tests!(
     wakes_when_the_other_end_closes,
     many_files,
     errors,
+    answers_that_change_nothing_are_written_too,
     result_words_are_cleared,
     ppoll_with_a_mask,
     ppoll_with_one_pending,
@@ -286,6 +287,26 @@ fn errors() {
     ok!(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, 0);
     fails!(EINVAL, SYS_poll, &[entry(0, 0); 20], 11, 0);
     fails!(EINVAL, SYS_poll, &[entry(0, 0); 1], u32::MAX, 0);
+}
+
+/// A list on two pages, one of which may not be written: also when every answer is what the list says already.
+fn answers_that_change_nothing_are_written_too() {
+    for before in [8, 12, 80] {
+        let pages = Mapping::private(2 * PAGE);
+        for byte in 0..160 {
+            // Negative descriptors, no events, no answers.
+            let value = if byte % 8 < 4 { 0xff } else { 0 };
+            pages.set(PAGE - before + byte, value);
+        }
+        let list = pages.at(PAGE - before);
+        gives!(0, SYS_poll, list, 20, 0);
+        pages.protect(PAGE, PAGE, PROT_READ);
+        fails!(EFAULT, SYS_poll, list, 20, 0);
+        pages.protect(0, 2 * PAGE, PROT_READ | PROT_WRITE);
+        gives!(0, SYS_poll, list, 20, 0);
+        pages.protect(0, PAGE, PROT_READ);
+        fails!(EFAULT, SYS_poll, list, 20, 0);
+    }
 }
 
 fn result_words_are_cleared() {
