@@ -171,6 +171,7 @@ fn check(flags: u64) -> Result<(), Errno> {
 
 async fn make(call: &mut Call<'_>, request: Request) -> Answer {
     check(request.flags)?;
+    crate::schedule::may_fork(call)?;
     if request.flags & CLONE_THREAD != 0 {
         thread(call, request).await
     } else {
@@ -312,7 +313,7 @@ async fn start(call: &mut Call<'_>, request: &Request, thread: Arc<Thread>) -> A
         }
     };
     launched?;
-    crate::schedule::inherit(call.thread.core(), thread.core());
+    crate::schedule::inherit(call.thread, thread.core());
     Ok(id as usize)
 }
 

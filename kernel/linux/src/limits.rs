@@ -23,6 +23,7 @@ const RLIMIT_NOFILE: usize = 7;
 const RLIMIT_AS: usize = 9;
 const RLIMIT_SIGPENDING: usize = 11;
 const RLIMIT_NICE: usize = 13;
+const RLIMIT_RTPRIO: usize = 14;
 /// Nanoseconds in a clock tick of times(2): 100 ticks a second.
 const TICK: u64 = 10_000_000;
 
@@ -74,7 +75,7 @@ impl Default for Limits {
             hard: 819_200,
         };
         limits[RLIMIT_NICE] = Limit { soft: 0, hard: 0 };
-        limits[14] = Limit { soft: 0, hard: 0 };
+        limits[RLIMIT_RTPRIO] = Limit { soft: 0, hard: 0 };
         Limits(limits)
     }
 }
@@ -92,6 +93,11 @@ impl Limits {
     /// How little nice a thread may be made: 20 - nice at most.
     pub fn nice(&self) -> u64 {
         self.0[RLIMIT_NICE].soft
+    }
+
+    /// The highest real-time priority that a thread may be given.
+    pub fn realtime_priority(&self) -> u64 {
+        self.0[RLIMIT_RTPRIO].soft
     }
 
     /// How long a file may be made, in bytes.

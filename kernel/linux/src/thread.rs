@@ -6,7 +6,7 @@ use crate::signal::frame::{SS_AUTODISARM, SS_DISABLE, Stack};
 use crate::signal::queue::Pending;
 use crate::signal::set::{Set, Signal};
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use machine::sync::Spin;
 use machine::user::Fault;
 
@@ -29,6 +29,8 @@ pub struct Thread {
     pub robust_list: AtomicU64,
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: AtomicU32,
+    /// `SCHED_RESET_ON_FORK`: children do not inherit what is better than normal.
+    pub reset_on_fork: AtomicBool,
 }
 
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl Thread {
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             parent_death_signal: AtomicU32::new(0),
+            reset_on_fork: AtomicBool::new(false),
         });
         process.add_thread(&thread);
         thread

@@ -368,3 +368,30 @@ fn a_reservation_is_admitted_kept_and_given_back() {
     run_until_idle();
     assert!(third.is_done());
 }
+
+/// Two of equal priority that never sleep take turns.
+#[test]
+fn equals_take_turns() {
+    let order = Arc::new(Spin::new(alloc::vec::Vec::new()));
+    let class = Class::Realtime {
+        priority: 5,
+        rotates: true,
+    };
+    for who in 0..2 {
+        let order = order.clone();
+        let body = async move {
+            for _ in 0..30_000 {
+                order.lock().push(who);
+                advance(10_000);
+                // As a thread in user mode: it is asked when the alarm rings.
+                if alarm(0).is_some_and(|at| at <= clock::now()) && should_yield() {
+                    yield_now().await;
+                }
+            }
+        };
+        spawn("turn", body).unwrap().set_class(class).unwrap();
+    }
+    run_until_idle();
+    order.lock().dedup();
+    assert_eq!(*order.lock(), [0, 1, 0, 1, 0, 1]);
+}

@@ -3,6 +3,7 @@
 use super::files::TICK;
 use super::mounts;
 use crate::process::Process;
+use crate::schedule;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -39,6 +40,12 @@ impl Subject {
             Some(_) if state(&self.process) == 'R' => 'S',
             _ => state(&self.process),
         }
+    }
+
+    /// The thread; of a process, its first one.
+    fn task_holder(&self) -> Option<Arc<process::Thread>> {
+        let first = || self.process.threads().into_iter().next();
+        self.thread.clone().or_else(first)
     }
 
     fn side(&self) -> Option<Arc<Process>> {
@@ -217,9 +224,13 @@ fn statistics(subject: &Subject) -> Vec<u8> {
             foreground.map_or(-1, |group| group as i32),
         )
     });
+    let (priority, nice, realtime, policy) = subject
+        .task_holder()
+        .and_then(|thread| thread.task().map(|task| schedule::as_statistics(task)))
+        .unwrap_or((20, 0, 0, 0));
     format!(
-        "{} ({}) {} {} {group} {session} {terminal} {foreground} 0 0 0 0 0 {} 0 {} 0 20 0 {} 0 {} {} {resident} \
-         18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+        "{} ({}) {} {} {group} {session} {terminal} {foreground} 0 0 0 0 0 {} 0 {} 0 {priority} {nice} {} 0 {} {} \
+         {resident} 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 {realtime} {policy} 0 0 0 0 0 0 0 0 0 0 0\n",
         subject.id(),
         process.name(),
         subject.state(),
@@ -297,6 +308,7 @@ fn status(subject: &Subject) -> Vec<u8> {
         let _ = writeln!(text, "SigCgt:\t{:016x}", caught.0);
         let no_new = u8::from(side.no_new_privileges.load(Ordering::Relaxed));
         let _ = writeln!(text, "NoNewPrivs:\t{no_new}");
+        text.push_str(&schedule::affinity::describe());
     }
     text.into_bytes()
 }
