@@ -221,7 +221,7 @@ pub struct BenchOptions {
     /// Measure only benchmarks whose name contains this
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
-    /// Save the table as bench/results.md
+    /// Save the table as bench/results.md, with --icount as bench/counts.md
     #[arg(long)]
     pub save: bool,
     /// Memory of the machine: a number with K, M or G

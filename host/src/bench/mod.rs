@@ -76,8 +76,14 @@ pub fn bench(options: &BenchOptions) -> Result<u8> {
     let text = table.render(options.only.as_deref());
     println!("\n{about}\n\n{text}");
     if options.save {
-        let file = workspace.root().join("bench/results.md");
-        std::fs::write(&file, format!("# Helve beside Linux\n\n{about}\n\n{text}"))
+        // Counts are no times, and must not pass for them.
+        let (file, title) = if options.icount {
+            ("bench/counts.md", "Helve beside Linux, in instructions")
+        } else {
+            ("bench/results.md", "Helve beside Linux")
+        };
+        let file = workspace.root().join(file);
+        std::fs::write(&file, format!("# {title}\n\n{about}\n\n{text}"))
             .with_context(|| format!("cannot write {}", file.display()))?;
         say(format!("saved {}", file.display()));
     }
@@ -199,8 +205,14 @@ impl Bench<'_> {
             .lines()
             .find_map(|line| line.strip_prefix("model name"))
             .unwrap_or("");
+        let counted = if self.options.icount {
+            " Instructions are counted, and the guest's clock goes one nanosecond for each: its times are numbers of \
+             instructions, not speed. Only the boot is timed by the clock of the machine outside."
+        } else {
+            ""
+        };
         Ok(format!(
-            "{version}, {}, {} of memory, one CPU; on {}. Medians of {} rounds. Linux is Debian's cloud kernel {linux} with `{}`.",
+            "{version}, {}, {} of memory, one CPU; on {}. Medians of {} rounds. Linux is Debian's cloud kernel {linux} with `{}`.{counted}",
             self.accelerator.arguments().join(" "),
             quantity::show_size(self.options.memory),
             processor.trim_start_matches([' ', '\t', ':']),
