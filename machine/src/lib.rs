@@ -22,16 +22,17 @@ mod firmware;
 mod memory;
 pub mod sync;
 mod trap;
+pub mod vdso;
 
 #[cfg(target_os = "none")]
 pub use bare::{
-    boot, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, selftest, serial,
-    start, time, user,
+    boot, clock_page, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random,
+    selftest, serial, start, time, user,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
-    boot, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial, start, time,
-    user,
+    boot, clock_page, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial,
+    start, time, user,
 };
 pub use memory::{PAGE, USER_END};
 

@@ -10,7 +10,7 @@ use crate::native_program;
 use crate::open::{self, AT_FDCWD, At};
 use crate::process::{Identity, Image, Standing};
 use crate::script;
-use crate::user;
+use crate::{user, vdso};
 use abi::Rights;
 use alloc::format;
 use alloc::sync::Arc;
@@ -300,9 +300,14 @@ pub async fn prepare(
     let block = native
         .as_ref()
         .map_or(&[][..], |(block, _)| block.as_bytes());
+    let vdso = match native {
+        None => vdso::map(&space)?,
+        Some(_) => 0,
+    };
     let beside = Beside {
         interpreter_base,
         identity: &identity,
+        vdso,
         block,
     };
     let start = build_stack(&space, top, &program, &loaded, &beside).await?;
@@ -397,6 +402,7 @@ const AT_SECURE: u64 = 23;
 const AT_RANDOM: u64 = 25;
 const AT_HWCAP2: u64 = 26;
 const AT_EXECFN: u64 = 31;
+const AT_SYSINFO_EHDR: u64 = 33;
 const AT_MINSIGSTKSZ: u64 = 51;
 
 /// Lays out strings, auxiliary vector, environment and argument pointers as the psABI says (3.4.1).
@@ -404,6 +410,8 @@ const AT_MINSIGSTKSZ: u64 = 51;
 struct Beside<'a> {
     interpreter_base: usize,
     identity: &'a Identity,
+    /// Where the object with the clocks begins; 0 for a native program, which has none.
+    vdso: usize,
     /// Of a native program; else empty.
     block: &'a [u8],
 }
@@ -418,6 +426,7 @@ async fn build_stack(
     let Beside {
         interpreter_base,
         identity,
+        vdso,
         block,
     } = *beside;
     // The last word of the stack stays empty.
@@ -466,6 +475,9 @@ async fn build_stack(
         (AT_PLATFORM, at(platform)),
         (AT_MINSIGSTKSZ, (UserContext::vector_size() + 1024) as u64),
     ];
+    if vdso != 0 {
+        auxiliary.push((AT_SYSINFO_EHDR, vdso as u64));
+    }
     if !block.is_empty() {
         auxiliary.push((abi::AUXILIARY, block_at as u64));
     }

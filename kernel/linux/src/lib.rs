@@ -60,6 +60,7 @@ mod time;
 mod timer;
 mod unsupported;
 mod user;
+mod vdso;
 mod vectors;
 mod wait;
 

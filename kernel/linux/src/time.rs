@@ -3,9 +3,10 @@
 use crate::call::{Args, Call};
 use crate::door::no_restart;
 use crate::errno::{Answer, Errno};
+use crate::realm;
 use crate::thread::Restart;
+use abi::Rights;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI64, Ordering};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -20,9 +21,6 @@ const CLOCK_MONOTONIC_COARSE: u64 = 6;
 const CLOCK_BOOTTIME: u64 = 7;
 const CLOCK_TAI: u64 = 11;
 const TIMER_ABSTIME: u64 = 1;
-
-/// How far the settable clock is from what the hardware said at boot, in nanoseconds.
-static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
 
 /// `struct timespec`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -86,8 +84,7 @@ impl Timeval {
 
 /// Wall-clock time in nanoseconds since 1970.
 pub fn real() -> u64 {
-    let hardware = machine::time::wall_at_boot().wrapping_add(machine::time::now());
-    hardware.wrapping_add_signed(CLOCK_OFFSET.load(Ordering::Relaxed))
+    task::clock::wall()
 }
 
 /// When the monotonic clock shows what the wall clock shows at `time`.
@@ -122,7 +119,7 @@ fn cpu_clock(call: &Call<'_>, clock: i32) -> Result<u64, Errno> {
         let process = if id == 0 {
             Some(own.clone())
         } else {
-            process::find(id)
+            process::find(id).filter(|other| realm::knows(own, other, Rights::LIST))
         };
         return Ok(process.ok_or(Errno::EINVAL)?.cpu_time());
     }
@@ -173,7 +170,7 @@ pub async fn settimeofday(call: &mut Call<'_>, [from, zone, ..]: Args) -> Answer
 }
 
 fn set_real(time: u64) {
-    CLOCK_OFFSET.fetch_add(time.wrapping_sub(real()) as i64, Ordering::Relaxed);
+    task::clock::set_wall(time);
 }
 
 pub fn clock_getres(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {

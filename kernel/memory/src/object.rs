@@ -52,6 +52,21 @@ impl Object {
         Object::make(bytes, bytes.len() as u64)
     }
 
+    /// An object that consists of these frames.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`].
+    pub fn of_frames(frames: impl IntoIterator<Item = Frame>) -> Result<Arc<Object>, Error> {
+        let object = Object::make(&[], 0);
+        let mut state = object.state.lock();
+        for (index, frame) in (0..).zip(frames) {
+            state.insert(index, frame)?;
+            state.len += PAGE as u64;
+        }
+        drop(state);
+        Ok(object)
+    }
+
     fn make(origin: &'static [u8], len: u64) -> Arc<Object> {
         Arc::new(Object {
             origin,

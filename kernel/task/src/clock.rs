@@ -5,6 +5,8 @@
 //! it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use machine::frame::{Frame, OutOfFrames};
+use machine::vdso::Wall;
 
 /// Nanoseconds since boot; never goes back.
 #[inline]
@@ -30,6 +32,23 @@ pub fn set_wall(nanoseconds: u64) {
     let booted = nanoseconds.wrapping_sub(now());
     let correction = booted.wrapping_sub(machine::time::wall_at_boot());
     CORRECTION.store(correction, Ordering::Relaxed);
+    machine::clock_page::set_wall(wall_base());
+}
+
+/// What the clocks of programs count from.
+fn wall_base() -> Wall {
+    Wall {
+        at_boot: wall_at_boot(),
+        tai: 0,
+    }
+}
+
+/// The page from which programs read the clocks (see [`machine::vdso`]).
+///
+/// # Errors
+/// The first time, when there is no frame.
+pub fn page() -> Result<Frame, OutOfFrames> {
+    machine::clock_page::frame(wall_base())
 }
 
 #[cfg(test)]

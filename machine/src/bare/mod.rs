@@ -5,6 +5,7 @@
 
 mod apic;
 pub mod boot;
+pub mod clock_page;
 mod copy;
 pub mod cpu;
 pub mod dma;

@@ -7,9 +7,10 @@
 use super::apic;
 use super::cpu::PerCpu;
 use super::instructions::{in_u8, out_u8, rdtsc};
-use super::{pic, rtc};
+use super::{clock_page, pic, rtc};
 use crate::features::features;
 use crate::sync::{Once, Spin};
+use crate::vdso::Scale;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
@@ -25,15 +26,15 @@ const CHANNEL_2: u16 = 0x42;
 const PIT_COMMAND: u16 = 0x43;
 const SPEAKER: u16 = 0x61;
 
-/// The scale: `nanoseconds = base + (stamp - base_stamp) * factor >> 32`, under a sequence lock.
-struct Scale {
+/// A [`Scale`] under a sequence lock.
+struct Shared {
     sequence: AtomicU32,
     base_stamp: AtomicU64,
     base: AtomicU64,
     factor: AtomicU64,
 }
 
-static SCALE: Scale = Scale {
+static SCALE: Shared = Shared {
     sequence: AtomicU32::new(0),
     base_stamp: AtomicU64::new(0),
     base: AtomicU64::new(0),
@@ -65,7 +66,8 @@ static APIC_FACTOR: AtomicU64 = AtomicU64::new(0);
 pub fn now() -> u64 {
     loop {
         let sequence = SCALE.sequence.load(Ordering::Acquire);
-        let stamp = rdtsc().wrapping_sub(SCALE.base_stamp.load(Ordering::Relaxed));
+        // A CPU whose counter is a little behind stands still for that while.
+        let stamp = rdtsc().saturating_sub(SCALE.base_stamp.load(Ordering::Relaxed));
         let factor = SCALE.factor.load(Ordering::Relaxed);
         let base = SCALE.base.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
@@ -210,6 +212,24 @@ fn set_factor(hertz: u64) {
     SCALE.base.store(base, Ordering::Relaxed);
     SCALE.factor.store(factor, Ordering::Relaxed);
     SCALE.sequence.fetch_add(1, Ordering::Release);
+    clock_page::update();
+}
+
+/// How stamps become time at this moment.
+pub(super) fn scale() -> Scale {
+    loop {
+        let sequence = SCALE.sequence.load(Ordering::Acquire);
+        let scale = Scale {
+            base_stamp: SCALE.base_stamp.load(Ordering::Relaxed),
+            base: SCALE.base.load(Ordering::Relaxed),
+            factor: SCALE.factor.load(Ordering::Relaxed),
+        };
+        fence(Ordering::Acquire);
+        if sequence & 1 == 0 && sequence == SCALE.sequence.load(Ordering::Relaxed) {
+            return scale;
+        }
+        core::hint::spin_loop();
+    }
 }
 
 /// Measures again over the whole time since [`begin`]. The interval timer wraps every 55 ms; the

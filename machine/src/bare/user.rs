@@ -4,12 +4,13 @@
 //! brings it back saves them into the context and returns. Nothing of a thread is on the kernel
 //! stack. What a thread's registers say can hurt the thread, never the kernel.
 
-use super::cpu::{Block, block};
+use super::cpu::{self, Block, block};
 use super::gdt;
 use super::instructions::{read_cr2, wrmsr};
 use super::paging::Root;
 use super::vector::{self, VectorState};
 use super::{idt, irq};
+use crate::features::features;
 pub use crate::memory::OutOfFrames;
 pub use crate::trap::{Fault, Invalid, Registers, Trap};
 use core::arch::{asm, global_asm};
@@ -49,6 +50,7 @@ const FLAG_MASK: u32 = 0xc000_0084;
 const FS_BASE: u32 = 0xc000_0100;
 /// The user's GS base while the kernel runs.
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
+const TSC_AUX: u32 = 0xc000_0103;
 
 /// The flags that a thread may have: the arithmetic ones, TF, DF, AC, ID.
 const USER_FLAGS: u64 = 0x24_0dd5;
@@ -72,6 +74,10 @@ pub(super) fn init() {
         wrmsr(FLAG_MASK, 0x25_7fd5);
         wrmsr(FS_BASE, 0);
         wrmsr(KERNEL_GS_BASE, 0);
+        // What `rdtscp` tells programs beside the time: on which CPU they are.
+        if features().rdtscp {
+            wrmsr(TSC_AUX, cpu::index() as u64);
+        }
     }
 }
 

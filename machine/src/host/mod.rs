@@ -9,6 +9,7 @@
 
 pub mod boot;
 pub mod clock;
+pub mod clock_page;
 pub mod cpu;
 pub mod dma;
 pub mod frame;

@@ -83,7 +83,7 @@ fn statistics() -> Vec<u8> {
         .sum();
     let now = machine::time::now();
     let idle = (now * machine::cpu::count() as u64).saturating_sub(busy) / TICK;
-    let boot = machine::time::wall_at_boot() / SECOND;
+    let boot = task::clock::wall_at_boot() / SECOND;
     format!(
         "cpu  {} 0 0 {idle} 0 0 0 0 0 0\nctxt 0\nbtime {boot}\nprocesses {}\n",
         busy / TICK,

@@ -127,8 +127,9 @@ fn maps(subject: &Subject) -> Vec<u8> {
         let label = match mapping.kind {
             Kind::Stack { .. } => "[stack]",
             Kind::Heap => "[heap]",
-            Kind::Plain if mapping.object.is_some() => name.as_str(),
-            Kind::Plain => "",
+            Kind::Plain => mapping.object.as_ref().map_or("", |object| {
+                crate::vdso::label(object, mapping.offset).unwrap_or(&name)
+            }),
         };
         // Writing to a string cannot fail.
         let _ = writeln!(
