@@ -3,6 +3,7 @@
 mod clocks;
 mod sleep;
 mod timers;
+mod vdso;
 
 use std::process::ExitCode;
 use test_programs::harness::Suite;
@@ -12,6 +13,7 @@ const SUITE: Suite = Suite {
         ("clocks", clocks::TESTS),
         ("sleep", sleep::TESTS),
         ("timers", timers::TESTS),
+        ("vdso", vdso::TESTS),
     ],
     helpers: &[],
     limit: 60,
