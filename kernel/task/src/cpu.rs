@@ -1,16 +1,17 @@
 //! One CPU's run queue, timers and alarm.
 //!
-//! The one idea: others only push (a task to the queue, under its lock) and kick; everything else, the alarm and the
+//! The one idea: others only push or take (a task, under the queue's lock) and kick; everything else, the alarm and the
 //! decision to switch, is this CPU's own. The alarm follows one rule: it is never set later than the next thing that
 //! must happen, a timer or the end of the running task's slice if somebody waits; an early ring only asks again. So
 //! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
 
 use crate::clock;
+use crate::placement;
 use crate::policy::{Class, RESERVABLE, RunQueue, SHORTEST_TURN};
 use crate::task::{Task, add};
 use crate::timer_heap::{Heap, Key};
 use crate::waiters::Batch;
-use alloc::boxed::Box;
+use alloc::collections::TryReserveError;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::ptr;
@@ -23,8 +24,8 @@ pub(crate) use crate::policy::NEVER;
 
 /// What other CPUs may touch.
 pub(crate) struct Cpu {
-    index: usize,
-    run: Spin<Run>,
+    pub(crate) index: usize,
+    pub(crate) run: Spin<Run>,
     timers: Spin<Heap<Waker>>,
     /// [`SWITCH`] and [`LOOK`], or 0.
     attention: AtomicU8,
@@ -34,20 +35,24 @@ pub(crate) struct Cpu {
     next_timer: AtomicU64,
     /// When the run queue wants to be asked again. Own CPU only.
     decision: AtomicU64,
-    /// Tasks that live here.
+    /// Tasks that live here. Written under the lock of `run`.
     tasks: AtomicUsize,
+    /// How many wait in the run queue; a hint for whoever looks for work.
+    pub(crate) waiting: AtomicUsize,
     counters: Counters,
 }
 
 /// What the lock of a run queue guards.
-struct Run {
-    queue: RunQueue<Arc<Task>>,
+pub(crate) struct Run {
+    pub(crate) queue: RunQueue<Arc<Task>>,
     /// How much of this CPU is reserved, of [`crate::policy::WHOLE`].
     reserved: u64,
     /// Until when the running task has been charged.
     charged: u64,
     /// The CPU halts, or is about to.
-    idle: bool,
+    pub(crate) idle: bool,
+    /// Since when somebody has waited without a break; [`NEVER`]: nobody does.
+    crowded: u64,
     /// When it was decided that the running task should give way.
     asked: u64,
 }
@@ -56,8 +61,6 @@ struct Run {
 pub(crate) struct Local {
     pub cpu: &'static Cpu,
     pub current: RefCell<Option<Arc<Task>>>,
-    /// When the current poll began.
-    pub since: Cell<u64>,
     /// User time reported during the current poll.
     pub user: Cell<u64>,
     /// The current task gives up the rest of its slice.
@@ -65,9 +68,8 @@ pub(crate) struct Local {
 }
 
 pub(crate) static LOCAL: PerCpu<Local> = PerCpu::new(|| Local {
-    cpu: Box::leak(Box::new(Cpu::new(machine::cpu::index()))),
+    cpu: placement::cpu(machine::cpu::index()),
     current: RefCell::new(None),
-    since: Cell::new(0),
     user: Cell::new(0),
     yields: Cell::new(false),
 });
@@ -76,19 +78,6 @@ pub(crate) static LOCAL: PerCpu<Local> = PerCpu::new(|| Local {
 #[inline]
 pub(crate) fn this() -> &'static Cpu {
     LOCAL.with(|local| local.cpu)
-}
-
-/// How long the current poll of `task` has lasted; 0 if it is not this CPU's current task.
-pub(crate) fn running_for(task: &Task) -> u64 {
-    LOCAL.with(|local| {
-        let current = local.current.borrow();
-        match &*current {
-            Some(current) if ptr::eq(&**current, task) => {
-                clock::now().saturating_sub(local.since.get())
-            }
-            _ => 0,
-        }
-    })
 }
 
 /// What a poll came to.
@@ -107,7 +96,7 @@ const SWITCH: u8 = 1;
 const LOOK: u8 = 2;
 
 impl Cpu {
-    fn new(index: usize) -> Self {
+    pub fn new(index: usize) -> Self {
         Cpu {
             index,
             run: Spin::new(Run {
@@ -115,6 +104,7 @@ impl Cpu {
                 reserved: 0,
                 charged: 0,
                 idle: false,
+                crowded: NEVER,
                 asked: 0,
             }),
             timers: Spin::new(Heap::new()),
@@ -123,6 +113,7 @@ impl Cpu {
             next_timer: AtomicU64::new(NEVER),
             decision: AtomicU64::new(NEVER),
             tasks: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             counters: Counters::default(),
         }
     }
@@ -130,16 +121,27 @@ impl Cpu {
     /// Makes room for one more task that lives here.
     pub fn admit(&self) -> Result<(), abi::Error> {
         let mut run = self.run.lock();
+        self.admit_to(&mut run).map_err(|_| abi::Error::NoMemory)
+    }
+
+    /// The same, with the lock held.
+    pub fn admit_to(&self, run: &mut Run) -> Result<(), TryReserveError> {
         let tasks = self.tasks.load(Ordering::Relaxed) + 1;
-        run.queue.reserve(tasks).map_err(|_| abi::Error::NoMemory)?;
+        run.queue.reserve(tasks)?;
         self.tasks.store(tasks, Ordering::Relaxed);
         Ok(())
     }
 
-    /// A task became runnable: queues it, and makes this CPU react if it must.
-    pub fn enqueue(&'static self, task: Arc<Task>) {
+    /// One task less lives here.
+    pub fn dismiss(&self, run: &mut Run) {
+        let tasks = self.tasks.load(Ordering::Relaxed).saturating_sub(1);
+        self.tasks.store(tasks, Ordering::Relaxed);
+        run.queue.release(tasks);
+    }
+
+    /// Queues a task that became runnable and lives here, and makes this CPU react if it must.
+    pub fn enqueue(&self, mut run: SpinGuard<'_, Run>, task: Arc<Task>) {
         let own = ptr::eq(self, this());
-        let mut run = self.run.lock();
         let now = run.look();
         let first = run.queue.waiting() == 0;
         let preempts = run.queue.join(now, task.standing.claim(), task);
@@ -152,7 +154,7 @@ impl Cpu {
             self.ask(&mut run, now);
         }
         let idle = run.idle;
-        let decision = run.queue.next_decision(now);
+        let decision = self.next_decision(&mut run, now);
         drop(run);
         if own {
             self.arm(decision);
@@ -163,13 +165,34 @@ impl Cpu {
         }
     }
 
+    /// When the queue must be looked at again if nothing happens until then. Called after each change of it.
+    fn next_decision(&self, run: &mut Run, now: u64) -> u64 {
+        let decision = run.queue.next_decision(now);
+        if machine::cpu::count() == 1 {
+            return decision;
+        }
+        let waiting = run.queue.waiting();
+        // In this order with the flag of an idle CPU: it sets its flag and looks here, this looks there after this.
+        self.waiting.store(waiting, Ordering::SeqCst);
+        if waiting == 0 {
+            run.crowded = NEVER;
+            return decision;
+        }
+        run.crowded = run.crowded.min(now);
+        if placement::somebody_idles() {
+            decision.min(run.crowded.saturating_add(placement::PATIENCE))
+        } else {
+            decision
+        }
+    }
+
     /// Makes `task`, which lives here, compete in the class that `change` makes of its old one.
     pub fn reclass(
         &self,
+        mut run: SpinGuard<'_, Run>,
         task: &Task,
         change: impl FnOnce(Class) -> Class,
     ) -> Result<(), abi::Error> {
-        let mut run = self.run.lock();
         let old = task.standing.asked();
         let new = change(old);
         let reserved = run.reserved - utilisation(&old) + utilisation(&new);
@@ -182,8 +205,7 @@ impl Cpu {
     }
 
     /// Makes `task`, which lives here, inherit a priority.
-    pub fn inherit(&self, task: &Task, priority: u8) {
-        let run = self.run.lock();
+    pub fn inherit(&self, run: SpinGuard<'_, Run>, task: &Task, priority: u8) {
         if task.standing.inherited() != priority {
             self.compete(run, task, |task| {
                 task.standing.inherit(priority);
@@ -227,13 +249,27 @@ impl Cpu {
     /// After a poll: charges and settles the task, and picks the next one, in one visit.
     pub fn switch(&self, polled: Option<Polled>, now: u64) -> Option<Arc<Task>> {
         let mut run = self.run.lock();
-        let over = polled.and_then(|polled| self.settle_in(&mut run, polled, now));
-        let next = run.queue.pick(now);
+        let over = match polled {
+            Some(polled) => self.settle_in(&mut run, polled, now),
+            None => Over::Nothing,
+        };
+        let mut next = run.queue.pick(now);
+        if next.is_none() && machine::cpu::count() > 1 {
+            // In this order: who queues something for another CPU first shows it and then looks who idles.
+            placement::set_idle(self);
+            drop(run);
+            placement::steal(self, now);
+            run = self.run.lock();
+            next = run.queue.pick(now);
+        }
+        if next.is_some() && machine::cpu::count() > 1 {
+            placement::clear_idle(self);
+        }
         run.charged = now;
         run.idle = next.is_none();
-        let decision = run.queue.next_decision(now);
+        let decision = self.next_decision(&mut run, now);
         drop(run);
-        drop(over);
+        over.settle();
         match next {
             Some(_) => self.arm(decision),
             None => self.decision.store(decision, Ordering::Relaxed),
@@ -247,11 +283,10 @@ impl Cpu {
         let mut run = self.run.lock();
         let over = self.settle_in(&mut run, polled, now);
         drop(run);
-        drop(over);
+        over.settle();
     }
 
-    /// The task comes back if it is not queued again: to be dropped without the lock.
-    fn settle_in(&self, run: &mut Run, polled: Polled, now: u64) -> Option<Arc<Task>> {
+    fn settle_in(&self, run: &mut Run, polled: Polled, now: u64) -> Over {
         run.charge(now);
         let asked = self.attention.load(Ordering::Relaxed) != 0
             && self.attention.swap(0, Ordering::Acquire) & SWITCH != 0;
@@ -271,12 +306,16 @@ impl Cpu {
         if finished {
             run.queue.leave();
             run.reserved -= utilisation(&task.standing.asked());
-            let tasks = self.tasks.load(Ordering::Relaxed).saturating_sub(1);
-            self.tasks.store(tasks, Ordering::Relaxed);
-            run.queue.release(tasks);
+            self.dismiss(run);
         } else if task.settle() {
             let class = task.standing.class();
             match (run.queue.running_class(), class) {
+                _ if !task.may_run_on(self.index) && !is_reserved(&task) => {
+                    if let Some(claim) = run.queue.leave() {
+                        task.standing.remember(claim);
+                    }
+                    return Over::Moves(task);
+                }
                 (Some(old), new) if old == new => {}
                 (Some(Class::Fair { manner: old, .. }), Class::Fair { weight, manner })
                     if old == manner =>
@@ -288,16 +327,23 @@ impl Cpu {
                         task.standing.remember(claim);
                     }
                     run.queue.join(now, task.standing.claim(), task);
-                    return None;
+                    return Over::Nothing;
                 }
             }
             // Who is made to give way keeps its deadline.
             run.queue.put_back(now, task, yields && !asked);
-            return None;
+            return Over::Nothing;
         } else if let Some(claim) = run.queue.leave() {
             task.standing.remember(claim);
         }
-        Some(task)
+        Over::Gone(task)
+    }
+
+    /// Asks the running task, which may not be here any more, to give way soon.
+    pub fn ask_to_move(&self, mut run: SpinGuard<'_, Run>) {
+        let own = ptr::eq(self, this());
+        let now = run.look();
+        self.react(run, now, true, false, own);
     }
 
     /// Whether somebody waits for this CPU, or the running task would give up a budget.
@@ -344,7 +390,10 @@ impl Cpu {
         if run.queue.should_switch(now) {
             self.ask(&mut run, now);
         }
-        let decision = run.queue.next_decision(now);
+        if now >= run.crowded.saturating_add(placement::PATIENCE) && placement::call_idle(self) {
+            run.crowded = now;
+        }
+        let decision = self.next_decision(&mut run, now);
         drop(run);
         self.arm(decision.min(self.next_timer.load(Ordering::Relaxed)));
     }
@@ -469,6 +518,30 @@ impl Run {
         self.charge(now);
         now
     }
+}
+
+/// What is left of a task after its poll, to be seen to without the lock.
+enum Over {
+    Nothing,
+    /// It is not queued: to be dropped.
+    Gone(Arc<Task>),
+    /// It is to be queued on another CPU.
+    Moves(Arc<Task>),
+}
+
+impl Over {
+    fn settle(self) {
+        match self {
+            Over::Nothing => {}
+            Over::Gone(task) => drop(task),
+            Over::Moves(task) => placement::queue(task),
+        }
+    }
+}
+
+/// Whether a part of its CPU was promised to `task`, so that it stays.
+pub(crate) fn is_reserved(task: &Task) -> bool {
+    matches!(task.standing.asked(), Class::Deadline(_))
 }
 
 /// What of a CPU an entity of this class reserves.

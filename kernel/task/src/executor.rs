@@ -5,14 +5,14 @@
 //! mode, while the CPU halts, and in a short window now and then when there is neither.
 
 use crate::cpu::{LOCAL, Polled, this};
-use crate::{Task, clock};
+use crate::{Task, clock, placement};
 use abi::Error;
 use alloc::sync::Arc;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Starts a task on this CPU. It runs when the executor gets to it.
+/// Starts a task, on this CPU if no other has nothing to do. It runs when the executor gets to it.
 ///
 /// Costs two allocations: the task and its boxed future.
 ///
@@ -27,8 +27,9 @@ pub fn spawn(
     }
     let home = this();
     home.admit()?;
-    let task = Task::new(name, home, future);
-    home.enqueue(task.clone());
+    let affinity = with_current(Task::affinity).unwrap_or(u64::MAX);
+    let task = Task::new(name, home, affinity, future);
+    placement::queue(task.clone());
     Ok(task)
 }
 
@@ -86,7 +87,7 @@ pub fn poll_once() -> bool {
 /// Polls `task` as the current one, from `now`; gives what it came to and the time after it.
 fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
     LOCAL.with(|local| {
-        local.since.set(now);
+        task.begin(now);
         local.user.set(0);
         local.yields.set(false);
         *local.current.borrow_mut() = Some(task);

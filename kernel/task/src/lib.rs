@@ -7,6 +7,7 @@
 //! - [`task`](Task): a future with its state, flags and accounts
 //! - [`policy`]: who runs next (pure: reservations, priorities, fair shares)
 //! - `cpu`: one CPU's run queue, timers and alarm
+//! - `placement`: which CPU a task runs on, and how it moves
 //! - `executor`: [`spawn`], [`run`], the current task, yielding
 //! - `waiters`: the list of wakers that the wait primitives share
 //! - [`wait`](WaitQueue): the wait primitive
@@ -36,6 +37,7 @@ mod executor_tests;
 mod host;
 mod lock;
 mod observers;
+mod placement;
 pub mod policy;
 mod ready;
 #[cfg(test)]

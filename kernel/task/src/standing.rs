@@ -129,17 +129,22 @@ impl Standing {
         self.inherited.swap(priority, Relaxed) != priority
     }
 
+    /// What the line of shares remembers of it.
+    #[inline]
+    pub fn entity(&self) -> Entity {
+        Entity::from_parts(
+            self.weighed.load(Relaxed),
+            self.lag.load(Relaxed),
+            self.left.load(Relaxed),
+        )
+    }
+
     /// Its claim in its class; under the lock of the run queue.
     #[inline]
     pub fn claim(&self) -> Claim {
         match self.class() {
             Class::Fair { weight, manner } => {
-                let remembered = Entity::from_parts(
-                    self.weighed.load(Relaxed),
-                    self.lag.load(Relaxed),
-                    self.left.load(Relaxed),
-                );
-                Claim::Fair(remembered.with_weight(weight), manner)
+                Claim::Fair(self.entity().with_weight(weight), manner)
             }
             Class::Realtime { priority, rotates } => Claim::Realtime { priority, rotates },
             Class::Deadline(reservation) => Claim::Deadline(Server {

@@ -3,7 +3,9 @@
 //! The one idea: everything about a task is in one `Arc`, and that `Arc` is the waker. The future is boxed once, when
 //! it is spawned; polling, waking and queueing allocate nothing and move only this pointer.
 
-use crate::cpu::{self, Cpu};
+use crate::clock;
+use crate::cpu::Cpu;
+use crate::placement;
 use crate::policy::{Class, Manner, Member, Ticket, weight_of_nice};
 use crate::standing::Standing;
 use crate::state::{AtomicState, State};
@@ -13,7 +15,7 @@ use alloc::task::Wake;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use core::task::{Context, Waker};
 use machine::sync::Spin;
 
@@ -21,13 +23,18 @@ use machine::sync::Spin;
 pub struct Task {
     state: AtomicState,
     flags: AtomicU32,
-    /// The CPU whose run queue it goes to.
-    pub(crate) home: &'static Cpu,
+    /// The number of the CPU whose run queue it goes to. Written by who has the right to queue it, or took it out of
+    /// a queue, under the lock of the old one and the new one.
+    home: AtomicUsize,
+    /// The CPUs on which it may run, one bit each.
+    affinity: AtomicU64,
     /// Gone when the task is done.
     body: Spin<Option<Body>>,
     pub(crate) standing: Standing,
     /// Nanoseconds; written by the CPU that polls it.
     polled: AtomicU64,
+    /// When its poll began; 0: it is not polled; [`COUNTING`].
+    since: AtomicU64,
     user: AtomicU64,
     tag: AtomicU64,
     nice: AtomicI8,
@@ -42,23 +49,29 @@ struct Body {
     waker: Waker,
 }
 
+/// In `since`, for a moment: the poll is over and is being added to `polled`.
+const COUNTING: u64 = u64::MAX;
+
 const INTERRUPTED: u32 = 1;
 const KILLED: u32 = 2;
 
 impl Task {
     pub(crate) fn new(
         name: &str,
-        home: &'static Cpu,
+        home: &Cpu,
+        affinity: u64,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> Arc<Task> {
         let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
         let task = Arc::new_cyclic(|me| Task {
             state: AtomicState::queued(),
             flags: AtomicU32::new(0),
-            home,
+            home: AtomicUsize::new(home.index),
+            affinity: AtomicU64::new(affinity),
             body: Spin::new(None),
             standing: Standing::new(),
             polled: AtomicU64::new(0),
+            since: AtomicU64::new(0),
             user: AtomicU64::new(0),
             tag: AtomicU64::new(0),
             nice: AtomicI8::new(0),
@@ -118,7 +131,7 @@ impl Task {
         if self.state.wake() {
             // The body keeps the task alive while it is not done, so there is a strong reference.
             if let Some(task) = self.me.upgrade() {
-                self.home.enqueue(task);
+                placement::queue(task);
             }
         }
     }
@@ -126,6 +139,46 @@ impl Task {
     fn raise(&self, flag: u32) {
         self.flags.fetch_or(flag, Ordering::AcqRel);
         self.wake();
+        // If it runs, it is in a place that it does not leave while it runs. If it has not begun to run, its poll
+        // sees the flag: it takes what `wake` wrote with the state.
+        let home = self.home.load(Ordering::Relaxed);
+        if home != machine::cpu::index() && self.is_running() {
+            machine::cpu::kick(home);
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.state(), State::Running | State::Notified)
+    }
+
+    /// The CPU where it lives. It may have moved before this returns.
+    pub(crate) fn home(&self) -> &'static Cpu {
+        placement::cpu(self.home.load(Ordering::Acquire))
+    }
+
+    /// See `home`.
+    pub(crate) fn set_home(&self, index: usize) {
+        self.home.store(index, Ordering::Release);
+    }
+
+    pub(crate) fn may_run_on(&self, cpu: usize) -> bool {
+        self.affinity.load(Ordering::Relaxed) >> cpu & 1 != 0
+    }
+
+    /// The CPUs on which it may run: bit 0 for number 0, and so on. At first those of whoever spawned it.
+    pub fn affinity(&self) -> u64 {
+        self.affinity.load(Ordering::Relaxed)
+    }
+
+    /// Makes it run on these CPUs only, from its next turn on; a turn that runs elsewhere is asked to end.
+    ///
+    /// # Errors
+    /// [`abi::Error::Invalid`]: none of them runs. [`abi::Error::Busy`]: a part of its CPU is reserved for it, and that
+    /// CPU is not among them.
+    pub fn set_affinity(&self, cpus: u64) -> Result<(), abi::Error> {
+        placement::set_affinity(self, cpus, |cpus| {
+            self.affinity.store(cpus, Ordering::Relaxed)
+        })
     }
 
     /// How it competes for its CPU: what was asked for, whatever it inherits.
@@ -143,12 +196,14 @@ impl Task {
     /// # Errors
     /// [`abi::Error::Busy`]: too much of its CPU is reserved already. [`abi::Error::NoMemory`].
     pub fn set_class(&self, class: Class) -> Result<(), abi::Error> {
-        self.home.reclass(self, |_| class)
+        let (home, run) = placement::lock_home(self);
+        home.reclass(run, self, |_| class)
     }
 
     /// It competes with at least this priority from now on; 0: with its own. For who holds what others wait for.
     pub fn inherit(&self, priority: u8) {
-        self.home.inherit(self, priority);
+        let (home, run) = placement::lock_home(self);
+        home.inherit(run, self, priority);
     }
 
     /// The priority that it inherits; 0: none.
@@ -160,7 +215,8 @@ impl Task {
     /// it has a share again.
     pub fn set_nice(&self, nice: i8) {
         self.nice.store(nice, Ordering::Relaxed);
-        let changed = self.home.reclass(self, |class| match class {
+        let (home, run) = placement::lock_home(self);
+        let changed = home.reclass(run, self, |class| match class {
             Class::Fair { manner, .. } if manner != Manner::Idle => Class::Fair {
                 weight: weight_of_nice(nice),
                 manner,
@@ -190,9 +246,20 @@ impl Task {
         !matches!(self.state(), State::Idle | State::Done)
     }
 
-    /// Nanoseconds of CPU time: how long it was polled, user mode included. If it is the current task, up to now.
+    /// Nanoseconds of CPU time: how long it was polled, user mode included. If it runs, up to now.
     pub fn cpu_time(&self) -> u64 {
-        self.polled.load(Ordering::Relaxed) + cpu::running_for(self)
+        loop {
+            let since = self.since.load(Ordering::Acquire);
+            let polled = self.polled.load(Ordering::Acquire);
+            if since == COUNTING || self.since.load(Ordering::Relaxed) != since {
+                core::hint::spin_loop();
+                continue;
+            }
+            return match since {
+                0 => polled,
+                since => polled + clock::now().saturating_sub(since),
+            };
+        }
     }
 
     /// Nanoseconds of it that were reported as user mode by [`crate::charge_user`].
@@ -200,8 +267,22 @@ impl Task {
         self.user.load(Ordering::Relaxed)
     }
 
+    /// Its poll begins.
+    pub(crate) fn begin(&self, now: u64) {
+        self.since.store(now.max(1), Ordering::Release);
+    }
+
+    /// Its poll is over.
     pub(crate) fn charge(&self, nanoseconds: u64) {
-        add(&self.polled, nanoseconds);
+        self.since.store(COUNTING, Ordering::Relaxed);
+        // Who reads the sum and then still the old beginning would count the poll twice.
+        fence(Ordering::Release);
+        let sum = self
+            .polled
+            .load(Ordering::Relaxed)
+            .wrapping_add(nanoseconds);
+        self.polled.store(sum, Ordering::Release);
+        self.since.store(0, Ordering::Release);
     }
 
     pub(crate) fn charge_user(&self, nanoseconds: u64) {
@@ -237,13 +318,13 @@ impl Task {
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
         if self.state.wake() {
-            self.home.enqueue(self);
+            placement::queue(self);
         }
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.state.wake() {
-            self.home.enqueue(self.clone());
+            placement::queue(self.clone());
         }
     }
 }

@@ -1,0 +1,237 @@
+//! Which CPU a task runs on, and how it moves to another.
+//!
+//! The one idea: a task stays where it ran last, and CPUs with nothing to do fetch work. Who wakes a task queues it at
+//! its *home*; if that CPU is busy and another one idles, it is moved there at once when the waker is a third CPU. When
+//! the waker is the home itself, it is about to wait in most cases (a pipe, a lock), so the task is offered to idle
+//! CPUs only after it has waited for [`PATIENCE`]. A CPU that runs out of tasks takes from the longest queue the one
+//! that would have to wait longest.
+//!
+//! A task moves in two cases only: somebody has the right to queue it (see [`crate::state`]) and it is in no queue, or it
+//! is taken out of one. Both queues are locked, the one with the lower number first; [`lock_home`] is for whoever wants
+//! that a task does not move. Who has a reservation never moves: it was admitted where it is.
+
+use crate::cpu::{Cpu, Run, is_reserved, this};
+use crate::policy::{Claim, Class, Manner};
+use crate::task::Task;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use machine::cpu::{MAX, Shared};
+use machine::sync::{Once, Spin, SpinGuard};
+
+/// How long a task waits for its home while another CPU idles, in nanoseconds: longer than two tasks take that talk to
+/// each other, much shorter than a slice.
+pub(crate) const PATIENCE: u64 = 100_000;
+
+/// The CPUs of the machine.
+struct Table {
+    cpus: [Once<&'static Cpu>; MAX],
+    /// Those that have nothing to do, and that nobody has called yet.
+    idle: AtomicU64,
+}
+
+static TABLE: Shared<Table> = Shared::new(|| Table {
+    cpus: [const { Once::new() }; MAX],
+    idle: AtomicU64::new(0),
+});
+
+/// CPU number `index`; it need not run yet.
+#[inline]
+pub(crate) fn cpu(index: usize) -> &'static Cpu {
+    TABLE.get().cpus[index].get_or_init(|| Box::leak(Box::new(Cpu::new(index))))
+}
+
+/// Whether any CPU has nothing to do.
+pub(crate) fn somebody_idles() -> bool {
+    TABLE.get().idle.load(Ordering::SeqCst) != 0
+}
+
+/// `cpu` has nothing to do from now on.
+pub(crate) fn set_idle(cpu: &Cpu) {
+    TABLE.get().idle.fetch_or(1 << cpu.index, Ordering::SeqCst);
+}
+
+/// It has.
+pub(crate) fn clear_idle(cpu: &Cpu) {
+    let idle = &TABLE.get().idle;
+    let bit = 1 << cpu.index;
+    if idle.load(Ordering::Relaxed) & bit != 0 {
+        idle.fetch_and(!bit, Ordering::SeqCst);
+    }
+}
+
+/// Takes one of `allowed` that idles out of the list: the caller gives it something to do, and kicks it.
+fn claim_idle(allowed: u64) -> Option<usize> {
+    let idle = &TABLE.get().idle;
+    loop {
+        let found = idle.load(Ordering::SeqCst) & allowed;
+        if found == 0 {
+            return None;
+        }
+        let bit = found & found.wrapping_neg();
+        if idle.fetch_and(!bit, Ordering::SeqCst) & bit != 0 {
+            return Some(bit.trailing_zeros() as usize);
+        }
+    }
+}
+
+/// Wakes a CPU that idles, so that it looks for work; whether there was one.
+pub(crate) fn call_idle(me: &Cpu) -> bool {
+    match claim_idle(!(1 << me.index)) {
+        Some(other) => {
+            machine::cpu::kick(other);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Locks the run queue of the CPU where `task` lives; it does not move until the lock is released.
+pub(crate) fn lock_home(task: &Task) -> (&'static Cpu, SpinGuard<'static, Run>) {
+    loop {
+        let home = task.home();
+        let run = home.run.lock();
+        if task.home().index == home.index {
+            return (home, run);
+        }
+    }
+}
+
+/// Queues a task that became runnable, where it shall run. Only for who moved it into that state.
+pub(crate) fn queue(task: Arc<Task>) {
+    // Nobody else moves it: it is in no queue, and the right to queue it is here.
+    let home = task.home();
+    if machine::cpu::count() == 1 {
+        return home.enqueue(home.run.lock(), task);
+    }
+    loop {
+        let Some(to) = better(home, &task) else {
+            let run = home.run.lock();
+            // The set may have changed, under this lock.
+            if task.may_run_on(home.index) || is_reserved(&task) {
+                return home.enqueue(run, task);
+            }
+            continue;
+        };
+        let (mut from, mut run) = lock_both(home, to);
+        if !task.may_run_on(to.index) || is_reserved(&task) {
+            continue;
+        }
+        if migrate(home, &mut from, to, &mut run, &task) {
+            drop(from);
+            return to.enqueue(run, task);
+        }
+        drop(run);
+        return home.enqueue(from, task);
+    }
+}
+
+/// Where `task` should be queued instead of its home, if anywhere.
+fn better(home: &Cpu, task: &Task) -> Option<&'static Cpu> {
+    let class = task.standing.class();
+    if is_reserved(task) || matches!(class, Class::Deadline(_)) {
+        return None;
+    }
+    let allowed = task.affinity() & running();
+    if allowed >> home.index & 1 == 0 {
+        let any = || (allowed != 0).then(|| allowed.trailing_zeros() as usize);
+        return claim_idle(allowed).or_else(any).map(cpu);
+    }
+    let own = home.index == this().index;
+    if own && matches!(class, Class::Fair { .. }) || home.run.lock().idle {
+        return None;
+    }
+    claim_idle(allowed & !(1 << home.index)).map(cpu)
+}
+
+/// The CPUs that run, one bit each.
+fn running() -> u64 {
+    u64::MAX >> (MAX - machine::cpu::count().min(MAX))
+}
+
+/// Locks two run queues, the one with the lower number first; they come back in the order of the arguments.
+fn lock_both<'a>(one: &'a Cpu, two: &'a Cpu) -> (SpinGuard<'a, Run>, SpinGuard<'a, Run>) {
+    let lock = |cpu: &'a Cpu| -> SpinGuard<'a, Run> { Spin::lock(&cpu.run) };
+    if one.index < two.index {
+        let first = lock(one);
+        (first, lock(two))
+    } else {
+        let first = lock(two);
+        (lock(one), first)
+    }
+}
+
+/// Makes a task that is in no queue live on another CPU. `false`: there is no memory for one more there, it stays.
+fn migrate(from: &Cpu, source: &mut Run, to: &Cpu, target: &mut Run, task: &Task) -> bool {
+    if to.admit_to(target).is_err() {
+        return false;
+    }
+    from.dismiss(source);
+    let migrant = source.queue.depart(task.standing.entity());
+    let entity = target.queue.adopt(migrant);
+    // What is remembered beside the entity stays; a manner is not.
+    task.standing.remember(Claim::Fair(entity, Manner::Prompt));
+    task.set_home(to.index);
+    true
+}
+
+/// Fetches a task for `thief`, which has none, from the CPU where most wait.
+pub(crate) fn steal(thief: &Cpu, now: u64) {
+    let mut most = 0;
+    let mut victim = None;
+    for index in 0..machine::cpu::count() {
+        let waiting = cpu(index).waiting.load(Ordering::SeqCst);
+        if index != thief.index && waiting > most {
+            most = waiting;
+            victim = Some(cpu(index));
+        }
+    }
+    let Some(victim) = victim else {
+        return;
+    };
+    let (mut source, mut target) = lock_both(victim, thief);
+    if thief.admit_to(&mut target).is_err() {
+        return;
+    }
+    let may_move = |task: &Arc<Task>| task.may_run_on(thief.index) && !is_reserved(task);
+    let Some((migrant, manner, task)) = source.queue.take_last(may_move) else {
+        thief.dismiss(&mut target);
+        return;
+    };
+    victim.dismiss(&mut source);
+    let entity = target.queue.adopt(migrant);
+    task.standing.remember(Claim::Fair(entity, manner));
+    task.set_home(thief.index);
+    target.queue.join(now, task.standing.claim(), task);
+}
+
+/// See [`Task::set_affinity`]; `store` keeps the set.
+pub(crate) fn set_affinity(
+    task: &Task,
+    cpus: u64,
+    store: impl FnOnce(u64),
+) -> Result<(), abi::Error> {
+    if cpus & running() == 0 {
+        return Err(abi::Error::Invalid);
+    }
+    let (home, mut run) = lock_home(task);
+    let here = cpus >> home.index & 1 != 0;
+    if !here && is_reserved(task) {
+        return Err(abi::Error::Busy);
+    }
+    store(cpus);
+    if here {
+        return Ok(());
+    }
+    let ticket = task.standing.ticket();
+    if let Some((claim, item)) = ticket.and_then(|ticket| run.queue.remove(ticket)) {
+        // It waits here: it was taken out, so the right to queue it is here now.
+        task.standing.remember(claim);
+        drop(run);
+        queue(item);
+    } else if task.is_runnable() {
+        // It runs here, and moves after its turn. (Or it is about to be queued, by somebody who sees the set.)
+        home.ask_to_move(run);
+    }
+    Ok(())
+}
