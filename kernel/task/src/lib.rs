@@ -38,6 +38,8 @@ mod host;
 mod lock;
 mod observers;
 mod placement;
+#[cfg(test)]
+mod placement_tests;
 pub mod policy;
 mod ready;
 #[cfg(test)]
