@@ -204,6 +204,9 @@ pub struct TestOptions {
     /// Only list the tests
     #[arg(long)]
     pub list: bool,
+    /// Number of CPUs of the machines that are booted
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub cpus: u32,
     /// How the machine is run
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub accel: Choice,

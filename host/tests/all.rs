@@ -37,7 +37,7 @@ fn run(filters: &[String], tally: &mut Tally) -> anyhow::Result<()> {
     }
     system::run_system(
         filters,
-        Choice::Auto,
+        (Choice::Auto, 1),
         env!("CARGO_BIN_EXE_helve").into(),
         tally,
     )

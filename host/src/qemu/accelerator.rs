@@ -103,7 +103,8 @@ impl Accelerator {
     pub fn arguments(&self) -> &'static [&'static str] {
         match self.kind {
             Kind::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            Kind::Tcg => &["-accel", "tcg", "-cpu", "max"],
+            // With a thread for each CPU, whatever QEMU would choose.
+            Kind::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
             Kind::Counting => &[
                 "-accel",
                 "tcg",

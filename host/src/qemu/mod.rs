@@ -160,7 +160,10 @@ mod tests {
                 .any(|two| two[0] == first && two[1] == second)
         };
         assert!(
-            pair("-m", "256M") && pair("-smp", "2") && pair("-accel", "tcg") && pair("-cpu", "max")
+            pair("-m", "256M")
+                && pair("-smp", "2")
+                && pair("-accel", "tcg,thread=multi")
+                && pair("-cpu", "max")
         );
         assert!(
             pair("-kernel", "/k")

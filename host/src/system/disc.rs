@@ -54,7 +54,7 @@ fn boot(context: &Context, firmware: bool) -> Result<()> {
     };
     let machine = Machine {
         memory: 256 << 20,
-        cpus: 1,
+        cpus: context.cpus,
         accelerator: context.accelerator.clone(),
         boot: Boot::Disc { image: disc, uefi },
         devices: Vec::new(),

@@ -81,7 +81,7 @@ impl Program {
             },
             gives: self.gives,
             memory: self.memory,
-            cpus: 1,
+            cpus: context.cpus,
             accelerator: context.accelerator.clone(),
             tty: false,
             timeout: Some(self.limit * context.accelerator.patience()),

@@ -39,6 +39,8 @@ pub struct Context {
     pub workspace: Workspace,
     pub kernel: Kernel,
     pub accelerator: Accelerator,
+    /// How many CPUs the machines have.
+    pub cpus: u32,
     /// The programs of `tests/programs` by name.
     pub programs: BTreeMap<String, PathBuf>,
     /// The `helve` command itself.
@@ -158,22 +160,25 @@ pub fn test(options: &TestOptions) -> Result<u8> {
         list(&options.filters)?;
         return Ok(0);
     }
-    run_system(&options.filters, options.accel, helve, &mut tally)?;
+    let machine = (options.accel, options.cpus);
+    run_system(&options.filters, machine, helve, &mut tally)?;
     Ok(tally.finish())
 }
 
-/// Builds everything and runs the system tests whose names contain one of the filters.
+/// Builds everything and runs the system tests whose names contain one of the filters, on machines that are run in this
+/// way and have so many CPUs.
 pub fn run_system(
     filters: &[String],
-    accel: Choice,
+    (accel, cpus): (Choice, u32),
     helve: PathBuf,
     tally: &mut Tally,
 ) -> Result<()> {
-    let context = prepare(accel, helve)?;
+    let context = prepare(accel, cpus, helve)?;
     let tests = catalogue(&context, filters)?;
     print(&format!(
-        "\nsystem tests: {}",
-        context.accelerator.describe()
+        "\nsystem tests with {cpus} CPU{}: {}",
+        if cpus == 1 { "" } else { "s" },
+        context.accelerator.describe(),
     ));
     for test in tests {
         let start = Instant::now();
@@ -206,7 +211,7 @@ pub fn run_system(
     Ok(())
 }
 
-fn prepare(accel: Choice, helve: PathBuf) -> Result<Context> {
+fn prepare(accel: Choice, cpus: u32, helve: PathBuf) -> Result<Context> {
     packages::ensure(&[packages::QEMU])?;
     let workspace = Workspace::find()?;
     let kernel = Kernel::build(&workspace, Profile::Release, Show::Progress)?;
@@ -220,6 +225,7 @@ fn prepare(accel: Choice, helve: PathBuf) -> Result<Context> {
         workspace,
         kernel,
         accelerator,
+        cpus,
         programs,
         helve,
         initramfs: OnceLock::new(),
@@ -239,7 +245,7 @@ fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
 }
 
 fn list(filters: &[String]) -> Result<()> {
-    let context = prepare(Choice::Tcg, std::env::current_exe()?)?;
+    let context = prepare(Choice::Tcg, 1, std::env::current_exe()?)?;
     for test in catalogue(&context, filters)? {
         print(&test.name);
     }

@@ -41,7 +41,7 @@ pub fn machine_checks_itself(context: &Context) -> Result<()> {
 fn machine(context: &Context, initramfs: Option<&Path>, append: &str) -> Machine {
     Machine {
         memory: 128 << 20,
-        cpus: 1,
+        cpus: context.cpus,
         accelerator: context.accelerator.clone(),
         boot: Boot::Kernel {
             image: context.kernel.image.clone(),
