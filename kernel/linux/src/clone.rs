@@ -4,6 +4,7 @@ use crate::call::{Args, Call};
 use crate::door::LinuxDoor;
 use crate::errno::{Answer, Errno};
 use crate::process::{Ground, Heritage, Latch, Process, Standing};
+use crate::schedule;
 use crate::signal::set::{SIGCHLD, valid};
 use crate::thread::Thread;
 use alloc::sync::Arc;
@@ -171,7 +172,7 @@ fn check(flags: u64) -> Result<(), Errno> {
 
 async fn make(call: &mut Call<'_>, request: Request) -> Answer {
     check(request.flags)?;
-    crate::schedule::may_fork(call)?;
+    schedule::may_fork(call)?;
     if request.flags & CLONE_THREAD != 0 {
         thread(call, request).await
     } else {
@@ -305,7 +306,8 @@ async fn start(call: &mut Call<'_>, request: &Request, thread: Arc<Thread>) -> A
     let outcome = prepare(call, request, &thread).await;
     let launched = match outcome {
         Ok(context) => {
-            process::launch(Arc::new(LinuxDoor(thread.clone())), context).map_err(Errno::from)
+            let terms = schedule::inherited(call.thread);
+            process::launch(Arc::new(LinuxDoor(thread)), context, terms).map_err(Errno::from)
         }
         Err(errno) => {
             thread.core().abandon();
@@ -313,7 +315,6 @@ async fn start(call: &mut Call<'_>, request: &Request, thread: Arc<Thread>) -> A
         }
     };
     launched?;
-    crate::schedule::inherit(call.thread, thread.core());
     Ok(id as usize)
 }
 

@@ -18,6 +18,7 @@ use core::sync::atomic::Ordering;
 use machine::user::UserContext;
 use object::{Handle, Namespace, Table};
 use process::Birth;
+use task::Terms;
 use tty::Tty;
 use vfs::{Credentials, Location};
 
@@ -139,6 +140,6 @@ fn launch(
 ) -> Result<(), Errno> {
     let user = UserContext::new(entry, stack).map_err(|_| Errno::ENOMEM)?;
     let thread = Thread::new(process::Thread::new(core)?, side, Set::EMPTY);
-    process::launch(Arc::new(LinuxDoor(thread)), user)?;
+    process::launch(Arc::new(LinuxDoor(thread)), user, Terms::ordinary())?;
     Ok(())
 }

@@ -21,6 +21,7 @@ use machine::sync::Once;
 use machine::user::UserContext;
 use object::{Handle, Namespace, Object, SliceSink, Table};
 use process::{Birth, Process, Thread, image};
+use task::Terms;
 use tty::Tty;
 use value::Value;
 use vfs::confine::FILES;
@@ -128,7 +129,9 @@ async fn native(start: Start, pages: &Arc<memory::Object>) -> Result<Arc<Process
         }
     };
     match prepare(&thread, &start, &space, &handles, loaded.entry, top).await {
-        Ok(user) => process::launch(Arc::new(NativeDoor(thread)), user).map(|()| process),
+        Ok(user) => {
+            process::launch(Arc::new(NativeDoor(thread)), user, Terms::ordinary()).map(|()| process)
+        }
         Err(error) => {
             thread.abandon();
             Err(error)

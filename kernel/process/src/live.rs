@@ -9,7 +9,7 @@ use core::future::Future;
 use machine::paging::Root;
 use machine::user::{Fault, Trap, UserContext};
 use memory::{Need, Space};
-use task::Task;
+use task::{Task, Terms};
 
 /// What a call or a checkpoint says about going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +50,15 @@ pub trait Door: Send + Sync + 'static {
     fn leave(&self, space: &Arc<Space>);
 }
 
-/// Starts the thread of `door` at `user`. Prints the size of the thread's future once.
+/// Starts the thread of `door` at `user`, competing on these terms. Prints the size of the thread's future once.
 ///
 /// # Errors
 /// [`Error::NoMemory`] when there is no room for the task; the thread is then taken out of its process again.
-pub fn launch<D: Door>(door: Arc<D>, user: UserContext) -> Result<(), Error> {
+pub fn launch<D: Door>(door: Arc<D>, user: UserContext, terms: Terms) -> Result<(), Error> {
     let thread = door.thread().clone();
     let future = live(door, user);
     note_size(size_of_val(&future));
-    match task::spawn(&thread.process().name(), future) {
+    match task::spawn_with(&thread.process().name(), terms, future) {
         Ok(task) => {
             thread.set_task(task);
             Ok(())

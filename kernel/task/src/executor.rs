@@ -5,6 +5,7 @@
 //! mode, while the CPU halts, and in a short window now and then when there is neither.
 
 use crate::cpu::{LOCAL, Polled, this};
+use crate::policy::Class;
 use crate::{Task, clock, placement};
 use abi::Error;
 use alloc::sync::Arc;
@@ -12,7 +13,8 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Starts a task, on this CPU if no other has nothing to do. It runs when the executor gets to it.
+/// Starts a task in the ordinary class, on this CPU if no other has nothing to do. It runs when the executor gets to
+/// it, and where its spawner may.
 ///
 /// Costs two allocations: the task and its boxed future.
 ///
@@ -22,15 +24,51 @@ pub fn spawn(
     name: &str,
     future: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Arc<Task>, Error> {
+    spawn_with(name, Terms::ordinary(), future)
+}
+
+/// The same, but it competes on these terms from its first turn on.
+///
+/// # Errors
+/// [`Error::NoMemory`]; [`Error::Invalid`] for a reservation, which is to be asked for afterwards, as it may be refused.
+pub fn spawn_with(
+    name: &str,
+    terms: Terms,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> Result<Arc<Task>, Error> {
+    if matches!(terms.class, Class::Deadline(_)) {
+        return Err(Error::Invalid);
+    }
     if !machine::frame::heap_room() {
         return Err(Error::NoMemory);
     }
     let home = this();
     home.admit()?;
-    let affinity = with_current(Task::affinity).unwrap_or(u64::MAX);
-    let task = Task::new(name, home, affinity, future);
+    let task = Task::new(name, home, terms, future);
     placement::queue(task.clone());
     Ok(task)
+}
+
+/// How a task competes, and where it may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The class; a share has the weight of its niceness.
+    pub class: Class,
+    /// See [`Task::nice`].
+    pub nice: i8,
+    /// See [`Task::affinity`].
+    pub affinity: u64,
+}
+
+impl Terms {
+    /// The ordinary class, where the current task may run.
+    pub fn ordinary() -> Self {
+        Terms {
+            class: Class::NORMAL,
+            nice: 0,
+            affinity: with_current(Task::affinity).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// This CPU's executor: runs tasks, and halts when there are none.

@@ -60,7 +60,8 @@ pub use error::{Interrupted, WaitError};
 #[cfg(not(target_os = "none"))]
 pub use executor::poll_once;
 pub use executor::{
-    YieldNow, charge_user, current, others_wait, run, should_yield, spawn, with_current, yield_now,
+    Terms, YieldNow, charge_user, current, others_wait, run, should_yield, spawn, spawn_with,
+    with_current, yield_now,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{block_on, run_until_idle};

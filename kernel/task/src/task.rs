@@ -5,6 +5,7 @@
 
 use crate::clock;
 use crate::cpu::Cpu;
+use crate::executor::Terms;
 use crate::placement;
 use crate::policy::{Class, Manner, Member, Ticket, weight_of_nice};
 use crate::standing::Standing;
@@ -59,7 +60,7 @@ impl Task {
     pub(crate) fn new(
         name: &str,
         home: &Cpu,
-        affinity: u64,
+        terms: Terms,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> Arc<Task> {
         let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
@@ -67,17 +68,19 @@ impl Task {
             state: AtomicState::queued(),
             flags: AtomicU32::new(0),
             home: AtomicUsize::new(home.index),
-            affinity: AtomicU64::new(affinity),
+            affinity: AtomicU64::new(terms.affinity),
             body: Spin::new(None),
             standing: Standing::new(),
             polled: AtomicU64::new(0),
             since: AtomicU64::new(0),
             user: AtomicU64::new(0),
             tag: AtomicU64::new(0),
-            nice: AtomicI8::new(0),
+            nice: AtomicI8::new(terms.nice),
             me: me.clone(),
             name: Name::new(name),
         });
+        // Nobody else knows of it yet.
+        task.standing.ask(terms.class);
         let waker = Waker::from(task.clone());
         *task.body.lock() = Some(Body { future, waker });
         task

@@ -309,7 +309,9 @@ fn status(subject: &Subject) -> Vec<u8> {
         let _ = writeln!(text, "SigCgt:\t{:016x}", caught.0);
         let no_new = u8::from(side.no_new_privileges.load(Ordering::Relaxed));
         let _ = writeln!(text, "NoNewPrivs:\t{no_new}");
-        text.push_str(&schedule::affinity::describe());
+    }
+    if let Some(thread) = subject.task_holder() {
+        text.push_str(&schedule::affinity::describe(&thread));
     }
     text.into_bytes()
 }

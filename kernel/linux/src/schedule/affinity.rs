@@ -1,6 +1,6 @@
 //! Which processors a thread may run on: sched_setaffinity(2), getcpu(2).
 //!
-//! Tasks do not move yet, so a set that names a processor that runs is accepted, and all that run are answered.
+//! A set is a row of bits, processor 0 first. Of what a program names, only processors that run count.
 
 use super::{find, has_privilege, owns};
 use crate::call::{Args, Call};
@@ -8,36 +8,51 @@ use crate::errno::{Answer, Errno};
 use abi::Rights;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
+use task::Task;
+
+/// Bytes that a set takes, as Linux has it: whole words.
+const SIZE: usize = size_of::<u64>();
+
+const _: () = assert!(machine::cpu::MAX <= 64, "a set is one word");
 
 pub async fn sched_setaffinity(call: &mut Call<'_>, [pid, size, mask, ..]: Args) -> Answer {
-    let mut bytes: Vec<u8> = alloc::vec![0; (size as usize).min(128)];
-    crate::user::read_bytes(call.space, mask as usize, &mut bytes).await?;
+    // What is longer than a set is cut, what is shorter names no others.
+    let mut bytes = [0; SIZE];
+    let given = (size as u32 as usize).min(SIZE);
+    crate::user::read_bytes(call.space, mask as usize, &mut bytes[..given]).await?;
     let thread = find(call, pid, Rights::SIGNAL)?;
     if !has_privilege(call) && !owns(call, &thread) {
         return Err(Errno::EPERM);
     }
-    let named = (0..machine::cpu::count()).any(|cpu| {
-        bytes
-            .get(cpu / 8)
-            .is_some_and(|byte| byte >> (cpu % 8) & 1 != 0)
-    });
-    if named { Ok(0) } else { Err(Errno::EINVAL) }
+    let task = thread.task().ok_or(Errno::ESRCH)?;
+    task.set_affinity(u64::from_le_bytes(bytes))?;
+    Ok(0)
 }
 
 pub async fn sched_getaffinity(call: &mut Call<'_>, [pid, size, mask, ..]: Args) -> Answer {
-    let words = machine::cpu::count().div_ceil(64);
     let wanted = size as u32 as usize;
-    if wanted < words * 8 || !wanted.is_multiple_of(8) {
+    if wanted < SIZE || !wanted.is_multiple_of(SIZE) {
         return Err(Errno::EINVAL);
     }
-    find(call, pid, Rights::LIST)?;
-    let mut bytes: Vec<u8> = alloc::vec![0; words * 8];
-    for cpu in 0..machine::cpu::count() {
-        bytes[cpu / 8] |= 1 << (cpu % 8);
-    }
-    crate::user::write_bytes(call.space, mask as usize, &bytes).await?;
-    Ok(bytes.len())
+    let thread = find(call, pid, Rights::LIST)?;
+    let set = set_of(&thread).to_le_bytes();
+    crate::user::write_bytes(call.space, mask as usize, &set).await?;
+    Ok(SIZE)
+}
+
+/// The running processors, one bit each.
+fn running() -> u64 {
+    u64::MAX >> (64 - machine::cpu::count())
+}
+
+fn set_of(thread: &process::Thread) -> u64 {
+    let set = thread.task().map_or(u64::MAX, |task| task.affinity());
+    set & running()
+}
+
+/// Whether a task may run on every processor.
+pub(super) fn is_whole(task: &Task) -> bool {
+    task.affinity() & running() == running()
 }
 
 pub async fn getcpu(call: &mut Call<'_>, [cpu, node, ..]: Args) -> Answer {
@@ -47,26 +62,53 @@ pub async fn getcpu(call: &mut Call<'_>, [cpu, node, ..]: Args) -> Answer {
 }
 
 /// The `Cpus_allowed` lines of `/proc/PID/status`.
-pub fn describe() -> String {
-    let count = machine::cpu::count();
-    let mut groups: Vec<String> = Vec::new();
-    for first in (0..count).step_by(32) {
-        let here = (count - first).min(32);
-        let bits = (1u64 << here) - 1;
-        // The highest group is only as wide as it has to be.
-        let width = if first + 32 < count {
-            8
-        } else {
-            here.div_ceil(4)
-        };
-        groups.insert(0, format!("{bits:0width$x}"));
-    }
-    let list = match count {
-        1 => String::from("0"),
-        _ => format!("0-{}", count - 1),
+pub fn describe(thread: &process::Thread) -> String {
+    let set = set_of(thread);
+    let digits = machine::cpu::count().div_ceil(4);
+    let (high, low) = (set >> 32, set & 0xffff_ffff);
+    let mask = match digits {
+        ..=8 => format!("{low:0digits$x}"),
+        _ => format!("{high:0width$x},{low:08x}", width = digits - 8),
     };
     format!(
-        "Cpus_allowed:\t{}\nCpus_allowed_list:\t{list}\n",
-        groups.join(",")
+        "Cpus_allowed:\t{mask}\nCpus_allowed_list:\t{}\n",
+        ranges(set)
     )
+}
+
+/// The numbers of a set as ranges: `0-2,5`.
+fn ranges(set: u64) -> String {
+    let mut text = String::new();
+    let mut rest = set;
+    while rest != 0 {
+        let first = rest.trailing_zeros();
+        let length = (rest >> first).trailing_ones();
+        if !text.is_empty() {
+            text.push(',');
+        }
+        match length {
+            1 => text.push_str(&format!("{first}")),
+            _ => text.push_str(&format!("{first}-{}", first + length - 1)),
+        }
+        rest &= !(u64::MAX >> (64 - length) << first);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ranges;
+
+    #[test]
+    fn a_set_is_written_as_ranges() {
+        for (set, text) in [
+            (0, ""),
+            (1, "0"),
+            (0b10_0111, "0-2,5"),
+            (1 << 63 | 1, "0,63"),
+            (u64::MAX, "0-63"),
+        ] {
+            assert_eq!(ranges(set), text);
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::thread::Thread;
 use abi::Rights;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
+use task::Terms;
 use task::policy::{Class, Manner, NORMAL_WEIGHT, weight_of_nice};
 
 /// With nobody to yield to, there is no turn to take.
@@ -84,33 +85,26 @@ pub fn may_fork(call: &Call<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A new thread competes as the one that made it, unless that one said it should not.
-pub fn inherit(parent: &Thread, child: &process::Thread) {
-    let (Some(parent_task), Some(task)) = (parent.core().task(), child.task()) else {
-        return;
+/// On what terms a new thread competes: as the one that makes it, unless that one said it should not.
+pub fn inherited(parent: &Thread) -> Terms {
+    let mut terms = Terms::ordinary();
+    let Some(task) = parent.core().task() else {
+        return terms;
     };
-    let (mut class, mut nice) = (parent_task.class(), parent_task.nice());
+    (terms.class, terms.nice) = (task.class(), task.nice());
     if parent.reset_on_fork.load(Ordering::Relaxed) {
-        nice = nice.max(0);
-        class = match class {
-            Class::Fair { manner, .. } if manner != Manner::Idle => Class::Fair {
-                weight: weight_of_nice(nice),
-                manner,
-            },
-            Class::Fair { .. } => class,
-            _ => {
-                nice = 0;
-                Class::NORMAL
+        terms.nice = terms.nice.max(0);
+        match terms.class {
+            Class::Fair { manner, .. } if manner != Manner::Idle => {
+                terms.class = fair(terms.nice, manner);
             }
-        };
+            Class::Fair { .. } => {}
+            Class::Realtime { .. } | Class::Deadline(_) => {
+                (terms.class, terms.nice) = (Class::NORMAL, 0);
+            }
+        }
     }
-    if nice != 0 {
-        task.set_nice(nice);
-    }
-    if class != Class::NORMAL {
-        let given = task.set_class(class);
-        debug_assert!(given.is_ok(), "only reservations are refused");
-    }
+    terms
 }
 
 /// `priority`, `nice`, `rt_priority` and `policy` of `/proc/PID/stat` (proc(5)).

@@ -1,5 +1,6 @@
 //! Policies and their priorities: sched_setscheduler(2), sched_setparam(2) and the questions about them.
 
+use super::affinity;
 use super::nice::may_be;
 use super::{class, fair, find, has_privilege, nice, owns, side};
 use crate::call::{Args, Call};
@@ -114,6 +115,9 @@ pub(super) fn set(call: &Call<'_>, thread: &process::Thread, wanted: &Wanted) ->
         return Err(Errno::EPERM);
     }
     let task = thread.task().ok_or(Errno::ESRCH)?;
+    if matches!(new, Class::Deadline(_)) && !affinity::is_whole(task) {
+        return Err(Errno::EPERM);
+    }
     if policy == SCHED_OTHER || policy == SCHED_BATCH {
         task.set_nice(wanted.nice);
     }
