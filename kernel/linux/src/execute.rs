@@ -118,10 +118,9 @@ async fn run(
     .await?;
     drop(descriptors);
 
-    // From here on nothing fails: the other threads go first.
+    // From here on nothing fails, but for a thread that is being killed: the other threads go first.
     let core = call.thread.core().process().clone();
-    end_other_threads(call, &core).await?;
-    core.lead(call.thread.core())?;
+    core.take_over(call.thread.core()).await?;
     let old = core::mem::replace(&mut *process.image.lock(), prepared.image);
     drop(old);
     process.dumpable.store(!prepared.gains, Ordering::Relaxed);
@@ -154,16 +153,6 @@ async fn run(
     call.registers_set = true;
     call.flow = Flow::NewSpace;
     Ok(0)
-}
-
-async fn end_other_threads(call: &Call<'_>, core: &Arc<process::Process>) -> Result<(), Errno> {
-    if core.thread_count() == 1 {
-        return Ok(());
-    }
-    core.end_other_threads(call.thread.core());
-    let alone = || (core.thread_count() == 1).then_some(());
-    core.thread_left().wait_until(alone).await?;
-    Ok(())
 }
 
 /// Reads a NULL-terminated array of strings.

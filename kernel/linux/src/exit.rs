@@ -19,7 +19,8 @@ pub fn exit(call: &mut Call<'_>, [status, ..]: Args) -> Answer {
 /// exit_group(2): the process ends.
 pub fn exit_group(call: &mut Call<'_>, [status, ..]: Args) -> Answer {
     let status = Status::Exited((status & 0xff) as i32);
-    call.thread.core().process().end(status);
+    let thread = call.thread.core();
+    thread.process().end_by(thread, status);
     call.flow = Flow::Exit(status);
     Ok(0)
 }

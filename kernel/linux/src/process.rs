@@ -462,21 +462,20 @@ impl Personality for Process {
         }
     }
 
-    fn child_ended(
-        &self,
-        process: &Arc<process::Process>,
-        child: &Arc<process::Process>,
-    ) -> Zombie {
-        let Some(this) = Process::of(process) else {
-            return Zombie::Forget;
-        };
+    fn wants_status(&self, _: &Arc<process::Process>, child: &Arc<process::Process>) -> Zombie {
         let action = self.actions().get(SIGCHLD);
-        let child_side = Process::of(child);
-        let silent = child_side
-            .as_ref()
-            .is_some_and(|child| child.exit_signal() == 0);
         let unwanted = action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0;
-        if let Some(child_side) = child_side {
+        // Refusing SIGCHLD says nothing about children that send another signal, or none.
+        let says = Process::of(child).map_or(SIGCHLD, |child| child.exit_signal());
+        if unwanted && says == SIGCHLD {
+            Zombie::Forget
+        } else {
+            Zombie::Keep
+        }
+    }
+
+    fn child_ended(&self, process: &Arc<process::Process>, child: &Arc<process::Process>) {
+        if let Some((this, child_side)) = Process::of(process).zip(Process::of(child)) {
             let (code, status) = match child.status() {
                 Some(Status::Exited(status)) => (CLD_EXITED, status & 0xff),
                 Some(Status::Signaled(signal)) => (CLD_KILLED, i32::from(signal)),
@@ -485,11 +484,6 @@ impl Personality for Process {
             this.signal_child(&child_side, code, status);
         }
         self.children_changed.wake_all();
-        if unwanted && !silent {
-            Zombie::Forget
-        } else {
-            Zombie::Keep
-        }
     }
 
     fn adopts(&self) -> bool {

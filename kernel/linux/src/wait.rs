@@ -138,31 +138,31 @@ fn look(
     which: Which,
     options: u64,
 ) -> Result<Option<Found>, Errno> {
-    let mut any = false;
-    let found = parent.find_child(|child| {
-        let side = Process::of(child)?;
-        if !matches(&side, which) || !wanted_kind(&side, options) {
-            return None;
+    loop {
+        let mut any = false;
+        let found = parent.find_child(|child| {
+            let side = Process::of(child)?;
+            if !matches(&side, which) || !wanted_kind(&side, options) {
+                return None;
+            }
+            any = true;
+            let event = event(child, &side, options)?;
+            Some((child.clone(), side.identity().real_uid, event))
+        });
+        let Some((child, uid, event)) = found else {
+            return if any { Ok(None) } else { Err(Errno::ECHILD) };
+        };
+        let found = Found {
+            pid: child.id(),
+            uid,
+            event,
+            usage: Usage::of_child(&child),
+        };
+        if matches!(event, Event::Changed(_)) || options & WNOWAIT != 0 || child.reap() {
+            return Ok(Some(found));
         }
-        any = true;
-        let event = event(child, &side, options)?;
-        Some((child.clone(), side.identity().real_uid, event))
-    });
-    let Some((child, uid, event)) = found else {
-        return if any { Ok(None) } else { Err(Errno::ECHILD) };
-    };
-    let usage = Usage::of_child(&child);
-    if let Event::Ended(_) = event
-        && options & WNOWAIT == 0
-    {
-        child.forget();
+        // Another thread was faster, and the child is no longer one: look again.
     }
-    Ok(Some(Found {
-        pid: child.id(),
-        uid,
-        event,
-        usage,
-    }))
 }
 
 fn matches(child: &Process, which: Which) -> bool {
@@ -181,7 +181,8 @@ fn wanted_kind(child: &Process, options: u64) -> bool {
 
 fn event(child: &process::Process, side: &Process, options: u64) -> Option<Event> {
     if let Some(status) = child.status() {
-        return (options & WEXITED != 0).then_some(Event::Ended(status));
+        // Until it is a zombie, it is not decided whether it can be waited for.
+        return (options & WEXITED != 0 && child.is_zombie()).then_some(Event::Ended(status));
     }
     let wanted = |change| match change {
         Change::Stopped(_) => options & WUNTRACED != 0,

@@ -136,10 +136,12 @@ impl Personality for Native {
         }
     }
 
-    fn child_ended(&self, _: &Arc<Process>, _: &Arc<Process>) -> Zombie {
+    fn wants_status(&self, _: &Arc<Process>, _: &Arc<Process>) -> Zombie {
         // Whoever wants the status has a handle, which keeps it.
         Zombie::Forget
     }
+
+    fn child_ended(&self, _: &Arc<Process>, _: &Arc<Process>) {}
 
     fn ended(&self, _: &Arc<Process>) {
         let running = self.running.lock().take();

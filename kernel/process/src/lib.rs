@@ -7,6 +7,7 @@
 //! - [`elf`]: a program file, checked and planned
 //! - [`image`]: a plan, mapped into an address space
 //! - [`process`], [`thread`], [`table`]: the objects, and the numbers by which they are known
+//! - [`family`]: parents, children, orphans, zombies
 //! - [`live`]: the life of one user thread
 //! - `shortage`: who ends when memory does
 #![cfg_attr(not(test), no_std)]
@@ -15,6 +16,7 @@
 extern crate alloc;
 
 pub mod elf;
+mod family;
 pub mod image;
 mod live;
 mod process;
@@ -22,8 +24,9 @@ mod shortage;
 mod table;
 mod thread;
 
+pub use family::Zombie;
 pub use live::{Door, Flow, launch};
-pub use process::{Birth, Personality, Process, Status, Zombie};
+pub use process::{Birth, Personality, Process, Status};
 pub use shortage::allows_another;
 pub use table::{LIMIT, all, count, find, find_thread, init};
 pub use thread::Thread;

@@ -4,15 +4,15 @@
 //! the address space, and with them everything that nobody else holds. What stays is the status, for as long
 //! as somebody has a handle on the process or, under Linux rules, until the parent has waited for it.
 
+use crate::family::{Family, Zombie};
 use crate::table;
 use crate::thread::Thread;
 use abi::Error;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use machine::sync::{Once, Spin};
 use memory::Space;
 use object::{Namespace, Table};
@@ -27,21 +27,17 @@ pub enum Status {
     Signaled(u8),
 }
 
-/// Whether the number of an ended child stays taken until its parent has asked for the status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Zombie {
-    Keep,
-    Forget,
-}
-
 /// The part of a process that belongs to its door.
 pub trait Personality: Any + Send + Sync {
     /// `"native"` or `"linux"`, as `ps` shows it.
     fn name(&self) -> &'static str;
     /// Asks the process to end with `signal`, from outside.
     fn signal(&self, process: &Arc<Process>, signal: u8);
-    /// A child of this process has ended.
-    fn child_ended(&self, process: &Arc<Process>, child: &Arc<Process>) -> Zombie;
+    /// A child of this process has ended: shall it stay until the process has asked for its status? Also asked of
+    /// who inherits a zombie.
+    fn wants_status(&self, process: &Arc<Process>, child: &Arc<Process>) -> Zombie;
+    /// A child of this process has ended, and is a zombie or forgotten, as was decided.
+    fn child_ended(&self, process: &Arc<Process>, child: &Arc<Process>);
     /// True if orphans among the descendants become children of this process, and not of the first one.
     fn adopts(&self) -> bool {
         false
@@ -73,14 +69,17 @@ pub struct Birth {
     pub namespace: Namespace,
 }
 
+struct Threads {
+    list: Vec<Arc<Thread>>,
+    /// One thread is about to be the only one: there will be no new ones until it is.
+    taken_over: bool,
+}
+
 pub struct Process {
     id: u32,
     name: Spin<String>,
-    parent: Spin<Weak<Process>>,
-    /// The parent's number again, so that asking for it takes no lock.
-    parent_id: AtomicU32,
-    children: Spin<BTreeMap<u32, Arc<Process>>>,
-    threads: Spin<Vec<Arc<Thread>>>,
+    family: Family,
+    threads: Spin<Threads>,
     space: Spin<Option<Arc<Space>>>,
     handles: Spin<Option<Arc<Table>>>,
     namespace: Namespace,
@@ -96,8 +95,6 @@ pub struct Process {
     started: u64,
     /// CPU time of threads that have ended, in nanoseconds.
     past_threads: AtomicU64,
-    /// CPU time of children that were waited for, in nanoseconds.
-    past_children: AtomicU64,
 }
 
 impl Process {
@@ -117,10 +114,11 @@ impl Process {
         let process = Arc::new(Process {
             id,
             name: Spin::new(birth.name),
-            parent: Spin::new(birth.parent.as_ref().map_or_else(Weak::new, Arc::downgrade)),
-            parent_id: AtomicU32::new(birth.parent.as_ref().map_or(0, |parent| parent.id)),
-            children: Spin::new(BTreeMap::new()),
-            threads: Spin::new(Vec::new()),
+            family: Family::new(),
+            threads: Spin::new(Threads {
+                list: Vec::new(),
+                taken_over: false,
+            }),
             space: Spin::new(Some(birth.space)),
             handles: Spin::new(Some(birth.handles)),
             namespace: birth.namespace,
@@ -132,14 +130,11 @@ impl Process {
             thread_left: WaitQueue::new(),
             started: now,
             past_threads: AtomicU64::new(0),
-            past_children: AtomicU64::new(0),
         });
         // The cell is new, so this is the first and only value.
         let _ = process.personality.set(personality(id));
         table::enter(id, &process);
-        if let Some(parent) = birth.parent {
-            parent.children.lock().insert(id, process.clone());
-        }
+        process.enter_family(birth.parent.as_ref());
         Ok(process)
     }
 
@@ -155,40 +150,16 @@ impl Process {
         *self.name.lock() = name.into();
     }
 
-    pub fn parent(&self) -> Option<Arc<Process>> {
-        self.parent.lock().upgrade()
-    }
-
-    /// The parent's number; 0 for the first process.
-    pub fn parent_id(&self) -> u32 {
-        self.parent_id.load(Ordering::Relaxed)
-    }
-
-    fn set_parent(&self, parent: Option<&Arc<Process>>) {
-        self.parent_id
-            .store(parent.map_or(0, |parent| parent.id), Ordering::Relaxed);
-        *self.parent.lock() = parent.map_or_else(Weak::new, Arc::downgrade);
-    }
-
-    pub fn children(&self) -> Vec<Arc<Process>> {
-        self.children.lock().values().cloned().collect()
-    }
-
-    pub fn has_children(&self) -> bool {
-        !self.children.lock().is_empty()
-    }
-
-    /// The first child for which `wanted` gives something.
-    pub fn find_child<T>(&self, wanted: impl FnMut(&Arc<Process>) -> Option<T>) -> Option<T> {
-        self.children.lock().values().find_map(wanted)
+    pub(crate) fn family(&self) -> &Family {
+        &self.family
     }
 
     pub fn threads(&self) -> Vec<Arc<Thread>> {
-        self.threads.lock().clone()
+        self.threads.lock().list.clone()
     }
 
     pub fn thread_count(&self) -> usize {
-        self.threads.lock().len()
+        self.threads.lock().list.len()
     }
 
     /// The address space, until the process has ended.
@@ -239,20 +210,11 @@ impl Process {
         let present: u64 = self
             .threads
             .lock()
+            .list
             .iter()
             .map(|thread| thread.cpu_time())
             .sum();
         present + self.past_threads.load(Ordering::Relaxed)
-    }
-
-    /// CPU time of the ended children that were waited for, in nanoseconds.
-    pub fn children_cpu_time(&self) -> u64 {
-        self.past_children.load(Ordering::Relaxed)
-    }
-
-    /// Woken whenever a thread has left the process.
-    pub fn thread_left(&self) -> &WaitQueue {
-        &self.thread_left
     }
 
     /// Asks the process to end, as its door understands `signal` (9 cannot be refused).
@@ -276,48 +238,64 @@ impl Process {
         self.is_ending.load(Ordering::Acquire)
     }
 
-    /// Ends every thread but `survivor`.
-    pub fn end_other_threads(&self, survivor: &Thread) {
-        for thread in self.threads() {
-            if thread.id() != survivor.id() {
-                thread.kill();
-            }
+    /// As [`Process::end`], by the will of one of its threads: one that another is taking over from ends alone.
+    pub fn end_by(&self, thread: &Thread, status: Status) {
+        let threads = self.threads.lock();
+        if threads.taken_over && thread.is_killed() {
+            return;
         }
+        drop(threads);
+        self.end(status);
     }
 
-    /// Gives the process's own number to its last thread (a program that another than the first thread started).
+    /// Ends every other thread, waits until they have left, and gives `thread` the process's own number (a program
+    /// replaces itself). Of several threads that try, one succeeds.
     ///
     /// # Errors
-    /// [`Error::Busy`] while there are other threads.
-    pub fn lead(&self, thread: &Thread) -> Result<(), Error> {
-        let threads = self.threads.lock();
-        if threads.len() != 1 {
-            return Err(Error::Busy);
-        }
+    /// [`Error::Interrupted`] when another thread was first, or the process is ending.
+    pub async fn take_over(&self, thread: &Thread) -> Result<(), Error> {
+        self.kill_others(thread)?;
+        let alone = || (self.thread_count() == 1).then_some(());
+        self.thread_left
+            .wait_until_uninterruptible("the other threads were killed", alone)
+            .await;
+        self.threads.lock().taken_over = false;
         let before = thread.take_number(self.id);
-        drop(threads);
         if before != self.id {
             table::leave(before);
         }
         Ok(())
     }
 
-    pub(crate) fn add_thread(&self, thread: Arc<Thread>) -> Result<(), Error> {
+    fn kill_others(&self, survivor: &Thread) -> Result<(), Error> {
         let mut threads = self.threads.lock();
-        if self.is_ending() {
+        // Who takes over kills the others under this lock: if it was another thread, this one knows by now.
+        if survivor.is_killed() {
             return Err(Error::Interrupted);
         }
-        threads.push(thread);
+        threads.taken_over = true;
+        for other in threads.list.iter().filter(|t| t.id() != survivor.id()) {
+            other.kill();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add_thread(&self, thread: Arc<Thread>) -> Result<(), Error> {
+        let mut threads = self.threads.lock();
+        if self.is_ending() || threads.taken_over {
+            return Err(Error::Interrupted);
+        }
+        threads.list.push(thread);
         Ok(())
     }
 
     /// Takes a thread out; true when it was the last.
     pub(crate) fn remove_thread(&self, thread: &Thread) -> bool {
         let mut threads = self.threads.lock();
-        threads.retain(|other| other.id() != thread.id());
+        threads.list.retain(|other| other.id() != thread.id());
         self.past_threads
             .fetch_add(thread.cpu_time(), Ordering::Relaxed);
-        let last = threads.is_empty();
+        let last = threads.list.is_empty();
         drop(threads);
         self.thread_left.wake_all();
         last
@@ -338,84 +316,5 @@ impl Process {
         let _ = self.status.set(status);
         self.tell_parent();
         self.ended.set(Ready::READ);
-    }
-
-    /// Undoes the making of a process that never ran: nobody is told.
-    pub fn abandon(self: &Arc<Self>) {
-        let parent = self.parent();
-        if let Some(parent) = &parent {
-            parent.children.lock().remove(&self.id);
-        }
-        self.set_parent(None);
-        self.finish(Status::Signaled(9));
-    }
-
-    /// Hands the children to their [`Process::heir`], which reaps them; an ended child is forgotten if that one does
-    /// not wait.
-    fn leave_children(self: &Arc<Self>) {
-        let children = core::mem::take(&mut *self.children.lock());
-        if children.is_empty() {
-            return;
-        }
-        let heir = self.heir();
-        for (&id, child) in &children {
-            child.set_parent(heir.as_ref());
-            if let Some(heir) = &heir {
-                heir.children.lock().insert(id, child.clone());
-            }
-        }
-        let children: Vec<Arc<Process>> = children.into_values().collect();
-        if let Some(personality) = self.personality.get() {
-            personality.children_left(self, &children);
-        }
-        for child in children {
-            if child.status().is_some() {
-                child.tell_parent();
-            }
-        }
-    }
-
-    /// Who takes the children over: the next process above that adopts orphans, or the first process.
-    fn heir(self: &Arc<Self>) -> Option<Arc<Process>> {
-        let mut above = self.parent();
-        while let Some(process) = above {
-            let adopts = process
-                .personality()
-                .is_some_and(|personality| personality.adopts());
-            if adopts && !process.is_ending() {
-                return Some(process);
-            }
-            above = process.parent();
-        }
-        table::init().filter(|init| !Arc::ptr_eq(init, self) && !init.is_ending())
-    }
-
-    /// The parent decides whether the ended process stays as a zombie.
-    fn tell_parent(self: &Arc<Self>) {
-        let parent = self.parent();
-        let zombie = match &parent {
-            Some(parent) => match parent.personality() {
-                Some(personality) => personality.child_ended(parent, self),
-                None => Zombie::Forget,
-            },
-            None => Zombie::Forget,
-        };
-        if zombie == Zombie::Forget {
-            self.forget();
-        }
-    }
-
-    /// Gives the number back: the parent has the status, or does not want it.
-    pub fn forget(self: &Arc<Self>) {
-        if let Some(parent) = self.parent()
-            && parent.children.lock().remove(&self.id).is_some()
-        {
-            let time = self.cpu_time() + self.children_cpu_time();
-            parent.past_children.fetch_add(time, Ordering::Relaxed);
-        }
-        table::leave(self.id);
-        if let Some(personality) = self.personality.get() {
-            personality.forgotten(self);
-        }
     }
 }

@@ -31,6 +31,9 @@ test_programs::tests!(
 
 const THREADS: u64 = 6;
 
+/// How long, in milliseconds, something may take that must come to an end, however busy the machine is.
+const PATIENCE: u64 = 60_000;
+
 /// Threads that do random things until the time is over; they may die of it together.
 fn chaos(milliseconds: u64, act: fn(&mut Numbers, usize)) {
     let child = fork(|| {
@@ -57,7 +60,7 @@ fn chaos(milliseconds: u64, act: fn(&mut Numbers, usize)) {
         });
         0
     });
-    let status = within(child, milliseconds * 20 + 5000);
+    let status = within(child, milliseconds * 20 + PATIENCE);
     assert!(
         matches!(status, Status::Exited(0) | Status::Killed(SIGSEGV | SIGBUS)),
         "{status:?}"
@@ -186,7 +189,7 @@ fn signals_and_exits() {
         }
         for child in children {
             let _ = sys!(SYS_kill, child.pid, SIGCONT);
-            let status = within(child, 3000);
+            let status = within(child, PATIENCE);
             assert!(
                 matches!(status, Status::Exited(0) | Status::Killed(SIGUSR1)),
                 "{status:?}"
@@ -206,7 +209,7 @@ fn everybody_execs() {
             });
             1
         });
-        assert_eq!(within(child, 10_000), Status::Exited(23));
+        assert_eq!(within(child, PATIENCE), Status::Exited(23));
     }
     all_is_well();
 }
@@ -221,7 +224,7 @@ fn everybody_exits() {
             });
             99
         });
-        let status = within(child, 5000);
+        let status = within(child, PATIENCE);
         assert!(
             matches!(status, Status::Exited(code) if code < THREADS as i32),
             "{status:?}"
@@ -321,7 +324,7 @@ fn buffers_that_vanish_during_a_call() {
         });
         0
     });
-    assert_eq!(within(child, 15_000), Status::Exited(0));
+    assert_eq!(within(child, PATIENCE), Status::Exited(0));
     all_is_well();
 }
 
@@ -384,7 +387,7 @@ fn killed_in_every_state() {
                 ok!(SYS_sched_yield);
             }
             child.signal(SIGKILL);
-            assert_eq!(within(child, 5000), Status::Killed(SIGKILL));
+            assert_eq!(within(child, PATIENCE), Status::Killed(SIGKILL));
         }
     }
     write(writer, b"x");
@@ -403,7 +406,7 @@ fn stop_and_kill() {
             child.signal(if n % 2 == 0 { SIGSTOP } else { SIGCONT });
         }
         child.signal(SIGKILL);
-        assert_eq!(within(child, 5000), Status::Killed(SIGKILL));
+        assert_eq!(within(child, PATIENCE), Status::Killed(SIGKILL));
     }
     all_is_well();
 }
