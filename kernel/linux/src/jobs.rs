@@ -181,7 +181,7 @@ impl Group {
         let alive = |member: &Process| member.core().is_some_and(|core| core.status().is_none());
         self.members()
             .iter()
-            .any(|member| member.is_stopped() && alive(member))
+            .any(|member| member.stop.is_stopped() && alive(member))
     }
 }
 

@@ -51,6 +51,7 @@ mod session;
 mod signal;
 mod socket;
 mod stat;
+mod stop;
 mod system;
 pub mod table;
 mod terminal;

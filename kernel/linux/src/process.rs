@@ -9,8 +9,9 @@ use crate::native_program;
 use crate::realm::{self, Realm};
 use crate::signal::action::{Actions, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN};
 use crate::signal::queue::{Fields, Info, Pending};
-use crate::signal::set::{SIGCHLD, SIGCONT, Signal};
+use crate::signal::set::{SIGCHLD, SIGCONT};
 use crate::signal::{self, Set};
+use crate::stop::{Change, Stop};
 use crate::thread::Thread;
 use crate::timer::IntervalTimers;
 use abi::Rights;
@@ -74,14 +75,6 @@ impl Identity {
     }
 }
 
-/// Why and since when a process is stopped; what its parent has not yet been told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    Running,
-    /// Stopped by this signal.
-    By(Signal),
-}
-
 /// What the program was started from.
 #[derive(Clone, Default)]
 pub struct Image {
@@ -96,13 +89,6 @@ pub struct Image {
     pub environment: Range<usize>,
     /// The auxiliary vector as it was when the program started.
     pub auxiliary: Arc<[u8]>,
-}
-
-/// What wait4 has to report of a child that did not end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    Stopped(Signal),
-    Continued,
 }
 
 pub struct Process {
@@ -124,11 +110,7 @@ pub struct Process {
     pub image: Spin<Image>,
     /// The signal that the parent gets when this one ends; 0: none.
     exit_signal: AtomicU8,
-    stopped: Spin<Stopped>,
-    is_stopped: AtomicBool,
-    continued: WaitQueue,
-    /// A change of state that the parent has not yet waited for.
-    change: Spin<Option<Change>>,
+    pub stop: Stop,
     /// Woken when a child ends, stops or goes on.
     pub children_changed: WaitQueue,
     /// Woken when the process runs another program or ends: a vfork parent waits for it.
@@ -194,10 +176,7 @@ impl Process {
             limits: Spin::new(heritage.limits),
             image: Spin::new(heritage.image),
             exit_signal: AtomicU8::new(heritage.exit_signal),
-            stopped: Spin::new(Stopped::Running),
-            is_stopped: AtomicBool::new(false),
-            continued: WaitQueue::new(),
-            change: Spin::new(None),
+            stop: Stop::new(),
             children_changed: WaitQueue::new(),
             vfork: Spin::new(None),
             timers: IntervalTimers::default(),
@@ -320,45 +299,8 @@ impl Process {
         }
     }
 
-    pub fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Acquire)
-    }
-
-    pub fn stop(self: &Arc<Self>, why: Stopped) {
-        let Stopped::By(signal) = why else { return };
-        *self.stopped.lock() = why;
-        self.is_stopped.store(true, Ordering::Release);
-        self.report(Change::Stopped(signal));
-    }
-
-    /// SIGCONT: runs again, if it was stopped.
-    pub fn resume(self: &Arc<Self>) {
-        if !self.is_stopped.swap(false, Ordering::AcqRel) {
-            return;
-        }
-        *self.stopped.lock() = Stopped::Running;
-        self.report(Change::Continued);
-        self.continued.wake_all();
-    }
-
-    /// Lets stopped threads look whether they shall end.
-    pub fn wake_stopped(&self) {
-        self.continued.wake_all();
-    }
-
-    /// Waits until the process goes on or ends. Signals other than SIGCONT and SIGKILL do not wake it.
-    pub async fn wait_until_continued(&self) {
-        let ending = || self.core().is_none_or(|core| core.is_ending());
-        let wait = self.continued.wait_until_uninterruptible(
-            "stopped by job control: only SIGCONT and SIGKILL end it",
-            || (!self.is_stopped() || ending()).then_some(()),
-        );
-        wait.await;
-    }
-
     /// Tells the parent that this process stopped or went on.
-    fn report(self: &Arc<Self>, change: Change) {
-        *self.change.lock() = Some(change);
+    pub fn report(self: &Arc<Self>, change: Change) {
         let Some(parent) = self.core().and_then(|core| core.parent()) else {
             return;
         };
@@ -374,16 +316,6 @@ impl Process {
             parent.signal_child(self, code, i32::from(status));
         }
         parent.children_changed.wake_all();
-    }
-
-    /// The change that wait4 reports; `keep` leaves it there (`WNOWAIT`).
-    pub fn take_change(&self, wanted: impl Fn(Change) -> bool, keep: bool) -> Option<Change> {
-        let mut slot = self.change.lock();
-        let change = slot.filter(|&change| wanted(change))?;
-        if !keep {
-            *slot = None;
-        }
-        Some(change)
     }
 
     fn signal_child(self: &Arc<Self>, child: &Arc<Process>, code: i32, status: i32) {
@@ -528,7 +460,7 @@ impl Personality for Process {
     }
 
     fn stopped(&self) -> bool {
-        self.is_stopped()
+        self.stop.is_stopped()
     }
 }
 

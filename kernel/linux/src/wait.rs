@@ -3,8 +3,9 @@
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::limits::Usage;
-use crate::process::{Change, Process};
+use crate::process::Process;
 use crate::signal::set::{SIGCHLD, SIGCONT};
+use crate::stop::Change;
 use alloc::sync::Arc;
 use process::Status;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -188,6 +189,7 @@ fn event(child: &process::Process, side: &Process, options: u64) -> Option<Event
         Change::Stopped(_) => options & WUNTRACED != 0,
         Change::Continued => options & WCONTINUED != 0,
     };
-    side.take_change(wanted, options & WNOWAIT != 0)
+    side.stop
+        .take_change(wanted, options & WNOWAIT != 0)
         .map(Event::Changed)
 }

@@ -2,12 +2,13 @@
 
 use super::action::{self, Action};
 use super::frame;
-use super::queue::Info;
+use super::queue::{Info, Pending};
 use super::set::{self, Default, SIGKILL, SIGSEGV, SIGSTOP, Set};
 use crate::errno::Errno;
-use crate::process::Stopped;
+use crate::stop::Change;
 use crate::thread::Thread;
 use alloc::sync::Arc;
+use machine::sync::Spin;
 use machine::user::UserContext;
 use memory::Space;
 use process::{Flow, Status};
@@ -24,8 +25,9 @@ pub async fn checkpoint(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut Use
             return flow;
         }
         thread.clear_interrupt();
-        if thread.process().is_stopped() {
-            thread.process().wait_until_continued().await;
+        let job = &thread.process().stop;
+        if job.is_stopped() {
+            job.wait(|| is_ending(thread)).await;
             continue;
         }
         let Some((info, action)) = next(thread) else {
@@ -53,12 +55,13 @@ pub async fn checkpoint(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut Use
 }
 
 fn ending(thread: &Arc<Thread>) -> Option<Flow> {
+    // The process knows the real status if it was decided; a thread killed alone (by exec) leaves none.
+    is_ending(thread).then_some(Flow::Exit(Status::Signaled(SIGKILL)))
+}
+
+fn is_ending(thread: &Thread) -> bool {
     let core = thread.core();
-    if core.process().is_ending() || core.is_killed() {
-        // The process knows the real status if it was decided; a thread killed alone (by exec) leaves none.
-        return Some(Flow::Exit(Status::Signaled(SIGKILL)));
-    }
-    None
+    core.process().is_ending() || core.is_killed()
 }
 
 /// Takes the next signal that is not blocked, with the action it had when taken.
@@ -66,11 +69,15 @@ fn next(thread: &Arc<Thread>) -> Option<(Info, Action)> {
     let process = thread.process();
     loop {
         let wanted = Set(!thread.mask().0);
-        let own = thread.pending.lock().take(wanted);
-        let info = match own {
-            Some(info) => info,
-            None => process.pending.lock().take(wanted)?,
+        let take = |queue: &Spin<Pending>| {
+            let mut queue = queue.lock();
+            let info = queue.take(wanted)?;
+            if Set::STOPS.contains(info.signal) {
+                process.stop.taken();
+            }
+            Some(info)
         };
+        let info = take(&thread.pending).or_else(|| take(&process.pending))?;
         let actions = process.actions();
         let action = actions.get(info.signal);
         if action.ignores(info.signal) && info.signal != SIGKILL && info.signal != SIGSTOP {
@@ -131,7 +138,10 @@ fn stop(thread: &Arc<Thread>, info: &Info) {
     if info.signal != SIGSTOP && process.group().is_orphaned() {
         return;
     }
-    process.stop(Stopped::By(info.signal));
+    if !process.stop.stop(info.signal) {
+        return;
+    }
+    process.report(Change::Stopped(info.signal));
     for other in process.threads() {
         if !Arc::ptr_eq(&other, thread) {
             other.interrupt();

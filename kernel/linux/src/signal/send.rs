@@ -3,12 +3,14 @@
 //! A signal to a process waits in the process's queue and interrupts one thread that does not block it; a signal
 //! to a thread waits in the thread's. Continuing takes effect at once, even if the signal is blocked or ignored.
 
-use super::queue::{Info, Place};
+use super::queue::{Info, Pending, Place};
 use super::set::{SIGCONT, SIGKILL, SIGRTMIN, Set, Signal};
 use crate::errno::Errno;
 use crate::process::Process;
+use crate::stop::Change;
 use crate::thread::Thread;
 use alloc::sync::Arc;
+use machine::sync::Spin;
 use process::Status;
 
 /// Sends to a process.
@@ -96,17 +98,25 @@ pub fn force(thread: &Thread, info: Info) {
 /// Stopping and continuing cancel each other while pending; continuing starts the process again at once.
 fn prepare(process: &Arc<Process>, signal: Signal) {
     if signal == SIGCONT {
-        discard(process, Set::STOPS);
-        process.resume();
+        discard(process, Set::STOPS, || process.stop.cancel());
+        if process.stop.resume() {
+            process.report(Change::Continued);
+        }
     } else if Set::STOPS.contains(signal) {
-        discard(process, Set::of(SIGCONT));
+        discard(process, Set::of(SIGCONT), || {});
     }
 }
 
-fn discard(process: &Arc<Process>, which: Set) {
-    process.pending.lock().discard(which);
+/// Forgets the pending signals of `which` everywhere; `also` happens under the lock of each queue.
+fn discard(process: &Process, which: Set, also: impl Fn()) {
+    let discard = |queue: &Spin<Pending>| {
+        let mut queue = queue.lock();
+        queue.discard(which);
+        also();
+    };
+    discard(&process.pending);
     for thread in process.threads() {
-        thread.pending.lock().discard(which);
+        discard(&thread.pending);
     }
 }
 
@@ -114,5 +124,5 @@ fn end(process: &Arc<Process>) {
     if let Some(core) = process.core() {
         core.end(Status::Signaled(SIGKILL));
     }
-    process.wake_stopped();
+    process.stop.wake();
 }
