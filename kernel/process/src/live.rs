@@ -91,9 +91,7 @@ async fn live<D: Door>(door: Arc<D>, mut user: UserContext) {
     };
     drop(user);
     drop(door);
-    if thread.leave() {
-        thread.process().finish(status);
-    }
+    thread.end(status);
 }
 
 async fn run<D: Door>(

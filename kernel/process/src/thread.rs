@@ -1,6 +1,6 @@
 //! A thread of a process: a number and the task that runs it.
 
-use crate::process::Process;
+use crate::process::{Process, Status};
 use crate::table;
 use abi::Error;
 use alloc::sync::Arc;
@@ -105,8 +105,15 @@ impl Thread {
         }
     }
 
+    /// The thread has run to its end; the last one ends its process with `status`, unless that was decided before.
+    pub fn end(&self, status: Status) {
+        if self.leave() {
+            self.process.finish(status);
+        }
+    }
+
     /// Takes the thread out of its process; true when it was the last.
-    pub(crate) fn leave(&self) -> bool {
+    fn leave(&self) -> bool {
         let last = self.process.remove_thread(self);
         if self.id() != self.process.id() {
             table::leave(self.id());
