@@ -219,12 +219,15 @@ pub struct BenchOptions {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub rounds: u32,
     /// Count instructions instead of time: the same result each time, but nobody's real speed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cpus")]
     pub icount: bool,
     /// Measure only benchmarks whose name contains this
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
-    /// Save the table as bench/results.md, with --icount as bench/counts.md
+    /// Processors of the machine; with more than one it is measured too what they gain
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub cpus: u32,
+    /// Save the table as bench/results.md, with --cpus N as bench/results-N-cpus.md, with --icount as bench/counts.md
     #[arg(long)]
     pub save: bool,
     /// Memory of the machine: a number with K, M or G

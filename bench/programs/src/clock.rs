@@ -47,6 +47,10 @@ pub fn nanoseconds(ticks: u64) -> f64 {
     ticks as f64 / rate()
 }
 
+pub fn in_ticks(nanoseconds: f64) -> f64 {
+    nanoseconds * rate()
+}
+
 /// Compares the clocks over the run.
 pub struct Check {
     clock: u64,

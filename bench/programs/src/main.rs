@@ -18,6 +18,7 @@ mod measure;
 mod memory;
 mod pipes;
 mod processes;
+mod processors;
 mod signals;
 mod threads;
 
@@ -35,6 +36,7 @@ const GROUPS: &[&[Bench]] = &[
     pipes::BENCHES,
     threads::BENCHES,
     processes::BENCHES,
+    processors::BENCHES,
 ];
 
 #[unsafe(no_mangle)]

@@ -1,7 +1,7 @@
 //! How one number comes about. One idea: an operation is repeated in batches long enough for the clock, the first batches
 //! only warm up, and of the others the median counts, so one disturbed batch does not.
 
-use crate::clock::{nanoseconds, ticks};
+use crate::clock::{in_ticks, nanoseconds, ticks};
 use crate::console;
 use std::hint::black_box;
 
@@ -32,6 +32,16 @@ impl Plan {
                 rounds: 15,
             }
         }
+    }
+
+    /// The least length of a batch in ticks.
+    pub fn batch_ticks(&self) -> f64 {
+        in_ticks(self.batch)
+    }
+
+    /// How many batches count.
+    pub fn rounds(&self) -> usize {
+        self.rounds
     }
 
     /// Prints the nanoseconds per operation. `run(n)` does the operation `n` times.
@@ -94,7 +104,7 @@ pub const CONTROLS: &[Bench] = &[
 
 /// A thousand steps of a shift-register generator.
 #[inline(never)]
-fn compute() {
+pub fn compute() {
     let mut x = black_box(0x2545_f491_4f6c_dd1du64);
     for _ in 0..1000 {
         x ^= x << 13;

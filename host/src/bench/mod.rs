@@ -77,10 +77,16 @@ pub fn bench(options: &BenchOptions) -> Result<u8> {
     println!("\n{about}\n\n{text}");
     if options.save {
         // Counts are no times, and must not pass for them.
-        let (file, title) = if options.icount {
-            ("bench/counts.md", "Helve beside Linux, in instructions")
-        } else {
-            ("bench/results.md", "Helve beside Linux")
+        let (file, title) = match (options.icount, options.cpus) {
+            (true, _) => (
+                "bench/counts.md".to_string(),
+                "Helve beside Linux, in instructions",
+            ),
+            (false, 1) => ("bench/results.md".to_string(), "Helve beside Linux"),
+            (false, cpus) => (
+                format!("bench/results-{cpus}-cpus.md"),
+                "Helve beside Linux, with several processors",
+            ),
         };
         let file = workspace.root().join(file);
         std::fs::write(&file, format!("# {title}\n\n{about}\n\n{text}"))
@@ -155,7 +161,7 @@ impl Bench<'_> {
             .unwrap_or_default();
         let machine = Machine {
             memory: self.options.memory,
-            cpus: 1,
+            cpus: self.options.cpus,
             accelerator: self.accelerator.clone(),
             boot: Boot::Kernel {
                 image: image.to_path_buf(),
@@ -212,9 +218,13 @@ impl Bench<'_> {
             ""
         };
         Ok(format!(
-            "{version}, {}, {} of memory, one CPU; on {}. Medians of {} rounds. Linux is Debian's cloud kernel {linux} with `{}`.{counted}",
+            "{version}, {}, {} of memory, {}; on {}. Medians of {} rounds. Linux is Debian's cloud kernel {linux} with `{}`.{counted}",
             self.accelerator.arguments().join(" "),
             quantity::show_size(self.options.memory),
+            match self.options.cpus {
+                1 => "one CPU".to_string(),
+                cpus => format!("{cpus} CPUs"),
+            },
             processor.trim_start_matches([' ', '\t', ':']),
             self.options.rounds,
             LINUX_COMMAND_LINE,

@@ -4,6 +4,9 @@ use super::run::{Run, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// The unit of what several processors gain, in amounts of work that one does.
+const GAIN: &str = "times";
+
 /// Everything measured so far.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -116,7 +119,7 @@ impl Table {
         }
         let _ = writeln!(
             text,
-            "\nRatio: below 1 Helve is better; Helve / Linux for times and sizes, Linux / Helve for rates (units per second). \
+            "\nRatio: below 1 Helve is better; Helve / Linux for times and sizes, Linux / Helve for rates (units per second) and gains. \
              Spread: (largest − smallest) / median. Pairs of runs thrown away: {}.",
             self.thrown
         );
@@ -127,7 +130,7 @@ impl Table {
 impl Row {
     fn ratio(&self) -> Option<f64> {
         let (helve, linux) = (median(&self.helve)?, median(&self.linux)?);
-        let ratio = if self.unit.ends_with("/s") {
+        let ratio = if self.unit.ends_with("/s") || self.unit == GAIN {
             linux / helve
         } else {
             helve / linux

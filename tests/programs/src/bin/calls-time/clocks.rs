@@ -138,7 +138,7 @@ fn until_used(which: i32, ns: u64) {
 }
 
 fn processor_time_of_a_thread() {
-    until_used(CLOCK_THREAD_CPUTIME_ID, 20_000_000);
+    until_used(CLOCK_THREAD_CPUTIME_ID, 120_000_000);
     let process = clock(CLOCK_PROCESS_CPUTIME_ID);
     let inside = std::thread::spawn(|| {
         let fresh = clock(CLOCK_THREAD_CPUTIME_ID);
@@ -147,7 +147,7 @@ fn processor_time_of_a_thread() {
     })
     .join()
     .unwrap();
-    assert!(inside < 15_000_000, "a new thread had used {inside} ns");
+    assert!(inside < 100_000_000, "a new thread had used {inside} ns");
     assert!(clock(CLOCK_PROCESS_CPUTIME_ID) >= process + 10_000_000);
 }
 
