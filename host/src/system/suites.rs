@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The longest time for a suite with a fast machine.
-const LIMIT: Duration = Duration::from_secs(100);
+const LIMIT: Duration = Duration::from_secs(200);
 
 /// The suites, or the parts of them, that the filters choose.
 pub fn tests(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
