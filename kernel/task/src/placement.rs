@@ -3,7 +3,8 @@
 //! The one idea: a task stays where it ran last, and CPUs with nothing to do fetch work. Who wakes a task queues it at
 //! its *home*; if that CPU is busy and another one idles, it is moved there at once when the waker is a third CPU. When
 //! the waker is the home itself, it is about to wait in most cases (a pipe, a lock), so the task is offered to idle
-//! CPUs only after it has waited for [`PATIENCE`]. A CPU that runs out of tasks takes from the longest queue the one
+//! CPUs only after it has waited for [`PATIENCE`]. For the same reason a task that waits often fetches the one that it wakes
+//! to its own CPU, if nobody waits there: two that talk to each other come together. A CPU that runs out of tasks takes from the longest queue the one
 //! that would have to wait longest.
 //!
 //! A task moves in two cases only: somebody has the right to queue it (see [`crate::state`]) and it is in no queue, or it
@@ -22,6 +23,10 @@ use machine::sync::{Once, Spin, SpinGuard};
 /// How long a task waits for its home while another CPU idles, in nanoseconds: longer than two tasks take that talk to
 /// each other, much shorter than a slice.
 pub(crate) const PATIENCE: u64 = 100_000;
+
+/// Turns shorter than this, in nanoseconds, are those of a task that talks to others more than it computes: to let another
+/// one wait for its end costs less than to wake another CPU.
+const SHORT_TURN: u64 = PATIENCE / 2;
 
 /// The CPUs of the machine.
 struct Table {
@@ -137,11 +142,29 @@ fn better(home: &Cpu, task: &Task) -> Option<&'static Cpu> {
         let any = || (allowed != 0).then(|| allowed.trailing_zeros() as usize);
         return claim_idle(allowed).or_else(any).map(cpu);
     }
-    let own = home.index == this().index;
-    if own && matches!(class, Class::Fair { .. }) || home.run.lock().idle {
+    let me = this();
+    if matches!(class, Class::Fair { .. }) {
+        if home.index == me.index {
+            return None;
+        }
+        if allowed >> me.index & 1 != 0 && waits_soon(me) {
+            return Some(me);
+        }
+    }
+    if home.run.lock().idle {
         return None;
     }
     claim_idle(allowed & !(1 << home.index)).map(cpu)
+}
+
+/// Whether `me` will be free for a task that is queued here: nobody else waits, and what runs has short turns, so it is
+/// likely to wait in a moment, perhaps for the very task that it wakes.
+fn waits_soon(me: &Cpu) -> bool {
+    me.waiting.load(Ordering::Relaxed) == 0
+        && crate::with_current(|task| {
+            task.usual_turn() < SHORT_TURN && matches!(task.standing.class(), Class::Fair { .. })
+        })
+        .unwrap_or(false)
 }
 
 /// The CPUs that run, one bit each.

@@ -103,6 +103,48 @@ fn a_wake_by_another_cpu_goes_to_one_that_idles() {
     assert_eq!(*seen.lock(), [0, 2]);
 }
 
+/// A task on CPU 1 has had turns of `turn` nanoseconds, and wakes one that lives on CPU 0: where is that one queued?
+fn fetched_by_turns_of(turn: u64) -> usize {
+    run_on(0);
+    run_on(1);
+    let machine = host::current();
+    machine.enter(0);
+    let woken = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
+    let theirs = woken.clone();
+    let sleeper = spawn("sleeper", async move {
+        let ready = || theirs.1.load(Ordering::Relaxed).then_some(());
+        theirs.0.wait_until(ready).await.unwrap();
+    })
+    .unwrap();
+    run_on(0);
+    let home = Arc::new(AtomicUsize::new(usize::MAX));
+    let seen = home.clone();
+    machine.enter(1);
+    spawn("waker", async move {
+        for _ in 0..30 {
+            advance(turn);
+            yield_now().await;
+        }
+        woken.1.store(true, Ordering::Relaxed);
+        woken.0.wake_one();
+        seen.store(sleeper.home().index, Ordering::Relaxed);
+    })
+    .unwrap();
+    run_on(1);
+    run_on(0);
+    home.load(Ordering::Relaxed)
+}
+
+#[test]
+fn who_waits_often_fetches_whom_it_wakes() {
+    assert_eq!(fetched_by_turns_of(PATIENCE / 10), 1);
+}
+
+#[test]
+fn who_computes_leaves_whom_it_wakes_at_home() {
+    assert_eq!(fetched_by_turns_of(PATIENCE * 10), 0);
+}
+
 #[test]
 fn a_task_runs_where_it_may() {
     run_on(1);

@@ -37,6 +37,8 @@ pub struct Task {
     /// When its poll began; 0: it is not polled; [`COUNTING`].
     since: AtomicU64,
     user: AtomicU64,
+    /// How long its turns are of late, in nanoseconds; written by the CPU that polls it.
+    turn: AtomicU32,
     tag: AtomicU64,
     nice: AtomicI8,
     me: Weak<Task>,
@@ -49,6 +51,9 @@ struct Body {
     future: Pin<Box<dyn Future<Output = ()> + Send>>,
     waker: Waker,
 }
+
+/// What counts as a new task's usual turn, in nanoseconds: so long that it takes some short ones to show another habit.
+const FIRST_TURN: u32 = 1_000_000;
 
 /// In `since`, for a moment: the poll is over and is being added to `polled`.
 const COUNTING: u64 = u64::MAX;
@@ -74,6 +79,7 @@ impl Task {
             polled: AtomicU64::new(0),
             since: AtomicU64::new(0),
             user: AtomicU64::new(0),
+            turn: AtomicU32::new(FIRST_TURN),
             tag: AtomicU64::new(0),
             nice: AtomicI8::new(terms.nice),
             me: me.clone(),
@@ -286,6 +292,14 @@ impl Task {
             .wrapping_add(nanoseconds);
         self.polled.store(sum, Ordering::Release);
         self.since.store(0, Ordering::Release);
+        let turn = u64::from(self.turn.load(Ordering::Relaxed));
+        let turn = u32::try_from((3 * turn + nanoseconds) / 4).unwrap_or(u32::MAX);
+        self.turn.store(turn, Ordering::Relaxed);
+    }
+
+    /// How long its turns are of late, in nanoseconds; long before it has had some.
+    pub(crate) fn usual_turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed).into()
     }
 
     pub(crate) fn charge_user(&self, nanoseconds: u64) {
