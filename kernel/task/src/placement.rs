@@ -24,9 +24,9 @@ use machine::sync::{Once, Spin, SpinGuard};
 /// each other, much shorter than a slice.
 pub(crate) const PATIENCE: u64 = 100_000;
 
-/// Turns shorter than this, in nanoseconds, are those of a task that talks to others more than it computes: to let another
-/// one wait for its end costs less than to wake another CPU.
-const SHORT_TURN: u64 = PATIENCE / 2;
+/// Who has turns shorter than this, in nanoseconds, has waited again before a task that is queued behind it is offered to
+/// others.
+const SHORT_TURN: u64 = PATIENCE;
 
 /// The CPUs of the machine.
 struct Table {

@@ -37,7 +37,7 @@ pub struct Task {
     /// When its poll began; 0: it is not polled; [`COUNTING`].
     since: AtomicU64,
     user: AtomicU64,
-    /// How long its turns are of late, in nanoseconds; written by the CPU that polls it.
+    /// How long its turns usually are of late, in nanoseconds; written by the CPU that polls it.
     turn: AtomicU32,
     tag: AtomicU64,
     nice: AtomicI8,
@@ -53,7 +53,7 @@ struct Body {
 }
 
 /// What counts as a new task's usual turn, in nanoseconds: so long that it takes some short ones to show another habit.
-const FIRST_TURN: u32 = 1_000_000;
+const FIRST_TURN: u32 = 300_000;
 
 /// In `since`, for a moment: the poll is over and is being added to `polled`.
 const COUNTING: u64 = u64::MAX;
@@ -292,8 +292,14 @@ impl Task {
             .wrapping_add(nanoseconds);
         self.polled.store(sum, Ordering::Release);
         self.since.store(0, Ordering::Release);
-        let turn = u64::from(self.turn.load(Ordering::Relaxed));
-        let turn = u32::try_from((3 * turn + nanoseconds) / 4).unwrap_or(u32::MAX);
+        // A step up or down each time, so that it follows the median: one turn that something disturbed says little.
+        let turn = self.turn.load(Ordering::Relaxed);
+        let step = (turn / 8).max(1);
+        let turn = if nanoseconds > turn.into() {
+            turn.saturating_add(step)
+        } else {
+            turn.saturating_sub(step)
+        };
         self.turn.store(turn, Ordering::Relaxed);
     }
 
