@@ -101,7 +101,6 @@ pub struct Process {
     pub pending: Spin<Pending>,
     /// The signal descriptors that are told of its signals.
     pub ears: Ears,
-    threads: Spin<Vec<Weak<Thread>>>,
     group: Spin<Arc<Group>>,
     identity: Spin<Arc<Identity>>,
     pub limits: Spin<Limits>,
@@ -169,7 +168,6 @@ impl Process {
             actions: Spin::new(heritage.actions),
             pending: Spin::new(Pending::default()),
             ears: Ears::default(),
-            threads: Spin::new(Vec::new()),
             group: Spin::new(heritage.group),
             identity: Spin::new(heritage.identity),
             file_size_limit: AtomicU64::new(heritage.limits.file_size()),
@@ -270,22 +268,20 @@ impl Process {
         }
     }
 
-    pub(crate) fn add_thread(&self, thread: &Arc<Thread>) {
-        let mut threads = self.threads.lock();
-        threads.retain(|other| other.strong_count() > 0);
-        threads.push(Arc::downgrade(thread));
-    }
-
+    /// Cost: O(n), as a list is made; see [`Process::search_threads`].
     pub fn threads(&self) -> Vec<Arc<Thread>> {
-        self.threads
-            .lock()
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect()
+        let threads = self.core().map(|core| core.threads()).unwrap_or_default();
+        threads.iter().filter_map(|core| Thread::of(core)).collect()
     }
 
     pub fn find_thread(&self, id: u32) -> Option<Arc<Thread>> {
-        self.threads().into_iter().find(|thread| thread.id() == id)
+        Thread::of(&*self.core()?.find_thread(id)?)
+    }
+
+    /// The first thread that is `wanted`, the first of all before the others.
+    pub fn search_threads(&self, wanted: impl Fn(&Thread) -> bool) -> Option<Arc<Thread>> {
+        let wanted = |core: &Arc<process::Thread>| Thread::of(core).filter(|thread| wanted(thread));
+        self.core()?.search_threads(wanted)
     }
 
     pub fn set_vfork(&self, latch: Option<Arc<Latch>>) {

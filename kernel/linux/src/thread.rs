@@ -67,7 +67,7 @@ impl Thread {
     pub fn new(core: Arc<process::Thread>, process: Arc<Process>, mask: Set) -> Arc<Thread> {
         let thread = Arc::new(Thread {
             core,
-            process: process.clone(),
+            process,
             mask: AtomicU64::new(mask.0),
             awaited: AtomicU64::new(0),
             pending: Spin::new(Pending::default()),
@@ -84,8 +84,13 @@ impl Thread {
             parent_death_signal: AtomicU32::new(0),
             reset_on_fork: AtomicBool::new(false),
         });
-        process.add_thread(&thread);
+        thread.core.set_side(&thread);
         thread
+    }
+
+    /// What this door knows of `core`, if it is one of its threads.
+    pub fn of(core: &process::Thread) -> Option<Arc<Thread>> {
+        core.side()
     }
 
     pub fn id(&self) -> u32 {

@@ -171,11 +171,11 @@ fn state(process: &Arc<Process>) -> &'static str {
     let is_stopped = process
         .personality()
         .is_some_and(|personality| personality.stopped());
-    let runs = |thread: &Arc<Thread>| thread.task().is_some_and(|task| task.is_runnable());
+    let runs = |thread: &Arc<Thread>| thread.task()?.is_runnable().then_some(());
     match process.status() {
         Some(_) => "ended",
         None if is_stopped => "stopped",
-        None if process.threads().iter().any(runs) => "running",
+        None if process.search_threads(runs).is_some() => "running",
         None => "waiting",
     }
 }

@@ -8,6 +8,7 @@ use crate::family::{Family, Zombie};
 use crate::table;
 use crate::thread::Thread;
 use abi::Error;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -70,7 +71,8 @@ pub struct Birth {
 }
 
 struct Threads {
-    list: Vec<Arc<Thread>>,
+    /// By number.
+    list: BTreeMap<u32, Arc<Thread>>,
     /// One thread is about to be the only one: there will be no new ones until it is.
     taken_over: bool,
 }
@@ -116,7 +118,7 @@ impl Process {
             name: Spin::new(birth.name),
             family: Family::new(),
             threads: Spin::new(Threads {
-                list: Vec::new(),
+                list: BTreeMap::new(),
                 taken_over: false,
             }),
             space: Spin::new(Some(birth.space)),
@@ -155,7 +157,21 @@ impl Process {
     }
 
     pub fn threads(&self) -> Vec<Arc<Thread>> {
-        self.threads.lock().list.clone()
+        self.threads.lock().list.values().cloned().collect()
+    }
+
+    /// The thread with this number. Cost: O(log n).
+    pub fn find_thread(&self, id: u32) -> Option<Arc<Thread>> {
+        self.threads.lock().list.get(&id).cloned()
+    }
+
+    /// The first thread for which `wanted` gives something, the one that bears the process's number before the others.
+    /// `wanted` is called under the lock of the list.
+    pub fn search_threads<T>(&self, wanted: impl FnMut(&Arc<Thread>) -> Option<T>) -> Option<T> {
+        let threads = self.threads.lock();
+        let first = threads.list.get(&self.id);
+        let others = threads.list.values().filter(|t| t.id() != self.id);
+        first.into_iter().chain(others).find_map(wanted)
     }
 
     pub fn thread_count(&self) -> usize {
@@ -211,7 +227,7 @@ impl Process {
             .threads
             .lock()
             .list
-            .iter()
+            .values()
             .map(|thread| thread.cpu_time())
             .sum();
         present + self.past_threads.load(Ordering::Relaxed)
@@ -259,8 +275,13 @@ impl Process {
         self.thread_left
             .wait_until_uninterruptible("the other threads were killed", alone)
             .await;
-        self.threads.lock().taken_over = false;
+        let mut threads = self.threads.lock();
+        threads.taken_over = false;
         let before = thread.take_number(self.id);
+        if let Some(thread) = threads.list.remove(&before) {
+            threads.list.insert(self.id, thread);
+        }
+        drop(threads);
         if before != self.id {
             table::leave(before);
         }
@@ -274,7 +295,7 @@ impl Process {
             return Err(Error::Interrupted);
         }
         threads.taken_over = true;
-        for other in threads.list.iter().filter(|t| t.id() != survivor.id()) {
+        for other in threads.list.values().filter(|t| t.id() != survivor.id()) {
             other.kill();
         }
         Ok(())
@@ -285,14 +306,14 @@ impl Process {
         if self.is_ending() || threads.taken_over {
             return Err(Error::Interrupted);
         }
-        threads.list.push(thread);
+        threads.list.insert(thread.id(), thread);
         Ok(())
     }
 
     /// Takes a thread out; true when it was the last.
     pub(crate) fn remove_thread(&self, thread: &Thread) -> bool {
         let mut threads = self.threads.lock();
-        threads.list.retain(|other| other.id() != thread.id());
+        threads.list.remove(&thread.id());
         self.past_threads
             .fetch_add(thread.cpu_time(), Ordering::Relaxed);
         let last = threads.list.is_empty();

@@ -14,7 +14,8 @@ use alloc::vec::Vec;
 use machine::sync::Spin;
 
 /// The first number after the greatest one, as `/proc/sys/kernel/pid_max` reports it.
-pub const LIMIT: u32 = 32_768;
+/// Linux's greatest value on 64-bit machines; what limits the number of threads is memory.
+pub const LIMIT: u32 = 4_194_304;
 /// After the first round, numbers below this are left to those who took them at boot.
 const LOW: u32 = 300;
 
@@ -89,10 +90,7 @@ pub fn find_thread(id: u32) -> Option<Arc<Thread>> {
         Entry::Process(process) => process.clone(),
         Entry::Reserved => return None,
     };
-    process
-        .threads()
-        .into_iter()
-        .find(|thread| thread.id() == id)
+    process.find_thread(id)
 }
 
 /// The first process: it inherits those whose parent has ended.

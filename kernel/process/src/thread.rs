@@ -3,7 +3,8 @@
 use crate::process::{Process, Status};
 use crate::table;
 use abi::Error;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
+use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use machine::sync::Once;
 use task::Task;
@@ -14,6 +15,8 @@ pub struct Thread {
     task: Once<Arc<Task>>,
     /// Set when the thread shall end; kept here as well because the task may not have begun.
     killed: AtomicBool,
+    /// What its door knows of it.
+    side: Once<Weak<dyn Any + Send + Sync>>,
 }
 
 impl Thread {
@@ -36,6 +39,7 @@ impl Thread {
             process: process.clone(),
             task: Once::new(),
             killed: AtomicBool::new(false),
+            side: Once::new(),
         });
         if let Err(error) = process.add_thread(thread.clone()) {
             if !first {
@@ -60,6 +64,17 @@ impl Thread {
 
     pub fn process(&self) -> &Arc<Process> {
         &self.process
+    }
+
+    /// Keeps where what its door knows of it is found; said once, when the thread is made.
+    pub fn set_side<T: Any + Send + Sync>(&self, side: &Arc<T>) {
+        let side = Arc::downgrade(side);
+        let _ = self.side.set(side);
+    }
+
+    /// What its door knows of it, if that is a `T`.
+    pub fn side<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.side.get()?.upgrade()?.downcast().ok()
     }
 
     /// The task that runs this thread, once it was launched.

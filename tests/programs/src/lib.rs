@@ -3,6 +3,7 @@
 //!
 //! - [`harness`]: a program is a list of named tests; each runs in a forked child with a directory and a time limit of its own.
 //! - [`raw`]: calls straight to the kernel, without the C library's opinion in between, and the macros that check results.
+//! - [`crowd`]: very many threads that sleep.
 //! - [`child`]: forked children, how they ended, and gates and shared cells to order them without sleeping.
 //! - [`memory`]: mappings, and places in memory that fault in a known way.
 //! - [`signal`]: handlers that record what the kernel told them.
@@ -12,6 +13,7 @@
 pub mod raw;
 
 pub mod child;
+pub mod crowd;
 pub mod harness;
 pub mod memory;
 pub mod pattern;

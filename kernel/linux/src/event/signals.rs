@@ -105,8 +105,7 @@ pub async fn signalfd4(call: &mut Call<'_>, [descriptor, mask, size, flags, ..]:
 fn caller() -> Option<Arc<Thread>> {
     let task = task::current()?;
     let process = Process::by_id(task.tag() as u32)?;
-    let mut threads = process.threads().into_iter();
-    threads.find(|thread| {
+    process.search_threads(|thread| {
         let its = thread.core().task();
         its.is_some_and(|its| Arc::ptr_eq(its, &task))
     })

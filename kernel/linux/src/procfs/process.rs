@@ -44,7 +44,7 @@ impl Subject {
 
     /// The thread; of a process, its first one.
     fn task_holder(&self) -> Option<Arc<process::Thread>> {
-        let first = || self.process.threads().into_iter().next();
+        let first = || self.process.search_threads(|thread| Some(thread.clone()));
         self.thread.clone().or_else(first)
     }
 
@@ -160,8 +160,8 @@ pub fn state(process: &Arc<process::Process>) -> char {
     {
         return 'T';
     }
-    let runs = |thread: &Arc<process::Thread>| thread.task().is_some_and(|task| task.is_runnable());
-    if process.threads().iter().any(runs) {
+    let runs = |thread: &Arc<process::Thread>| thread.task()?.is_runnable().then_some(());
+    if process.search_threads(runs).is_some() {
         'R'
     } else {
         'S'

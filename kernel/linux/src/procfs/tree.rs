@@ -142,11 +142,7 @@ impl Node {
 
     /// A thread of a process.
     fn thread(&self, id: u32) -> Result<Arc<process::Thread>, Error> {
-        let threads = self.process()?.threads();
-        threads
-            .into_iter()
-            .find(|thread| thread.id() == id)
-            .ok_or(Error::NotFound)
+        self.process()?.find_thread(id).ok_or(Error::NotFound)
     }
 
     fn linux(&self) -> Result<Arc<Process>, Error> {

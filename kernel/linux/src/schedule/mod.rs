@@ -60,7 +60,7 @@ fn has_privilege(call: &Call<'_>) -> bool {
 
 /// The Linux side of a thread; native ones have none.
 fn side(thread: &process::Thread) -> Option<Arc<Thread>> {
-    Process::of(thread.process())?.find_thread(thread.id())
+    Thread::of(thread)
 }
 
 /// The niceness of a thread; 0 for one that does not run yet.

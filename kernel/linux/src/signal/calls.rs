@@ -339,8 +339,7 @@ fn find_thread(call: &Call<'_>, tid: u32) -> Option<Arc<Thread>> {
     if tid == call.thread.id() {
         return Some(call.thread.clone());
     }
-    let core = process::find_thread(tid)?;
-    Process::of(core.process())?.find_thread(tid)
+    Thread::of(&*process::find_thread(tid)?)
 }
 
 /// `siginfo_t` as a program gives it, for a signal that it queues.

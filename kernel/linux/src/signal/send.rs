@@ -23,13 +23,13 @@ pub fn to_process(process: &Arc<Process>, info: Info) -> Result<(), Errno> {
         return Ok(());
     }
     prepare(process, info.signal);
-    let threads = process.threads();
-    let blocked_by_all = !threads.is_empty()
-        && threads
-            .iter()
-            .all(|thread| thread.mask().contains(info.signal));
-    if !blocked_by_all && process.actions().get(info.signal).ignores(info.signal) {
-        return Ok(());
+    if process.actions().get(info.signal).ignores(info.signal) {
+        let hears = |thread: &Thread| !thread.mask().contains(info.signal);
+        // Blocked by all, it is kept: what it means may be another thing when it is unblocked.
+        let nobody = || process.search_threads(|_| true).is_none();
+        if process.search_threads(hears).is_some() || nobody() {
+            return Ok(());
+        }
     }
     let place = place(process, info.signal);
     process
@@ -39,7 +39,7 @@ pub fn to_process(process: &Arc<Process>, info: Info) -> Result<(), Errno> {
         .map_err(|_| Errno::EAGAIN)?;
     process.ears.tell(info.signal);
     // A thread that waits for it in sigtimedwait has it unblocked for the wait, so it is found here as well.
-    if let Some(thread) = threads.iter().find(|thread| thread.wants(info.signal)) {
+    if let Some(thread) = process.search_threads(|thread| thread.wants(info.signal)) {
         thread.interrupt();
     }
     Ok(())

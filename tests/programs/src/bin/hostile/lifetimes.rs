@@ -6,6 +6,7 @@ use libc::{
     PROT_WRITE, SIG_SETMASK, SIGKILL, SIGSEGV, SIGUSR1,
 };
 use test_programs::child::{Child, Status, exit, until};
+use test_programs::crowd::Crowd;
 use test_programs::memory::{PAGE, poke};
 use test_programs::raw::short::*;
 use test_programs::{ok, sys};
@@ -15,6 +16,7 @@ test_programs::tests!(
     ten_thousand_lives,
     thousand_programs,
     thousand_threads,
+    ten_thousand_threads_at_once,
     thousand_groups
 );
 
@@ -51,6 +53,16 @@ fn with_child(life: impl FnOnce()) -> Status {
         }
         pid => Child { pid: pid as i32 }.wait(),
     }
+}
+
+/// They sleep, answer when they are called, and end; what they held comes back.
+fn ten_thousand_threads_at_once() {
+    let count = if own_machine() { 10_000 } else { 200 };
+    repeated(1, |_| {
+        let mut crowd = Crowd::with_room(count);
+        (0..count).for_each(|_| crowd.join().unwrap());
+        (0..count).step_by(count / 100).for_each(|n| crowd.call(n));
+    });
 }
 
 fn two_thousand_forks() {
