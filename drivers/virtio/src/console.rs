@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 use control::{Control, Event, Message, Received};
 use machine::irq;
 use machine::sync::Spin;
-use task::WaitQueue;
+use task::{Deadline, WaitQueue};
 
 pub use port::{Port, Size};
 
@@ -264,7 +264,7 @@ impl Console {
             found => found.map(Ok),
         };
         self.arrivals
-            .wait_until_by(deadline, found)
+            .wait_until_by(deadline.map(Deadline::Boot), found)
             .await
             .map_err(Error::from)?
     }

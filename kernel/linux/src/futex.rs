@@ -14,7 +14,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::sync::Spin;
 use memory::{Object, Space};
-use task::{WaitError, WaitQueue};
+use task::{Deadline, WaitError, WaitQueue};
 
 const FUTEX_WAIT: u32 = 0;
 const FUTEX_WAKE: u32 = 1;
@@ -172,21 +172,21 @@ pub async fn futex(
     }
 }
 
-/// The deadline in nanoseconds since boot: relative for `FUTEX_WAIT`, absolute for the bitset form.
+/// The deadline: relative for `FUTEX_WAIT`, absolute for the bitset form.
 async fn deadline(
     call: &Call<'_>,
     timeout: u64,
     flags: u32,
     absolute: bool,
-) -> Result<Option<u64>, Errno> {
+) -> Result<Option<Deadline>, Errno> {
     if timeout == 0 {
         return Ok(None);
     }
     let time = call.read::<Timespec>(timeout).await?.nanoseconds()?;
     Ok(Some(match (absolute, flags & FUTEX_CLOCK_REALTIME != 0) {
-        (false, _) => machine::time::now().saturating_add(time),
-        (true, true) => crate::time::real_to_monotonic(time),
-        (true, false) => time,
+        (false, _) => Deadline::Boot(machine::time::now().saturating_add(time)),
+        (true, true) => Deadline::Wall(time),
+        (true, false) => Deadline::Boot(time),
     }))
 }
 
@@ -215,7 +215,7 @@ pub async fn resume(
     address: usize,
     value: u32,
     flags: u32,
-    until: Option<u64>,
+    until: Option<Deadline>,
     bits: u32,
 ) -> Answer {
     wait(call, address, value, flags, until, bits).await
@@ -226,7 +226,7 @@ async fn wait(
     address: usize,
     value: u32,
     flags: u32,
-    until: Option<u64>,
+    until: Option<Deadline>,
     bits: u32,
 ) -> Answer {
     if bits == 0 {

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use machine::sync::Spin;
 use machine::user::Fault;
+use task::Deadline;
 
 pub struct Thread {
     core: Arc<process::Thread>,
@@ -58,7 +59,7 @@ pub enum Restart {
         address: usize,
         value: u32,
         flags: u32,
-        until: Option<u64>,
+        until: Option<Deadline>,
         bits: u32,
     },
 }

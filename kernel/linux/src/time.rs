@@ -7,6 +7,7 @@ use crate::realm;
 use crate::thread::Restart;
 use abi::Rights;
 use alloc::sync::Arc;
+use task::Deadline;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -87,11 +88,6 @@ pub fn real() -> u64 {
     task::clock::wall()
 }
 
-/// When the monotonic clock shows what the wall clock shows at `time`.
-pub fn real_to_monotonic(time: u64) -> u64 {
-    machine::time::now().saturating_add(time.saturating_sub(real()))
-}
-
 fn read_clock(call: &Call<'_>, clock: u64) -> Result<u64, Errno> {
     match clock as u32 as u64 {
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_TAI => Ok(real()),
@@ -147,7 +143,7 @@ pub async fn clock_settime(call: &mut Call<'_>, [clock, from, ..]: Args) -> Answ
     if call.process().identity().effective.uid != 0 {
         return Err(Errno::EPERM);
     }
-    set_real(time);
+    set_real(time)?;
     Ok(0)
 }
 
@@ -164,13 +160,13 @@ pub async fn settimeofday(call: &mut Call<'_>, [from, zone, ..]: Args) -> Answer
         return Err(Errno::EPERM);
     }
     if let Some(time) = time {
-        set_real(time);
+        set_real(time)?;
     }
     Ok(0)
 }
 
-fn set_real(time: u64) {
-    task::clock::set_wall(time);
+fn set_real(time: u64) -> Result<(), Errno> {
+    Ok(task::clock::set_wall(time)?)
 }
 
 pub fn clock_getres(call: &mut Call<'_>, [clock, to, ..]: Args) -> Answer {
@@ -226,7 +222,11 @@ pub async fn clock_nanosleep(
         )
         .await;
     }
-    let until = if real { real_to_monotonic(time) } else { time };
+    let until = if real {
+        Deadline::Wall(time)
+    } else {
+        Deadline::Boot(time)
+    };
     // An absolute sleep needs no record of what remains: the call is simply made again.
     match task::sleep_until(until).await {
         Ok(()) => Ok(0),

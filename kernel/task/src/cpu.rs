@@ -5,12 +5,11 @@
 //! must happen, a timer or the end of the running task's slice if somebody waits; an early ring only asks again. So
 //! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
 
-use crate::clock;
 use crate::placement;
 use crate::policy::{Class, RESERVABLE, RunQueue, SHORTEST_TURN};
 use crate::task::{Task, add};
-use crate::timer_heap::{Heap, Key};
-use crate::waiters::Batch;
+use crate::timers::{Key, Timers};
+use crate::{Deadline, clock};
 use alloc::collections::TryReserveError;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
@@ -26,13 +25,11 @@ pub(crate) use crate::policy::NEVER;
 pub(crate) struct Cpu {
     pub(crate) index: usize,
     pub(crate) run: Spin<Run>,
-    timers: Spin<Heap<Waker>>,
+    timers: Timers,
     /// [`SWITCH`] and [`LOOK`], or 0.
     attention: AtomicU8,
     /// For what time the alarm is set; [`NEVER`]: it is not. Own CPU only.
     armed: AtomicU64,
-    /// The earliest deadline in `timers`.
-    next_timer: AtomicU64,
     /// When the run queue wants to be asked again. Own CPU only.
     decision: AtomicU64,
     /// Tasks that live here. Written under the lock of `run`.
@@ -107,10 +104,9 @@ impl Cpu {
                 crowded: NEVER,
                 asked: 0,
             }),
-            timers: Spin::new(Heap::new()),
+            timers: Timers::new(),
             attention: AtomicU8::new(0),
             armed: AtomicU64::new(NEVER),
-            next_timer: AtomicU64::new(NEVER),
             decision: AtomicU64::new(NEVER),
             tasks: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -384,7 +380,7 @@ impl Cpu {
     /// Wakes what is due, asks the running task to give way if its slice is over, and sets the alarm again.
     fn reconsider(&self, now: u64) {
         self.armed.store(NEVER, Ordering::Relaxed);
-        self.expire(now);
+        self.timers.expire(now);
         let mut run = self.run.lock();
         run.charge(now);
         if run.queue.should_switch(now) {
@@ -395,22 +391,7 @@ impl Cpu {
         }
         let decision = self.next_decision(&mut run, now);
         drop(run);
-        self.arm(decision.min(self.next_timer.load(Ordering::Relaxed)));
-    }
-
-    fn expire(&self, now: u64) {
-        while self.next_timer.load(Ordering::Relaxed) <= now {
-            let mut batch = Batch::new();
-            let mut timers = self.timers.lock();
-            while !batch.is_full()
-                && let Some(waker) = timers.pop_due(now)
-            {
-                batch.push(waker);
-            }
-            self.note_next_timer(&timers);
-            drop(timers);
-            batch.wake();
-        }
+        self.arm(decision.min(self.timers.next()));
     }
 
     /// Sets the alarm if it is not set for `deadline` or earlier.
@@ -424,7 +405,7 @@ impl Cpu {
     /// Halts until an interrupt, with the alarm exactly at the next timer or budget. Returns the time.
     pub fn idle(&self, now: u64) -> u64 {
         let decision = self.decision.load(Ordering::Relaxed);
-        let next = self.next_timer.load(Ordering::Relaxed).min(decision);
+        let next = self.timers.next().min(decision);
         if next != self.armed.load(Ordering::Relaxed) {
             self.armed.store(next, Ordering::Relaxed);
             machine::time::set_alarm((next != NEVER).then_some(next));
@@ -438,48 +419,32 @@ impl Cpu {
     /// Whether a timer is set here.
     #[cfg(not(target_os = "none"))]
     pub fn has_alarm(&self) -> bool {
-        self.next_timer.load(Ordering::Relaxed) != NEVER
-            || self.decision.load(Ordering::Relaxed) != NEVER
+        self.timers.next() != NEVER || self.decision.load(Ordering::Relaxed) != NEVER
     }
 
     /// Adds a timer. Only on the own CPU, which sets its alarm.
-    pub fn add_timer(&self, deadline: u64, waker: Waker) -> Result<Key, Waker> {
-        let mut timers = self.timers.lock();
-        let key = timers.insert(deadline, waker)?;
-        self.note_next_timer(&timers);
-        drop(timers);
-        self.arm(deadline);
+    pub fn add_timer(&self, deadline: Deadline, waker: Waker) -> Result<Key, Waker> {
+        let key = self.timers.add(deadline, waker)?;
+        self.arm(self.timers.next());
         Ok(key)
     }
 
-    /// Cancels a timer, from any CPU. The alarm may ring for nothing once.
-    pub fn cancel_timer(&self, key: Key) {
-        let mut timers = self.timers.lock();
-        let waker = timers.cancel(key);
-        self.note_next_timer(&timers);
-        drop(timers);
-        drop(waker);
+    /// Its timers, of which others may take some out. The alarm may ring for nothing once.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
     }
 
-    /// Whether a timer has yet to ring.
-    pub fn has_timer(&self, key: Key) -> bool {
-        self.timers.lock().get_mut(key).is_some()
-    }
-
-    /// Makes a timer wake `waker`; `false` if it has rung.
-    pub fn renew_timer(&self, key: Key, waker: &Waker) -> bool {
-        match self.timers.lock().get_mut(key) {
-            Some(old) => {
-                old.clone_from(waker);
-                true
-            }
-            None => false,
+    /// The wall clock was set: timers on it may be due earlier.
+    pub fn wall_was_set(&self) {
+        if !self.timers.wall_was_set() {
+            return;
         }
-    }
-
-    fn note_next_timer(&self, timers: &Heap<Waker>) {
-        let next = timers.next().unwrap_or(NEVER);
-        self.next_timer.store(next, Ordering::Relaxed);
+        if ptr::eq(self, this()) {
+            self.arm(self.timers.next());
+        } else {
+            self.attention.fetch_or(LOOK, Ordering::Release);
+            machine::cpu::kick(self.index);
+        }
     }
 
     /// Counts one poll.

@@ -3,8 +3,8 @@
 use crate::policy::{Class, Reservation, weight_of_nice};
 use crate::state::State;
 use crate::{
-    Task, block_on, charge_user, clock, current, run_until_idle, should_yield, sleep_until, spawn,
-    stats, with_current, yield_now,
+    Deadline, Task, block_on, charge_user, clock, current, run_until_idle, should_yield,
+    sleep_until, spawn, stats, with_current, yield_now,
 };
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -193,7 +193,7 @@ fn timers_ring_in_order_and_cancelled_ones_do_not() {
     let guards = [set(300), set(100), set(200), set(100)];
     let cancelled = set(50);
     assert_eq!(alarm(0), Some(begin + 50));
-    assert!(cancelled.is_pending() && cancelled.deadline() == begin + 50);
+    assert!(cancelled.is_pending() && cancelled.deadline() == Deadline::Boot(begin + 50));
     drop(cancelled);
     block_on(sleep_until(begin + 250)).unwrap();
     let rings: alloc::vec::Vec<_> = ring.0.lock().iter().map(|at| at - begin).collect();

@@ -6,14 +6,15 @@
 //! - [`state`]: the life of a task as a state machine, drawn and checked exhaustively
 //! - [`task`](Task): a future with its state, flags and accounts
 //! - [`policy`]: who runs next (pure: reservations, priorities, fair shares)
-//! - `cpu`: one CPU's run queue, timers and alarm
+//! - `cpu`: one CPU's run queue and alarm
 //! - `placement`: which CPU a task runs on, and how it moves
 //! - `executor`: [`spawn`], [`run`], the current task, yielding
 //! - `waiters`: the list of wakers that the wait primitives share
 //! - [`wait`](WaitQueue): the wait primitive
 //! - [`ready`](Readiness): cached readiness bits, with waiters
 //! - [`observers`](Observer): who is told each time
-//! - `timer`: wake-ups at a point in time
+//! - [`Deadline`]: a point in time, on the clock since boot or on the wall clock
+//! - `timer`, `timers`: wake-ups then
 //! - [`clock`]: what time it is
 //! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
 //! - `budget`: long loops that stay polite
@@ -29,6 +30,7 @@ mod atomic;
 mod budget;
 pub mod clock;
 mod cpu;
+mod deadline;
 mod error;
 mod executor;
 #[cfg(test)]
@@ -51,11 +53,13 @@ mod state_tests;
 mod task;
 mod timer;
 mod timer_heap;
+mod timers;
 mod wait;
 mod waiters;
 
 pub use budget::{Budget, budget};
 pub use cpu::{Stats, stats};
+pub use deadline::Deadline;
 pub use error::{Interrupted, WaitError};
 #[cfg(not(target_os = "none"))]
 pub use executor::poll_once;

@@ -46,6 +46,12 @@ pub(crate) fn cpu(index: usize) -> &'static Cpu {
     TABLE.get().cpus[index].get_or_init(|| Box::leak(Box::new(Cpu::new(index))))
 }
 
+/// The CPUs that have been asked for so far.
+pub(crate) fn cpus() -> impl Iterator<Item = &'static Cpu> {
+    let cpus = &TABLE.get().cpus;
+    cpus.iter().filter_map(|cpu| cpu.get().copied())
+}
+
 /// Whether any CPU has nothing to do.
 pub(crate) fn somebody_idles() -> bool {
     TABLE.get().idle.load(Ordering::SeqCst) != 0

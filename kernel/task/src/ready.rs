@@ -12,7 +12,7 @@
 
 use crate::observers::{Observer, ObserverGuard, Observers};
 use crate::waiters::{Batch, Round, Ticket, Waiters};
-use crate::{TimerGuard, WaitError, clock, timer, with_current};
+use crate::{Deadline, TimerGuard, WaitError, clock, timer, with_current};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -280,7 +280,11 @@ impl Future for Wait<'_> {
             return Poll::Ready(Ok(Ready::from_bits_truncate(bits)));
         }
         if this.deadline.is_some() {
-            timer::keep(&mut this.timer, this.deadline, context.waker());
+            timer::keep(
+                &mut this.timer,
+                this.deadline.map(Deadline::Boot),
+                context.waker(),
+            );
         }
         Poll::Pending
     }
@@ -371,7 +375,11 @@ impl Future for WaitAny<'_> {
             this.timer = None;
             return Poll::Ready(Ok(index));
         }
-        timer::keep(&mut this.timer, this.deadline, context.waker());
+        timer::keep(
+            &mut this.timer,
+            this.deadline.map(Deadline::Boot),
+            context.waker(),
+        );
         Poll::Pending
     }
 }

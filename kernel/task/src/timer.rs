@@ -4,32 +4,33 @@
 //! CPU's one alarm is set for the earliest of them; it may ring too early (an earlier timer was cancelled), never late.
 
 use crate::cpu::{self, Cpu};
-use crate::timer_heap::Key;
-use crate::{Interrupted, clock, with_current};
+use crate::timers::Key;
+use crate::{Deadline, Interrupted, with_current};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-/// Wakes `waker` once when the clock reaches `deadline` (ns since boot), unless the guard is dropped before.
+/// Wakes `waker` once when the clock reaches `deadline`, unless the guard is dropped before.
 ///
 /// Any waker does: one of an own [`alloc::task::Wake`] type is a callback. It runs without locks held, with interrupts
 /// off, and must not block. O(log n). If there is no memory for the timer, the waker is woken at once: whoever waits
 /// must look at the clock anyway.
-pub fn at(deadline: u64, waker: Waker) -> TimerGuard {
+pub fn at(deadline: impl Into<Deadline>, waker: Waker) -> TimerGuard {
+    let deadline = deadline.into();
     let cpu = cpu::this();
     let key = cpu.add_timer(deadline, waker).unwrap_or_else(|waker| {
         waker.wake();
-        Key::NOWHERE
+        Key::Nowhere
     });
     TimerGuard { cpu, key, deadline }
 }
 
 /// Makes sure that `timer` will wake `waker` at `deadline`; what a future does each time before it waits.
-pub(crate) fn keep(timer: &mut Option<TimerGuard>, deadline: Option<u64>, waker: &Waker) {
+pub(crate) fn keep(timer: &mut Option<TimerGuard>, deadline: Option<Deadline>, waker: &Waker) {
     match (deadline, &timer) {
         (None, _) => *timer = None,
-        (Some(_), Some(guard)) if guard.cpu.renew_timer(guard.key, waker) => {}
+        (Some(_), Some(guard)) if guard.cpu.timers().renew(guard.key, waker) => {}
         (Some(deadline), _) => *timer = Some(at(deadline, waker.clone())),
     }
 }
@@ -39,24 +40,24 @@ pub(crate) fn keep(timer: &mut Option<TimerGuard>, deadline: Option<u64>, waker:
 pub struct TimerGuard {
     cpu: &'static Cpu,
     key: Key,
-    deadline: u64,
+    deadline: Deadline,
 }
 
 impl TimerGuard {
     /// When it rings, or rang.
-    pub fn deadline(&self) -> u64 {
+    pub fn deadline(&self) -> Deadline {
         self.deadline
     }
 
     /// Whether it has yet to ring.
     pub fn is_pending(&self) -> bool {
-        self.cpu.has_timer(self.key)
+        self.cpu.timers().has(self.key)
     }
 }
 
 impl Drop for TimerGuard {
     fn drop(&mut self) {
-        self.cpu.cancel_timer(self.key);
+        self.cpu.timers().cancel(self.key);
     }
 }
 
@@ -68,10 +69,10 @@ impl fmt::Debug for TimerGuard {
     }
 }
 
-/// Sleeps until the clock reaches `deadline` (ns since boot). Ends early when the current task is interrupted.
-pub fn sleep_until(deadline: u64) -> Sleep {
+/// Sleeps until the clock reaches `deadline`. Ends early when the current task is interrupted.
+pub fn sleep_until(deadline: impl Into<Deadline>) -> Sleep {
     Sleep {
-        deadline,
+        deadline: deadline.into(),
         timer: None,
     }
 }
@@ -80,7 +81,7 @@ pub fn sleep_until(deadline: u64) -> Sleep {
 #[must_use = "futures do nothing unless awaited"]
 #[derive(Debug)]
 pub struct Sleep {
-    deadline: u64,
+    deadline: Deadline,
     timer: Option<TimerGuard>,
 }
 
@@ -89,7 +90,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let deadline = self.deadline;
-        if clock::now() >= deadline {
+        if deadline.has_passed() {
             self.timer = None;
             return Poll::Ready(Ok(()));
         }

@@ -12,14 +12,6 @@ pub(crate) struct Key {
     serial: u64,
 }
 
-impl Key {
-    /// Names nothing.
-    pub const NOWHERE: Key = Key {
-        slot: NONE,
-        serial: 0,
-    };
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Order {
     deadline: u64,

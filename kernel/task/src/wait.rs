@@ -14,7 +14,7 @@
 //! The first waiter of a queue needs no memory; more share a vector that is reused.
 
 use crate::waiters::{Batch, Phase, Ticket, Waiters};
-use crate::{Interrupted, TimerGuard, WaitError, clock, timer, with_current};
+use crate::{Deadline, Interrupted, TimerGuard, WaitError, timer, with_current};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -94,11 +94,11 @@ impl WaitQueue {
         Interruptible(Wait::new(self, condition, None))
     }
 
-    /// As [`wait_until`](Self::wait_until), and ends at `deadline` (ns since boot, `None`: never). A condition that
+    /// As [`wait_until`](Self::wait_until), and ends at `deadline` (`None`: never). A condition that
     /// holds wins over a deadline that has passed.
     pub fn wait_until_by<T, F: FnMut() -> Option<T>>(
         &self,
-        deadline: Option<u64>,
+        deadline: Option<Deadline>,
         condition: F,
     ) -> Timed<'_, F> {
         Timed(Wait::new(self, condition, deadline))
@@ -137,12 +137,12 @@ struct Wait<'a, F> {
     queue: &'a WaitQueue,
     condition: F,
     ticket: Option<Ticket>,
-    deadline: Option<u64>,
+    deadline: Option<Deadline>,
     timer: Option<TimerGuard>,
 }
 
 impl<'a, F> Wait<'a, F> {
-    fn new(queue: &'a WaitQueue, condition: F, deadline: Option<u64>) -> Self {
+    fn new(queue: &'a WaitQueue, condition: F, deadline: Option<Deadline>) -> Self {
         Wait {
             queue,
             condition,
@@ -164,7 +164,7 @@ impl<'a, F> Wait<'a, F> {
             self.give_up();
             return Poll::Ready(Err(WaitError::Interrupted));
         }
-        if self.deadline.is_some_and(|at| clock::now() >= at) {
+        if self.deadline.is_some_and(Deadline::has_passed) {
             self.give_up();
             return Poll::Ready(Err(WaitError::TimedOut));
         }
@@ -370,17 +370,17 @@ mod tests {
     fn a_deadline_ends_it_on_time() {
         let queue = WaitQueue::new();
         let deadline = clock::now() + 5_000;
-        let result = block_on(queue.wait_until_by(Some(deadline), || None::<()>));
+        let result = block_on(queue.wait_until_by(Some(deadline.into()), || None::<()>));
         assert_eq!(result, Err(WaitError::TimedOut));
         assert_eq!(clock::now(), deadline);
         assert!(queue.is_empty());
-        let result = block_on(queue.wait_until_by(Some(0), || Some(1)));
+        let result = block_on(queue.wait_until_by(Some(Deadline::Boot(0)), || Some(1)));
         assert_eq!(
             result,
             Ok(1),
             "what holds wins over a deadline that has passed"
         );
-        let result = block_on(queue.wait_until_by(Some(0), || None::<()>));
+        let result = block_on(queue.wait_until_by(Some(Deadline::Boot(0)), || None::<()>));
         assert_eq!(result, Err(WaitError::TimedOut));
     }
 

@@ -47,6 +47,9 @@ pub struct Suite {
     /// Whether the tests change users or make devices. If somebody else than root starts such a suite, it says so and runs
     /// nothing.
     pub root: bool,
+    /// Whether the tests change what the whole machine has, its clock for one. They run only as the first program of a
+    /// machine, which is then theirs; elsewhere the suite says so and runs nothing.
+    pub machine: bool,
 }
 
 impl Suite {
@@ -71,6 +74,10 @@ impl Suite {
         }
         if self.root && sys!(SYS_geteuid) != Ok(0) {
             println!("1..0\n# only root can run these tests");
+            return ExitCode::SUCCESS;
+        }
+        if self.machine && std::process::id() != 1 {
+            println!("1..0\n# only the first program of a machine can run these tests");
             return ExitCode::SUCCESS;
         }
         run_all(&chosen, self.limit)

@@ -14,7 +14,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use machine::sync::{Once, Spin};
 use object::{Sink, Source};
-use task::{Readiness, Ready, WaitQueue};
+use task::{Deadline, Readiness, Ready, WaitQueue};
 
 /// Descriptors that a port's queue needs at most.
 pub const MOST_DESCRIPTORS: u16 = 64;
@@ -190,7 +190,7 @@ impl Port {
     pub async fn drained(&self, deadline: Option<u64>) -> Result<(), Error> {
         let done = || self.progress(true).then_some(());
         self.drained
-            .wait_until_by(deadline, done)
+            .wait_until_by(deadline.map(Deadline::Boot), done)
             .await
             .map_err(Error::from)
     }

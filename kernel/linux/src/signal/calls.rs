@@ -127,10 +127,10 @@ pub async fn rt_sigtimedwait(
     let wanted = Set(call.read::<u64>(wanted).await?).without(Set::UNBLOCKABLE);
     let until = match timeout {
         0 => None,
-        timeout => Some(
-            machine::time::now()
-                .saturating_add(call.read::<Timespec>(timeout).await?.nanoseconds()?),
-        ),
+        timeout => {
+            let length = call.read::<Timespec>(timeout).await?.nanoseconds()?;
+            Some(machine::time::now().saturating_add(length).into())
+        }
     };
     let thread = call.thread.clone();
     let take = || {

@@ -18,6 +18,7 @@ const SUITE: Suite = Suite {
     helpers: &[],
     limit: 60,
     root: true,
+    machine: false,
 };
 
 fn main() -> ExitCode {

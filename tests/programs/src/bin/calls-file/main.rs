@@ -36,6 +36,7 @@ const SUITE: Suite = Suite {
     helpers: &[],
     limit: 60,
     root: true,
+    machine: false,
 };
 
 fn main() -> ExitCode {

@@ -28,6 +28,7 @@ const SUITE: Suite = Suite {
     helpers: exec::HELPERS,
     limit: 60,
     root: true,
+    machine: false,
 };
 
 fn main() -> ExitCode {

@@ -34,6 +34,7 @@ const SUITE: Suite = Suite {
     helpers: programs::HELPERS,
     limit: 240,
     root: true,
+    machine: false,
 };
 
 fn main() -> ExitCode {

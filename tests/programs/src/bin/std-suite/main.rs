@@ -27,6 +27,7 @@ const SUITE: Suite = Suite {
     helpers: process::HELPERS,
     limit: 120,
     root: false,
+    machine: false,
 };
 
 fn main() -> ExitCode {

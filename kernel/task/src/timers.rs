@@ -1,0 +1,132 @@
+//! One CPU's timers.
+//!
+//! The one idea: two heaps, one for each scale of a [`Deadline`], and one number, the earliest of all as time since boot.
+//! Setting the wall clock changes that number and nothing else, however many timers there are.
+
+use crate::timer_heap::{self, Heap};
+use crate::waiters::Batch;
+use crate::{Deadline, clock};
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::Waker;
+use machine::sync::Spin;
+
+pub(crate) use crate::policy::NEVER;
+
+pub(crate) struct Timers {
+    heaps: Spin<Heaps>,
+    /// The earliest deadline; written under the lock.
+    next: AtomicU64,
+}
+
+struct Heaps {
+    boot: Heap<Waker>,
+    wall: Heap<Waker>,
+}
+
+/// Names a timer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Key {
+    Boot(timer_heap::Key),
+    Wall(timer_heap::Key),
+    /// None at all.
+    Nowhere,
+}
+
+impl Timers {
+    pub fn new() -> Self {
+        Timers {
+            heaps: Spin::new(Heaps {
+                boot: Heap::new(),
+                wall: Heap::new(),
+            }),
+            next: AtomicU64::new(NEVER),
+        }
+    }
+
+    /// When the earliest is due, in nanoseconds since boot; [`NEVER`]: there is none.
+    #[inline]
+    pub fn next(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Adds one. The waker comes back when the heap memory is exhausted.
+    pub fn add(&self, deadline: Deadline, waker: Waker) -> Result<Key, Waker> {
+        let mut heaps = self.heaps.lock();
+        let key = match deadline {
+            Deadline::Boot(time) => Key::Boot(heaps.boot.insert(time, waker)?),
+            Deadline::Wall(time) => Key::Wall(heaps.wall.insert(time, waker)?),
+        };
+        self.note_next(&heaps);
+        Ok(key)
+    }
+
+    /// Takes one out before its time.
+    pub fn cancel(&self, key: Key) {
+        let mut heaps = self.heaps.lock();
+        let waker = match key {
+            Key::Boot(key) => heaps.boot.cancel(key),
+            Key::Wall(key) => heaps.wall.cancel(key),
+            Key::Nowhere => None,
+        };
+        self.note_next(&heaps);
+        drop(heaps);
+        drop(waker);
+    }
+
+    /// Whether it has yet to ring.
+    pub fn has(&self, key: Key) -> bool {
+        self.heaps.lock().waker(key).is_some()
+    }
+
+    /// Makes a timer wake `waker`; `false` if it has rung.
+    pub fn renew(&self, key: Key, waker: &Waker) -> bool {
+        match self.heaps.lock().waker(key) {
+            Some(old) => {
+                old.clone_from(waker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Wakes what is due at `now`, in nanoseconds since boot.
+    pub fn expire(&self, now: u64) {
+        while self.next() <= now {
+            let mut batch = Batch::new();
+            let mut heaps = self.heaps.lock();
+            // Under the lock, as in `note_next`: what is next by one is due by the other.
+            let wall = clock::wall_at_boot().saturating_add(now);
+            while !batch.is_full()
+                && let Some(waker) = heaps.boot.pop_due(now).or_else(|| heaps.wall.pop_due(wall))
+            {
+                batch.push(waker);
+            }
+            self.note_next(&heaps);
+            drop(heaps);
+            batch.wake();
+        }
+    }
+
+    /// The wall clock was set: whether a timer is on it.
+    pub fn wall_was_set(&self) -> bool {
+        let heaps = self.heaps.lock();
+        self.note_next(&heaps);
+        heaps.wall.next().is_some()
+    }
+
+    fn note_next(&self, heaps: &Heaps) {
+        let boot = heaps.boot.next().unwrap_or(NEVER);
+        let wall = heaps.wall.next().map_or(NEVER, clock::boot_time);
+        self.next.store(boot.min(wall), Ordering::Relaxed);
+    }
+}
+
+impl Heaps {
+    fn waker(&mut self, key: Key) -> Option<&mut Waker> {
+        match key {
+            Key::Boot(key) => self.boot.get_mut(key),
+            Key::Wall(key) => self.wall.get_mut(key),
+            Key::Nowhere => None,
+        }
+    }
+}

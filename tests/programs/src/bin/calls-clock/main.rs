@@ -1,0 +1,18 @@
+//! Setting the machine's clocks, by direct calls, and who notices.
+
+mod setting;
+
+use std::process::ExitCode;
+use test_programs::harness::Suite;
+
+const SUITE: Suite = Suite {
+    groups: &[("setting", setting::TESTS)],
+    helpers: &[],
+    limit: 60,
+    root: true,
+    machine: true,
+};
+
+fn main() -> ExitCode {
+    SUITE.main()
+}
