@@ -143,6 +143,8 @@ errors! {
     AddressInUse = 48, "address in use";
     /// A socket of one type that was to talk to one of another.
     WrongProtocol = 49, "wrong type of socket";
+    /// What was waited for will not come as it was asked for: the clock was set, or somebody took it back.
+    Cancelled = 50, "cancelled";
 }
 
 impl Error {

@@ -2,6 +2,7 @@
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
+use crate::event::timer::TimerFile;
 use crate::jobs::Group;
 use crate::lock::calls::{F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLK, F_SETLKW};
 use crate::terminal;
@@ -29,6 +30,8 @@ const FIONREAD: u64 = 0x541b;
 const FIONBIO: u64 = 0x5421;
 const TIOCNOTTY: u64 = 0x5422;
 const TIOCGSID: u64 = 0x5429;
+/// `_IOW('T', 0, u64)`.
+const TFD_IOC_SET_TICKS: u64 = 0x4008_5400;
 const FIONCLEX: u64 = 0x5450;
 const FIOCLEX: u64 = 0x5451;
 
@@ -65,6 +68,10 @@ pub async fn ioctl(call: &mut Call<'_>, [descriptor, request, argument, ..]: Arg
         }
         TIOCOUTQ if let Some(socket) = socket::of(&file) => {
             call.write(argument, &(socket.unreceived() as u32)).await?;
+            Ok(0)
+        }
+        TFD_IOC_SET_TICKS if let Some(timer) = file.file_as::<TimerFile>() => {
+            timer.set_ticks(call.read(argument).await?)?;
             Ok(0)
         }
         _ => terminal_request(call, &file, request, argument).await,

@@ -104,9 +104,9 @@ calls! {
     33 dup2 now open::dup2, Whole;
     34 pause wait signal::calls::pause, Whole;
     35 nanosleep wait time::nanosleep, Whole;
-    36 getitimer wait timer::getitimer, Whole;
-    37 alarm now timer::alarm, Whole;
-    38 setitimer wait timer::setitimer, Whole;
+    36 getitimer wait timer::interval::getitimer, Whole;
+    37 alarm now timer::interval::alarm, Whole;
+    38 setitimer wait timer::interval::setitimer, Whole;
     39 getpid now identity::getpid, Whole;
     40 sendfile wait copy::sendfile, Whole;
     41 socket now socket::make::socket, Part;
@@ -255,8 +255,11 @@ calls! {
     280 utimensat wait path::utimensat, Whole;
     281 epoll_pwait wait event::epoll::calls::epoll_pwait, Whole;
     282 signalfd wait event::signals::signalfd, Whole;
+    283 timerfd_create now event::timer::timerfd_create, Whole;
     284 eventfd now event::counter::eventfd, Whole;
     285 fallocate now io::fallocate, Part;
+    286 timerfd_settime wait event::timer::timerfd_settime, Whole;
+    287 timerfd_gettime wait event::timer::timerfd_gettime, Whole;
     288 accept4 wait socket::connection::accept4, Part;
     289 signalfd4 wait event::signals::signalfd4, Whole;
     290 eventfd2 now event::counter::eventfd2, Whole;

@@ -12,14 +12,17 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub const SECOND: u64 = 1_000_000_000;
 
-const CLOCK_REALTIME: u64 = 0;
-const CLOCK_MONOTONIC: u64 = 1;
+pub const CLOCK_REALTIME: u64 = 0;
+pub const CLOCK_MONOTONIC: u64 = 1;
 const CLOCK_PROCESS_CPUTIME_ID: u64 = 2;
 const CLOCK_THREAD_CPUTIME_ID: u64 = 3;
 const CLOCK_MONOTONIC_RAW: u64 = 4;
 const CLOCK_REALTIME_COARSE: u64 = 5;
 const CLOCK_MONOTONIC_COARSE: u64 = 6;
-const CLOCK_BOOTTIME: u64 = 7;
+pub const CLOCK_BOOTTIME: u64 = 7;
+/// These two would wake a machine that sleeps. This one never does, so they are as the others.
+pub const CLOCK_REALTIME_ALARM: u64 = 8;
+pub const CLOCK_BOOTTIME_ALARM: u64 = 9;
 const CLOCK_TAI: u64 = 11;
 const TIMER_ABSTIME: u64 = 1;
 
@@ -90,10 +93,12 @@ pub fn real() -> u64 {
 
 fn read_clock(call: &Call<'_>, clock: u64) -> Result<u64, Errno> {
     match clock as u32 as u64 {
-        CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_TAI => Ok(real()),
-        CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME => {
-            Ok(machine::time::now())
-        }
+        CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => Ok(real()),
+        CLOCK_MONOTONIC
+        | CLOCK_MONOTONIC_RAW
+        | CLOCK_MONOTONIC_COARSE
+        | CLOCK_BOOTTIME
+        | CLOCK_BOOTTIME_ALARM => Ok(machine::time::now()),
         CLOCK_PROCESS_CPUTIME_ID => Ok(call.thread.core().process().cpu_time()),
         CLOCK_THREAD_CPUTIME_ID => Ok(call.thread.core().cpu_time()),
         _ if (clock as i32) < 0 => cpu_clock(call, clock as i32),

@@ -73,5 +73,5 @@ pub use lock::{Mutex, MutexGuard, Permit, Semaphore};
 pub use observers::{Observer, ObserverGuard};
 pub use ready::{Readiness, Ready, Wait, WaitAny, wait_any};
 pub use task::Task;
-pub use timer::{Sleep, TimerGuard, at, sleep_until};
+pub use timer::{Sleep, TimerGuard, at, sleep_until, try_at};
 pub use wait::{Interruptible, Patient, Timed, WaitQueue};

@@ -17,13 +17,28 @@ use core::task::{Context, Poll, Waker};
 /// off, and must not block. O(log n). If there is no memory for the timer, the waker is woken at once: whoever waits
 /// must look at the clock anyway.
 pub fn at(deadline: impl Into<Deadline>, waker: Waker) -> TimerGuard {
-    let deadline = deadline.into();
-    let cpu = cpu::this();
-    let key = cpu.add_timer(deadline, waker).unwrap_or_else(|waker| {
+    add(deadline.into(), waker).unwrap_or_else(|(guard, waker)| {
         waker.wake();
-        Key::Nowhere
-    });
-    TimerGuard { cpu, key, deadline }
+        guard
+    })
+}
+
+/// As [`at`], for whoever must not be woken from within.
+///
+/// # Errors
+/// [`abi::Error::NoMemory`].
+pub fn try_at(deadline: impl Into<Deadline>, waker: Waker) -> Result<TimerGuard, abi::Error> {
+    add(deadline.into(), waker).map_err(|_| abi::Error::NoMemory)
+}
+
+/// Without memory the waker comes back, with a guard of nothing.
+fn add(deadline: Deadline, waker: Waker) -> Result<TimerGuard, (TimerGuard, Waker)> {
+    let cpu = cpu::this();
+    let guard = |key| TimerGuard { cpu, key, deadline };
+    match cpu.add_timer(deadline, waker) {
+        Ok(key) => Ok(guard(key)),
+        Err(waker) => Err((guard(Key::Nowhere), waker)),
+    }
 }
 
 /// Makes sure that `timer` will wake `waker` at `deadline`; what a future does each time before it waits.

@@ -1,12 +1,17 @@
-//! Files that are events: epoll(7), eventfd(2), signalfd(2).
+//! Files that are events: epoll(7), eventfd(2), signalfd(2), timerfd_create(2).
 //!
 //! - [`epoll`]: many files in one wait
 //! - [`counter`]: eventfd, a number that is waited for
 //! - [`signals`]: signalfd, signals as something to read
+//! - [`timer`]: timerfd, a timer that is waited for; [`settings`]: which of them the wall clock's setting cancels
 
 pub mod counter;
 pub mod epoll;
+mod settings;
 pub mod signals;
+pub mod timer;
+#[cfg(test)]
+mod timer_tests;
 
 use crate::call::Call;
 use crate::errno::{Answer, Errno};

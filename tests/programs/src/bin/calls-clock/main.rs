@@ -1,12 +1,13 @@
 //! Setting the machine's clocks, by direct calls, and who notices.
 
 mod setting;
+mod timer;
 
 use std::process::ExitCode;
 use test_programs::harness::Suite;
 
 const SUITE: Suite = Suite {
-    groups: &[("setting", setting::TESTS)],
+    groups: &[("setting", setting::TESTS), ("timer", timer::TESTS)],
     helpers: &[],
     limit: 60,
     root: true,

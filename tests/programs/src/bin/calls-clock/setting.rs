@@ -20,8 +20,8 @@ test_programs::tests!(
     a_futex_with_a_wall_time,
 );
 
-const SECOND: u64 = 1_000_000_000;
-const HOUR: u64 = 3600 * SECOND;
+pub const SECOND: u64 = 1_000_000_000;
+pub const HOUR: u64 = 3600 * SECOND;
 
 /// Sets the wall clock, and puts it right when dropped.
 pub struct Moved {

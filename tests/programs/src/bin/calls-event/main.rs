@@ -1,9 +1,10 @@
-//! Event files by direct calls: epoll, eventfd, signalfd.
+//! Event files by direct calls: epoll, eventfd, signalfd, timerfd.
 
 mod counter;
 mod epoll;
 mod nested;
 mod signals;
+mod timer;
 
 use std::process::ExitCode;
 use test_programs::harness::Suite;
@@ -14,6 +15,7 @@ const SUITE: Suite = Suite {
         ("nested", nested::TESTS),
         ("counter", counter::TESTS),
         ("signals", signals::TESTS),
+        ("timer", timer::TESTS),
     ],
     helpers: &[],
     limit: 60,

@@ -1,8 +1,8 @@
-//! alarm, setitimer, getitimer, timer_create where it is there, timerfd where it is there.
+//! alarm, setitimer, getitimer, timer_create where it is there.
 
 use libc::{
-    CLOCK_MONOTONIC, ENOSYS, F_SETFL, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, SI_TIMER, SIGALRM,
-    SIGPROF, SIGVTALRM, TFD_NONBLOCK, itimerspec, itimerval, timeval,
+    CLOCK_MONOTONIC, ENOSYS, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, SI_TIMER, SIGALRM, SIGPROF,
+    SIGVTALRM, itimerspec, itimerval, timeval,
 };
 use std::sync::atomic::Ordering;
 use test_programs::child::{dies_of, passes, until};
@@ -27,7 +27,6 @@ test_programs::tests!(
     a_blocked_alarm_waits,
     children_have_none,
     posix_timers_or_enosys,
-    timerfd_or_enosys,
 );
 
 fn period(us: i64) -> timeval {
@@ -246,21 +245,4 @@ fn posix_timers_or_enosys() {
     assert_eq!(RECORD.code.load(Ordering::SeqCst), SI_TIMER);
     gives!(0, SYS_timer_delete, number);
     fails!(EINVAL, SYS_timer_delete, number);
-}
-
-fn timerfd_or_enosys() {
-    let fd = match sys!(SYS_timerfd_create, CLOCK_MONOTONIC, TFD_NONBLOCK) {
-        Err(errno) => return assert_eq!(errno, ENOSYS),
-        Ok(fd) => fd,
-    };
-    let mut count = 0u64;
-    fails!(EAGAIN, SYS_read, fd, &mut count, 8);
-    let time = itimerspec {
-        it_interval: timespec(0),
-        it_value: timespec(1_000_000),
-    };
-    gives!(0, SYS_timerfd_settime, fd, 0, &time, 0);
-    ok!(SYS_fcntl, fd, F_SETFL, 0);
-    gives!(8, SYS_read, fd, &mut count, 8);
-    assert_eq!(count, 1);
 }

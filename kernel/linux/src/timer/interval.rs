@@ -1,9 +1,10 @@
-//! Timers of a process: alarm(2), getitimer(2), setitimer(2), and the limit of CPU time (`RLIMIT_CPU`).
+//! The three timers of a process: alarm(2), getitimer(2), setitimer(2), and the limit of CPU time (`RLIMIT_CPU`).
 //!
 //! Each is a kernel task that sleeps until the earliest time at which it could go off, and looks again. Arming again
 //! replaces it. The virtual timer and the profiling timer both count the CPU time of all threads, in user mode and in
 //! the kernel: the two are not told apart.
 
+use super::schedule::Schedule;
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::limits::INFINITY;
@@ -94,16 +95,15 @@ pub struct IntervalTimers {
 struct State {
     /// Counts up at every arming, so that an older task knows that it is no longer meant.
     generation: u64,
-    /// Next expiry on the timer's clock; 0: disarmed.
-    next: u64,
-    interval: u64,
+    /// On the timer's clock.
+    schedule: Schedule,
     task: Option<Arc<Task>>,
 }
 
 impl State {
     fn disarm(&mut self) {
         self.generation += 1;
-        self.next = 0;
+        self.schedule = Schedule::default();
         if let Some(task) = self.task.take() {
             task.kill();
         }
@@ -132,12 +132,11 @@ impl IntervalTimers {
 
     fn get(&self, process: &Process, which: Which) -> Interval {
         let state = self.of(which).lock();
-        let left = match state.next {
-            0 => 0,
-            next => next.saturating_sub(which.now(process)).max(1000),
-        };
+        let setting = state.schedule.setting(which.now(process));
+        // What is armed does not show 0.
+        let left = state.schedule.next().map_or(0, |_| setting.value.max(1000));
         Interval {
-            interval: Timeval::from_nanoseconds(state.interval),
+            interval: Timeval::from_nanoseconds(setting.interval),
             value: Timeval::from_nanoseconds(left),
         }
     }
@@ -152,10 +151,10 @@ impl IntervalTimers {
         let before = self.get(process, which);
         let mut state = self.of(which).lock();
         state.disarm();
-        state.interval = interval;
-        if value != 0 {
-            state.next = which.now(process).saturating_add(value);
-            let life = run(Arc::downgrade(process), which, state.generation, state.next);
+        let next = (value != 0).then(|| which.now(process).saturating_add(value));
+        state.schedule = Schedule::new(next, interval);
+        if let Some(next) = next {
+            let life = run(Arc::downgrade(process), which, state.generation, next);
             state.task = Some(task::spawn("timer", life)?);
         }
         Ok(before)
@@ -185,33 +184,26 @@ async fn run(process: Weak<Process>, which: Which, generation: u64, mut next: u6
         if now < next {
             continue;
         }
-        {
+        let again = {
             let mut state = process.timers.of(which).lock();
             if state.generation != generation {
                 return;
             }
-            next = match state.interval {
-                0 => 0,
-                interval => after(next, interval, now),
-            };
-            state.next = next;
-            if next == 0 {
+            // What was missed is not made up for: its signal would have been merged with the one before.
+            state.schedule.take(now);
+            let again = state.schedule.next();
+            if again.is_none() {
                 state.task = None;
             }
-        }
+            again
+        };
         // A standard signal never overflows the queue.
         let _ = send::to_process(&process, Info::kernel(which.signal()));
-        if next == 0 {
-            return;
+        match again {
+            Some(again) => next = again,
+            None => return,
         }
     }
-}
-
-/// The first of the times `next + n * interval` that is later than `now`: one that was missed is not made up for, as the
-/// signal for it would have been merged with the one before.
-fn after(next: u64, interval: u64, now: u64) -> u64 {
-    let missed = now.saturating_sub(next) / interval;
-    next.saturating_add(interval.saturating_mul(missed + 1))
 }
 
 /// Begins to watch the limit of CPU time, if the process has one and nobody watches it yet.
@@ -298,19 +290,4 @@ pub async fn setitimer(call: &mut Call<'_>, [which, from, to, ..]: Args) -> Answ
     let before = process.timers.set(process, which, value, interval)?;
     call.write_if(to, &before).await?;
     Ok(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::after;
-
-    #[test]
-    fn missed_times_are_not_made_up_for() {
-        assert_eq!(after(100, 10, 100), 110);
-        assert_eq!(after(100, 10, 109), 110);
-        assert_eq!(after(100, 10, 110), 120);
-        assert_eq!(after(100, 1, 1_000_000), 1_000_001);
-        assert_eq!(after(u64::MAX - 1, 10, u64::MAX), u64::MAX);
-        assert_eq!(after(0, u64::MAX, u64::MAX - 1), u64::MAX);
-    }
 }
