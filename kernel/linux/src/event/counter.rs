@@ -5,6 +5,7 @@ use crate::call::{Args, Call};
 use crate::errno::Answer;
 use crate::open::{O_CLOEXEC, O_NONBLOCK};
 use abi::Error;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use machine::sync::Spin;
@@ -26,7 +27,7 @@ pub fn eventfd2(call: &mut Call<'_>, [start, flags, ..]: Args) -> Answer {
     open(call, Arc::new(counter), Access::READ | Access::WRITE, flags)
 }
 
-struct Counter {
+pub struct Counter {
     count: Spin<u64>,
     /// A read takes one, and not all.
     one_by_one: bool,
@@ -40,6 +41,12 @@ impl Counter {
             one_by_one,
             readiness: Readiness::new(ready(count)),
         }
+    }
+
+    pub fn describe(&self) -> String {
+        let count = *self.count.lock();
+        let one_by_one = u8::from(self.one_by_one);
+        format!("eventfd-count: {count:16x}\neventfd-semaphore: {one_by_one}\n")
     }
 }
 

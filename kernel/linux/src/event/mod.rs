@@ -16,6 +16,7 @@ mod timer_tests;
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
 use crate::open::{O_CLOEXEC, O_NONBLOCK};
+use alloc::string::String;
 use alloc::sync::Arc;
 use vfs::{Access, Description, File, OpenFlags};
 
@@ -48,6 +49,21 @@ pub fn refresh(file: &Description) {
         epoll.refresh();
     } else if let Some(signals) = file.file_as::<signals::SignalFile>() {
         signals.refresh();
+    }
+}
+
+/// What `/proc/PID/fdinfo` has to say of such a file, in lines of text.
+pub fn describe(file: &Description) -> String {
+    if let Some(timer) = file.file_as::<timer::TimerFile>() {
+        timer.describe()
+    } else if let Some(counter) = file.file_as::<counter::Counter>() {
+        counter.describe()
+    } else if let Some(signals) = file.file_as::<signals::SignalFile>() {
+        signals.describe()
+    } else if let Some(epoll) = file.file_as::<epoll::Epoll>() {
+        epoll.describe()
+    } else {
+        String::new()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::signal::queue::{Fields, Info};
 use crate::signal::set::{Set, Signal};
 use crate::thread::Thread;
 use abi::Error;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -124,6 +125,10 @@ impl SignalFile {
         if !all.and(self.0.wanted()).is_empty() {
             self.0.readiness.set(Ready::READ);
         }
+    }
+
+    pub fn describe(&self) -> String {
+        format!("sigmask:\t{:016x}\n", self.0.wanted().0)
     }
 
     fn take(&self, thread: &Thread) -> Option<Info> {

@@ -10,9 +10,11 @@ use crate::errno::{Answer, Errno};
 use crate::open::{O_CLOEXEC, O_NONBLOCK};
 use crate::time::{
     CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
+    Timespec,
 };
 use crate::timer::schedule::{IntervalSpec, Schedule, Setting};
 use abi::Error;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::task::Wake;
@@ -160,7 +162,7 @@ impl Timer {
 
     pub(super) fn get(self: &Arc<Timer>) -> Setting {
         let mut state = self.state.lock();
-        let setting = state.catch_up();
+        let setting = self.notice(&mut state);
         self.rearm(&mut state);
         setting
     }
@@ -175,7 +177,7 @@ impl Timer {
             false => Deadline::Boot(next),
         };
         if deadline.has_passed() {
-            self.go_off(state);
+            self.notice(state);
         } else if !state.alarm.as_ref().is_some_and(TimerGuard::is_pending) {
             state.alarm = Some(task::try_at(deadline, Waker::from(self.clone()))?);
         }
@@ -189,9 +191,13 @@ impl Timer {
         }
     }
 
-    fn go_off(&self, state: &mut State) {
-        state.catch_up();
-        self.readiness.set(Ready::READ);
+    /// Sees whether it has gone off, and that whoever waits for that knows.
+    fn notice(&self, state: &mut State) -> Setting {
+        let setting = state.catch_up();
+        if state.ticks > 0 && !self.readiness.get().contains(Ready::READ) {
+            self.readiness.set(Ready::READ);
+        }
+        setting
     }
 
     /// The wall clock was set.
@@ -262,9 +268,10 @@ impl State {
 impl Wake for Timer {
     fn wake(self: Arc<Timer>) {
         let mut state = self.state.lock();
-        let now = state.now();
-        if state.schedule.is_due(now) {
-            self.go_off(&mut state);
+        let before = state.ticks;
+        state.catch_up();
+        if state.ticks != before {
+            self.readiness.set(Ready::READ);
         } else {
             // The clock was set back meanwhile, or this is the alarm of an older setting.
             self.rearm(&mut state);
@@ -291,6 +298,25 @@ impl TimerFile {
 
     pub fn set_ticks(&self, ticks: u64) -> Result<(), Errno> {
         self.0.set_ticks(ticks)
+    }
+}
+
+impl TimerFile {
+    pub fn describe(&self) -> String {
+        let mut state = self.0.state.lock();
+        let setting = self.0.notice(&mut state);
+        let (ticks, flags) = (state.ticks, state.flags);
+        drop(state);
+        let pair = |time| {
+            let time = Timespec::from_nanoseconds(time);
+            format!("({}, {})", time.seconds, time.nanoseconds)
+        };
+        format!(
+            "clockid: {}\nticks: {ticks}\nsettime flags: 0{flags:o}\nit_value: {}\nit_interval: {}\n",
+            self.0.clock,
+            pair(setting.value),
+            pair(setting.interval),
+        )
     }
 }
 

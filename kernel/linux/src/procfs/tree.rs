@@ -1,5 +1,6 @@
 //! The directories of `/proc`.
 
+use super::descriptor;
 use super::files::SYSTEM;
 use super::process::{self as of_process, Subject};
 use super::sysctl;
@@ -65,6 +66,9 @@ enum Node {
     Descriptors(u32),
     /// `/proc/PID/fd/N`, a link that leads to the open file.
     Descriptor(u32, u32),
+    /// `/proc/PID/fdinfo`, and a file for each descriptor.
+    DescriptorFiles(u32),
+    DescriptorFile(u32, u32),
     /// `/proc/PID/exe`, `cwd` and `root`: links that lead to the place.
     Place(u32, Place),
     /// A file with text that is made when it is opened.
@@ -123,6 +127,8 @@ impl Node {
             Node::Place(id, place) => of(id, 3 + place as u64),
             Node::ProcessFile(id, index) => of(id, 0x100 + index as u64),
             Node::Descriptor(id, descriptor) => of(id, 0x1_0000 + u64::from(descriptor)),
+            Node::DescriptorFiles(id) => of(id, 6),
+            Node::DescriptorFile(id, descriptor) => of(id, 0x4000_0000 + u64::from(descriptor)),
         }
     }
 
@@ -131,6 +137,8 @@ impl Node {
             Node::Process(id)
             | Node::Descriptors(id)
             | Node::Descriptor(id, _)
+            | Node::DescriptorFiles(id)
+            | Node::DescriptorFile(id, _)
             | Node::Place(id, _)
             | Node::ProcessFile(id, _)
             | Node::Tasks(id)
@@ -143,6 +151,14 @@ impl Node {
     /// A thread of a process.
     fn thread(&self, id: u32) -> Result<Arc<process::Thread>, Error> {
         self.process()?.find_thread(id).ok_or(Error::NotFound)
+    }
+
+    /// The node for a descriptor in one of the two directories of them.
+    fn entry(&self, process: u32, descriptor: u32) -> Node {
+        match self {
+            Node::DescriptorFiles(_) => Node::DescriptorFile(process, descriptor),
+            _ => Node::Descriptor(process, descriptor),
+        }
     }
 
     fn linux(&self) -> Result<Arc<Process>, Error> {
@@ -225,6 +241,8 @@ impl Inode for Node {
         match self {
             Node::Root | Node::Process(_) | Node::Descriptors(_) => FileKind::Directory,
             Node::Tasks(_) | Node::Task(..) | Node::Settings(_) => FileKind::Directory,
+            Node::DescriptorFiles(_) => FileKind::Directory,
+            Node::DescriptorFile(..) => FileKind::File,
             Node::MyMounts => FileKind::Symlink,
             Node::TaskFile(..) | Node::Setting(_) => FileKind::File,
             Node::Myself | Node::Descriptor(..) | Node::Place(..) => FileKind::Symlink,
@@ -281,18 +299,19 @@ impl Inode for Node {
                 let place = PLACES.iter().find(|(place, _)| *place == text);
                 match (text, file, place) {
                     ("fd", ..) => Node::Descriptors(id),
+                    ("fdinfo", ..) => Node::DescriptorFiles(id),
                     ("task", ..) => Node::Tasks(id),
                     (_, Some(index), _) => Node::ProcessFile(id, index),
                     (_, _, Some((_, place))) => Node::Place(id, *place),
                     _ => return Err(Error::NotFound),
                 }
             }
-            Node::Descriptors(id) => {
+            Node::Descriptors(id) | Node::DescriptorFiles(id) => {
                 self.check_inside()?;
                 let descriptor = number_of(name).ok_or(Error::NotFound)?;
                 let open = self.linux()?.descriptors();
                 open.handle(descriptor).map_err(|_| Error::NotFound)?;
-                Node::Descriptor(id, descriptor)
+                self.entry(id, descriptor)
             }
             Node::Tasks(id) => {
                 let thread = number_of(name).ok_or(Error::NotFound)?;
@@ -337,6 +356,7 @@ impl Inode for Node {
             Node::Process(id) => {
                 self.process()?;
                 add(0, "fd", Node::Descriptors(id));
+                add(8, "fdinfo", Node::DescriptorFiles(id));
                 add(1, "task", Node::Tasks(id));
                 for (index, (name, place)) in PLACES.iter().enumerate() {
                     add(2 + index as u64, name, Node::Place(id, *place));
@@ -345,14 +365,11 @@ impl Inode for Node {
                     add(0x10 + index as u64, name, Node::ProcessFile(id, index));
                 }
             }
-            Node::Descriptors(id) => {
+            Node::Descriptors(id) | Node::DescriptorFiles(id) => {
                 self.check_inside()?;
                 for number in self.linux()?.descriptors().open_descriptors() {
-                    add(
-                        u64::from(number),
-                        &format!("{number}"),
-                        Node::Descriptor(id, number),
-                    );
+                    let entry = self.entry(id, number);
+                    add(u64::from(number), &format!("{number}"), entry);
                 }
             }
             Node::Tasks(id) => {
@@ -412,7 +429,19 @@ impl Inode for Node {
                 self.check_inside()?;
                 Ok(self.linux()?.image.lock().path.clone())
             }
-            Node::Descriptor(..) | Node::Place(..) => {
+            Node::Descriptor(_, descriptor) => {
+                self.check_inside()?;
+                let process = self.linux()?;
+                let handle = process.descriptors().copy_handle(*descriptor);
+                let handle = handle.map_err(|_| Error::NotFound)?;
+                let file: &Description = handle.downcast_ref().ok_or(Error::NotFound)?;
+                match file.place() {
+                    Some(place) => Ok(place.path(&process.standing().root)),
+                    // What cannot be opened again has a name nevertheless.
+                    None => Ok(file.file().title().into_bytes()),
+                }
+            }
+            Node::Place(..) => {
                 let root = self.linux()?.standing().root.clone();
                 Ok(self.target()?.0.path(&root))
             }
@@ -431,7 +460,7 @@ impl Inode for Node {
     }
 
     fn open(self: Arc<Self>, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
-        if matches!(*self, Node::Descriptors(_)) {
+        if matches!(*self, Node::Descriptors(_) | Node::DescriptorFiles(_)) {
             self.check_inside()?;
         }
         let text = Spin::new(self.text()?);
@@ -462,6 +491,10 @@ impl Node {
                 .get(index)
                 .map(|(_, make)| make())
                 .ok_or(Error::NotFound),
+            Node::DescriptorFile(_, descriptor) => {
+                self.check_inside()?;
+                descriptor::text(&*self.linux()?, descriptor)
+            }
             Node::ProcessFile(_, index) => of(index, None),
             Node::TaskFile(_, thread, index) => of(index, Some(thread)),
             _ => Ok(Vec::new()),

@@ -62,11 +62,6 @@ impl Schedule {
         self.next
     }
 
-    /// Whether it has gone off and that was not counted.
-    pub fn is_due(&self, now: u64) -> bool {
-        self.next.is_some_and(|next| next <= now)
-    }
-
     /// How often it has gone off until `now`, not counting what was taken before. The cost is the same for all.
     pub fn take(&mut self, now: u64) -> u64 {
         let Some(next) = self.next.filter(|&next| next <= now) else {
@@ -99,7 +94,6 @@ mod tests {
     fn once() {
         let mut once = Schedule::new(Some(100), 0);
         assert_eq!((once.take(99), once.setting(90).value), (0, 10));
-        assert!(!once.is_due(99) && once.is_due(100));
         assert_eq!((once.take(500), once.take(600)), (1, 0));
         assert_eq!((once.next(), once.setting(600).value), (None, 0));
     }
@@ -107,7 +101,7 @@ mod tests {
     #[test]
     fn never() {
         let mut never = Schedule::default();
-        assert_eq!((never.take(u64::MAX), never.is_due(u64::MAX)), (0, false));
+        assert_eq!((never.take(u64::MAX), never.next()), (0, None));
     }
 
     #[test]
@@ -133,10 +127,8 @@ mod tests {
                 let went_off = (0..=now)
                     .filter(|&time| time == first || interval > 0 && time > first && (time - first) % interval == 0)
                     .count() as u64;
-                prop_assert_eq!(schedule.is_due(now), went_off > counted);
                 counted += schedule.take(now);
                 prop_assert_eq!(counted, went_off);
-                prop_assert!(!schedule.is_due(now));
                 let left = schedule.setting(now).value;
                 prop_assert_eq!(schedule.next(), (left > 0).then_some(now + left));
             }

@@ -22,6 +22,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::fmt::Write;
 use list::List;
 use machine::sync::Spin;
 use nest::Nest;
@@ -109,6 +110,39 @@ impl Epoll {
             }),
             nest: Nest::new(),
         }))
+    }
+
+    /// A line for each file in the set.
+    pub fn describe(&self) -> String {
+        let mut files = Vec::new();
+        {
+            let mut entries = self.0.entries.lock();
+            let Entries { list, by_key, .. } = &mut *entries;
+            if files.try_reserve(by_key.len()).is_err() {
+                return String::new();
+            }
+            for (&(descriptor, _), &at) in by_key.iter() {
+                if let Some(entry) = list.get(at) {
+                    files.push((descriptor, entry.file.clone(), entry.events, entry.data));
+                }
+            }
+        }
+        let mut text = String::new();
+        // What a file says is asked without the lock of the set.
+        for (descriptor, file, events, data) in files {
+            if let Some(file) = file.upgrade() {
+                // Writing to a string cannot fail.
+                let _ = writeln!(
+                    text,
+                    "tfd: {descriptor:8} events: {events:8x} data: {data:16x}  pos:{} ino:{:x} sdev:{:x}",
+                    file.position(),
+                    file.metadata().inode,
+                    file.place()
+                        .map_or(0, |place| place.mount().volume().number()),
+                );
+            }
+        }
+        text
     }
 
     /// Takes those out of the line that are not ready any more.

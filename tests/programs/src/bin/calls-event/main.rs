@@ -2,6 +2,7 @@
 
 mod counter;
 mod epoll;
+mod files;
 mod nested;
 mod signals;
 mod timer;
@@ -15,6 +16,7 @@ const SUITE: Suite = Suite {
         ("nested", nested::TESTS),
         ("counter", counter::TESTS),
         ("signals", signals::TESTS),
+        ("files", files::TESTS),
         ("timer", timer::TESTS),
     ],
     helpers: &[],
