@@ -16,6 +16,7 @@
 //! - [`Deadline`]: a point in time, on the clock since boot or on the wall clock
 //! - `timer`, `timers`: wake-ups then
 //! - [`clock`]: what time it is
+//! - [`turnstile`]: locks whose owner inherits the priority of those who wait
 //! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
 //! - `budget`: long loops that stay polite
 //! - `host`: running futures in tests on the developer's machine
@@ -54,6 +55,7 @@ mod task;
 mod timer;
 mod timer_heap;
 mod timers;
+pub mod turnstile;
 mod wait;
 mod waiters;
 

@@ -10,6 +10,7 @@ use crate::placement;
 use crate::policy::{Class, Manner, Member, Ticket, weight_of_nice};
 use crate::standing::Standing;
 use crate::state::{AtomicState, State};
+use crate::turnstile::{self, Holding};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::task::Wake;
@@ -32,6 +33,7 @@ pub struct Task {
     /// Gone when the task is done.
     body: Spin<Option<Body>>,
     pub(crate) standing: Standing,
+    pub(crate) holding: Holding,
     /// Nanoseconds; written by the CPU that polls it.
     polled: AtomicU64,
     /// When its poll began; 0: it is not polled; [`COUNTING`].
@@ -76,6 +78,7 @@ impl Task {
             affinity: AtomicU64::new(terms.affinity),
             body: Spin::new(None),
             standing: Standing::new(),
+            holding: Holding::new(),
             polled: AtomicU64::new(0),
             since: AtomicU64::new(0),
             user: AtomicU64::new(0),
@@ -206,11 +209,13 @@ impl Task {
     /// [`abi::Error::Busy`]: too much of its CPU is reserved already. [`abi::Error::NoMemory`].
     pub fn set_class(&self, class: Class) -> Result<(), abi::Error> {
         let (home, run) = placement::lock_home(self);
-        home.reclass(run, self, |_| class)
+        home.reclass(run, self, |_| class)?;
+        turnstile::reclassed(self);
+        Ok(())
     }
 
-    /// It competes with at least this priority from now on; 0: with its own. For who holds what others wait for.
-    pub fn inherit(&self, priority: u8) {
+    /// It competes with at least this priority from now on; 0: with its own. Only for [`crate::turnstile`].
+    pub(crate) fn inherit(&self, priority: u8) {
         let (home, run) = placement::lock_home(self);
         home.inherit(run, self, priority);
     }
@@ -334,6 +339,7 @@ impl Task {
     pub(crate) fn finish(&self) {
         let body = self.body.lock().take();
         drop(body);
+        turnstile::ended(self);
         self.state.finish();
     }
 }
