@@ -5,6 +5,7 @@
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
+use crate::exit;
 use crate::limits::Limits;
 use crate::native_program;
 use crate::open::{self, AT_FDCWD, At};
@@ -128,8 +129,7 @@ async fn run(
         call.thread.parent_death_signal.store(0, Ordering::Relaxed);
     }
     process.set_identity(prepared.identity);
-    call.thread.clear_child_tid.store(0, Ordering::Relaxed);
-    call.thread.robust_list.store(0, Ordering::Relaxed);
+    exit::leave_memory(call.thread, call.space);
     call.thread
         .set_alternate_stack(crate::signal::frame::Stack {
             flags: crate::signal::frame::SS_DISABLE,

@@ -3,7 +3,6 @@
 use crate::call::{Args, Call};
 use crate::errno::Answer;
 use crate::futex;
-use crate::robust;
 use crate::thread::Thread;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -25,12 +24,26 @@ pub fn exit_group(call: &mut Call<'_>, [status, ..]: Args) -> Answer {
     Ok(0)
 }
 
-/// Futexes that the thread promised to let go of, and the word that joiners wait on.
+/// What the thread leaves to others: locks that it owns, and the word that joiners wait on.
 pub fn leave(thread: &Arc<Thread>, space: &Arc<Space>) {
-    robust::release(thread, space);
+    futex::robust::release(thread, space);
+    futex::pi::leave(thread);
+    clear_child_tid(thread, space);
+}
+
+/// The same, for a thread that goes on in another address space.
+pub fn leave_memory(thread: &Arc<Thread>, space: &Arc<Space>) {
+    futex::robust::release(thread, space);
+    futex::pi::release(thread);
+    clear_child_tid(thread, space);
+}
+
+fn clear_child_tid(thread: &Thread, space: &Arc<Space>) {
     let clear = thread.clear_child_tid.swap(0, Ordering::Relaxed) as usize;
-    // Only if somebody else can still see the memory; a wrong address harms the thread alone.
-    if clear != 0 && space.root().store_u32(clear, 0).is_ok() {
-        futex::wake_at(space, clear, 1, true);
+    // Only if somebody else can still see the memory: the process has it, this thread, and who else?
+    let shared = Arc::strong_count(space) > 2;
+    // A wrong address harms the thread alone.
+    if clear != 0 && shared && memory::store_user(space, clear, &0u32).is_ok() {
+        futex::wake_at(space, clear);
     }
 }

@@ -44,7 +44,6 @@ pub mod power;
 mod process;
 pub mod procfs;
 pub mod realm;
-mod robust;
 mod schedule;
 mod script;
 mod session;

@@ -13,7 +13,7 @@ use crate::{
     clone, copy, directory, event, execute, exit, futex, identity, io, ioctl, limits, lock,
     mapping, open, path, pipe, poll,
 };
-use crate::{robust, schedule, session, signal, socket, stat, system, time, timer, vectors, wait};
+use crate::{schedule, session, signal, socket, stat, system, time, timer, vectors, wait};
 
 /// How much of a call is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,8 +250,8 @@ calls! {
     269 faccessat wait path::faccessat, Whole;
     270 pselect6 wait poll::pselect6, Whole;
     271 ppoll wait poll::ppoll, Whole;
-    273 set_robust_list now robust::set_robust_list, Whole;
-    274 get_robust_list wait robust::get_robust_list, Part;
+    273 set_robust_list now futex::robust::set_robust_list, Whole;
+    274 get_robust_list wait futex::robust::get_robust_list, Part;
     280 utimensat wait path::utimensat, Whole;
     281 epoll_pwait wait event::epoll::calls::epoll_pwait, Whole;
     282 signalfd wait event::signals::signalfd, Whole;

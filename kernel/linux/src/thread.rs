@@ -1,6 +1,7 @@
 //! A Linux thread: what the door knows about it beyond a native one.
 
 use crate::errno::Errno;
+use crate::futex::Awaited;
 use crate::process::Process;
 use crate::signal::frame::{SS_AUTODISARM, SS_DISABLE, Stack};
 use crate::signal::queue::Pending;
@@ -28,6 +29,8 @@ pub struct Thread {
     pub clear_child_tid: AtomicU64,
     /// `set_robust_list`: head and length.
     pub robust_list: AtomicU64,
+    /// The lock that it waits for.
+    pub awaited_lock: Spin<Option<Awaited>>,
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: AtomicU32,
     /// `SCHED_RESET_ON_FORK`: children do not inherit what is better than normal.
@@ -82,6 +85,7 @@ impl Thread {
             interrupted_call: AtomicU64::new(0),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
+            awaited_lock: Spin::new(None),
             parent_death_signal: AtomicU32::new(0),
             reset_on_fork: AtomicBool::new(false),
         });
@@ -179,6 +183,7 @@ impl Thread {
         }
         let packed = self.interrupted_call.swap(0, Ordering::Relaxed);
         let errno = match (packed >> 32) as u16 {
+            code if code == Errno::ERESTARTNOINTR.number() => Errno::ERESTARTNOINTR,
             code if code == Errno::ERESTARTNOHAND.number() => Errno::ERESTARTNOHAND,
             code if code == Errno::ERESTARTBLOCK.number() => Errno::ERESTARTBLOCK,
             _ => Errno::ERESTARTSYS,

@@ -92,14 +92,15 @@ fn next(thread: &Arc<Thread>) -> Option<(Info, Action)> {
 
 /// Decides what an interrupted call answers: again, or `EINTR`.
 ///
-/// With a handler about to run, only calls that may restart do, and only if the action says so; without one,
-/// every interrupted call goes on as if nothing had happened.
+/// With a handler about to run, only calls that may restart do, and only if the action says so, or if they always do;
+/// without one, every interrupted call goes on as if nothing had happened.
 fn settle_call(thread: &Thread, user: &mut UserContext, action: Option<&Action>) {
     let Some((number, errno)) = thread.take_interrupted_call() else {
         return;
     };
     let registers = &mut user.registers;
     let restart = match action {
+        Some(_) if errno == Errno::ERESTARTNOINTR => true,
         Some(action) => errno == Errno::ERESTARTSYS && action.flags & action::SA_RESTART != 0,
         None => true,
     };

@@ -1,5 +1,8 @@
 //! futex(2) by direct calls, in one process and between processes.
 
+mod death;
+mod inherit;
+mod lock;
 mod wait;
 mod wake;
 
@@ -7,8 +10,13 @@ use std::process::ExitCode;
 use test_programs::harness::Suite;
 
 const SUITE: Suite = Suite {
-    groups: &[("wait", wait::TESTS), ("wake", wake::TESTS)],
-    helpers: &[],
+    groups: &[
+        ("wait", wait::TESTS),
+        ("wake", wake::TESTS),
+        ("inherit", inherit::TESTS),
+        ("death", death::TESTS),
+    ],
+    helpers: death::HELPERS,
     limit: 60,
     root: true,
     machine: false,

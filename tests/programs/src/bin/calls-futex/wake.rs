@@ -1,5 +1,6 @@
 //! FUTEX_WAKE, WAKE_BITSET, REQUEUE, CMP_REQUEUE, WAKE_OP.
 
+use super::lock::{Page, Waiting};
 use libc::{
     EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_REQUEUE, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
     FUTEX_WAKE_BITSET, FUTEX_WAKE_OP, MAP_SHARED, MREMAP_MAYMOVE, O_RDWR, PROT_READ, PROT_WRITE,
@@ -25,6 +26,8 @@ test_programs::tests!(
     wake_op,
     wake_op_errors,
     the_woken_come_in_order,
+    the_highest_is_woken_first,
+    nobody_to_wake_is_one_to_wake,
     at_the_end_of_a_page,
     thread_end_wakes_the_cleartid_word,
 );
@@ -375,5 +378,39 @@ fn at_the_end_of_a_page() {
 fn thread_end_wakes_the_cleartid_word() {
     for _ in 0..100 {
         std::thread::spawn(|| ()).join().unwrap();
+    }
+}
+
+/// Those with a priority come before the others, whoever came first.
+fn the_highest_is_woken_first() {
+    let page = Shared::<Page>::new();
+    let children: Vec<_> = [(1, 0), (2, 10), (3, 0), (4, 30), (5, 10)]
+        .map(|(who, priority)| {
+            Waiting::new(priority, || {
+                gives!(0, SYS_futex, &page.a, FUTEX_WAIT, 0, 0);
+                page.note(who);
+            })
+        })
+        .into();
+    for woken in 1..=5 {
+        gives!(1, SYS_futex, &page.a, FUTEX_WAKE, 1);
+        until(|| page.seen().len() == woken);
+    }
+    children.into_iter().for_each(Waiting::passes);
+    assert_eq!(page.seen(), [4, 2, 5, 1, 3]);
+}
+
+/// A count of 0, or less, wakes one.
+fn nobody_to_wake_is_one_to_wake() {
+    for count in [0, -1, i32::MIN] {
+        let page = Shared::<Page>::new();
+        let children = [(); 2].map(|()| {
+            Waiting::new(0, || {
+                gives!(0, SYS_futex, &page.a, FUTEX_WAIT, 0, 0);
+            })
+        });
+        gives!(1, SYS_futex, &page.a, FUTEX_WAKE, count);
+        gives!(1, SYS_futex, &page.a, FUTEX_WAKE, i32::MAX);
+        children.into_iter().for_each(Waiting::passes);
     }
 }
