@@ -217,7 +217,7 @@ calls! {
     186 gettid now identity::gettid, Whole;
     200 tkill now signal::calls::tkill, Whole;
     201 time wait time::time, Whole;
-    202 futex first futex::futex_now => futex::futex, Part;
+    202 futex first futex::futex_now => futex::futex, Whole;
     203 sched_setaffinity wait schedule::affinity::sched_setaffinity, Part;
     204 sched_getaffinity wait schedule::affinity::sched_getaffinity, Part;
     213 epoll_create now event::epoll::calls::epoll_create, Whole;

@@ -27,6 +27,8 @@ const FUTEX_UNLOCK_PI: u32 = 7;
 const FUTEX_TRYLOCK_PI: u32 = 8;
 const FUTEX_WAIT_BITSET: u32 = 9;
 const FUTEX_WAKE_BITSET: u32 = 10;
+const FUTEX_WAIT_REQUEUE_PI: u32 = 11;
+const FUTEX_CMP_REQUEUE_PI: u32 = 12;
 const FUTEX_LOCK_PI2: u32 = 13;
 const FUTEX_PRIVATE_FLAG: u32 = 128;
 const FUTEX_CLOCK_REALTIME: u32 = 256;
@@ -66,7 +68,10 @@ pub async fn futex(
     let (address, value, third) = (address as usize, value as u32, third as u32);
     let private = flags & FUTEX_PRIVATE_FLAG != 0;
     let command = operation & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
-    let chooses_clock = matches!(command, FUTEX_WAIT_BITSET | FUTEX_LOCK_PI2);
+    let chooses_clock = matches!(
+        command,
+        FUTEX_WAIT_BITSET | FUTEX_WAIT_REQUEUE_PI | FUTEX_LOCK_PI2
+    );
     if flags & FUTEX_CLOCK_REALTIME != 0 && !chooses_clock {
         return Err(Errno::ENOSYS);
     }
@@ -99,6 +104,11 @@ pub async fn futex(
         }
         FUTEX_TRYLOCK_PI => pi::try_lock(call, address, private).await,
         FUTEX_UNLOCK_PI => pi::unlock(call, address, private).await,
+        FUTEX_WAIT_REQUEUE_PI => {
+            let until = deadline(call, timeout, Clock::of(flags)).await?;
+            pi::wait(call, words, value, until).await
+        }
+        FUTEX_CMP_REQUEUE_PI => pi::requeue(call, words, third).await,
         _ => Err(Errno::ENOSYS),
     }
 }

@@ -1,6 +1,6 @@
 //! The table of those who wait. Each waits for its own token to be taken out, so a wake touches only those it wakes.
 
-use super::pi::Lock;
+use super::pi::{Claim, Lock};
 use super::place::Place;
 use crate::errno::{Answer, Errno};
 use alloc::collections::VecDeque;
@@ -20,18 +20,34 @@ pub struct Waiter {
     priority: u8,
     /// Where it waits now: requeueing changes it.
     place: Spin<Place>,
+    /// The lock that it wants to own when it wakes.
+    claim: Option<(Place, Claim)>,
 }
 
 impl Waiter {
     /// The current task, that waits for a wake with one of these bits.
     pub fn new(place: &Place, bits: u32) -> Arc<Waiter> {
+        Waiter::with(place, bits, None)
+    }
+
+    /// The current task, that waits to be moved to the lock at `to`.
+    pub fn claiming(place: &Place, to: &Place, claim: Claim) -> Arc<Waiter> {
+        Waiter::with(place, u32::MAX, Some((to.clone(), claim)))
+    }
+
+    fn with(place: &Place, bits: u32, claim: Option<(Place, Claim)>) -> Arc<Waiter> {
         Arc::new(Waiter {
             woken: AtomicBool::new(false),
             queue: WaitQueue::new(),
             bits,
             priority: task::with_current(Task::class).map_or(0, |class| class.priority()),
             place: Spin::new(place.clone()),
+            claim,
         })
+    }
+
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref().map(|(_, claim)| claim)
     }
 
     fn is_at(&self, place: &Place) -> bool {
@@ -82,15 +98,58 @@ impl Bucket {
         self.locks.iter().position(|lock| lock.place.key() == key)
     }
 
+    /// The first waiter at `place`, from `from` on.
+    pub fn find(&self, place: &Place, from: usize) -> Option<usize> {
+        let mut rest = self.waiters.iter().skip(from);
+        Some(from + rest.position(|waiter| waiter.is_at(place))?)
+    }
+
+    /// What the waiter at `at` claims.
+    ///
+    /// # Errors
+    /// `EINVAL`: no lock, or not the one at `to`.
+    pub fn claimant(&self, at: usize, to: &Place) -> Result<&Claim, Errno> {
+        match self
+            .waiters
+            .get(at)
+            .and_then(|waiter| waiter.claim.as_ref())
+        {
+            Some((place, claim)) if place == to => Ok(claim),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Takes out the waiter at `at`.
+    pub fn take(&mut self, at: usize) -> Option<Arc<Waiter>> {
+        self.waiters.remove(at)
+    }
+
+    /// The reverse.
+    pub fn put_back(&mut self, at: usize, waiter: Arc<Waiter>) {
+        self.waiters.insert(at.min(self.waiters.len()), waiter);
+    }
+
     /// Takes out the first waiter at `place`, from `from` on, with one of these bits.
-    fn take(&mut self, place: &Place, bits: u32, from: &mut usize) -> Option<Arc<Waiter>> {
-        while let Some(waiter) = self.waiters.get(*from) {
-            if waiter.bits & bits != 0 && waiter.is_at(place) {
-                return self.waiters.remove(*from);
+    ///
+    /// # Errors
+    /// `EINVAL`: it waits to be moved to a lock.
+    fn take_plain(
+        &mut self,
+        place: &Place,
+        bits: u32,
+        from: &mut usize,
+    ) -> Result<Option<Arc<Waiter>>, Errno> {
+        while let Some(at) = self.find(place, *from) {
+            *from = at;
+            if self.waiters[at].claim.is_some() {
+                return Err(Errno::EINVAL);
+            }
+            if self.waiters[at].bits & bits != 0 {
+                return Ok(self.take(at));
             }
             *from += 1;
         }
-        None
+        Ok(None)
     }
 
     /// Wakes up to `count` waiters, at least one; how many there were.
@@ -102,7 +161,7 @@ impl Bucket {
             return Err(Errno::EINVAL);
         }
         let (mut woken, mut from) = (0, 0);
-        while let Some(waiter) = self.take(place, bits, &mut from) {
+        while let Some(waiter) = self.take_plain(place, bits, &mut from)? {
             waiter.wake();
             woken += 1;
             if woken >= count {
@@ -114,7 +173,7 @@ impl Bucket {
 }
 
 impl Waiter {
-    fn wake(&self) {
+    pub fn wake(&self) {
         self.woken.store(true, Ordering::Release);
         self.queue.wake_all();
     }
@@ -184,13 +243,16 @@ impl Pair {
         }
         let (mut done, mut at) = (0, 0);
         let mut moving = Vec::new();
-        while done < wake.saturating_add(more)
-            && let Some(waiter) = self.source().take(from, u32::MAX, &mut at)
-        {
-            if done < wake {
-                waiter.wake();
-            } else {
-                moving.push(waiter);
+        let mut outcome = Ok(());
+        while done < wake.saturating_add(more) {
+            match self.source().take_plain(from, u32::MAX, &mut at) {
+                Ok(Some(waiter)) if done < wake => waiter.wake(),
+                Ok(Some(waiter)) => moving.push(waiter),
+                Ok(None) => break,
+                Err(errno) => {
+                    outcome = Err(errno);
+                    break;
+                }
             }
             done += 1;
         }
@@ -198,6 +260,6 @@ impl Pair {
             *waiter.place.lock() = to.clone();
             self.target().enter(waiter);
         }
-        Ok(done)
+        outcome.map(|()| done)
     }
 }

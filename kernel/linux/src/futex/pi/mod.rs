@@ -7,23 +7,25 @@
 //!
 //! What the word says is an allegation. Where it does not fit what the kernel knows, the call is refused (`EINVAL`).
 
+mod claim;
 mod exit;
+mod requeue;
 mod word;
 
+pub use claim::Claim;
 pub use exit::{leave, release};
+pub use requeue::{requeue, wait};
 
-use super::attempt::{Trouble, attempts, pause};
+use super::attempt::{attempts, pause};
 use super::place::Place;
 use super::table::{Bucket, bucket};
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
-use crate::process::Process;
-use crate::realm;
 use crate::user;
-use abi::Rights;
 use alloc::sync::Arc;
+use claim::{Seen, Seized};
 use memory::Space;
-use task::turnstile::{self, BlockError, Turnstile};
+use task::turnstile::{self, Turnstile};
 use task::{Deadline, Task, WaitError, WaitQueue};
 pub use word::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 
@@ -61,7 +63,8 @@ pub async fn lock(
     until: Option<Deadline>,
 ) -> Answer {
     let place = Place::of(call.space, address, private)?;
-    if take(call, address, &place, true).await? {
+    let claim = Claim::of(call, address);
+    if take(call, &place, &claim, true).await? {
         return Ok(0);
     }
     let queue = WaitQueue::new();
@@ -71,73 +74,35 @@ pub async fn lock(
     let owns = || (!task.is_blocked()).then_some(());
     let outcome = queue.wait_until_by(until, owns).await;
     let gave_up = outcome.is_err() && withdraw(&place, task);
-    let awaited = call.thread.awaited_lock.lock().take();
+    let was_written = claim.end();
     match outcome {
         Err(WaitError::TimedOut) if gave_up => Err(Errno::ETIMEDOUT),
         Err(_) if gave_up => Err(Errno::ERESTARTNOINTR),
-        _ if awaited.is_some_and(|awaited| awaited.unwritable) => Err(Errno::EFAULT),
-        _ => Ok(0),
+        _ => was_written,
     }
 }
 
 /// FUTEX_TRYLOCK_PI: for a word with bits that a program does not understand.
 pub async fn try_lock(call: &mut Call<'_>, address: usize, private: bool) -> Answer {
     let place = Place::of(call.space, address, private)?;
-    match take(call, address, &place, false).await? {
+    match take(call, &place, &Claim::of(call, address), false).await? {
         true => Ok(0),
         false => Err(Errno::EAGAIN),
     }
 }
 
 /// Makes the caller the owner if nobody is. `false`: somebody is; with `waits`, the caller waits from now on.
-async fn take(call: &Call<'_>, address: usize, place: &Place, waits: bool) -> Result<bool, Errno> {
+async fn take(call: &Call<'_>, place: &Place, claim: &Claim, waits: bool) -> Result<bool, Errno> {
     loop {
-        let owner = user::read::<u32>(call.space, address).await? & FUTEX_TID_MASK;
-        let me = call.thread.id();
-        if owner == me {
-            return Err(Errno::EDEADLK);
-        }
-        // Looked for before the bucket is locked: the last reference to it may end here.
-        let task = match owner {
-            0 => None,
-            owner => find_owner(call, owner)?,
-        };
+        let seen = Seen::read(call, claim.address).await?;
         let attempt = || {
             let mut bucket = bucket(place.key()).lock();
-            let word = call.space.root().load_u32(address)?;
-            if word & FUTEX_TID_MASK != owner {
-                return Ok(None);
-            }
-            let swap = |new: u32| -> Result<(), Trouble> {
-                let outcome = call.space.root().compare_exchange_u32(address, word, new)?;
-                outcome.map(drop).map_err(|_| Trouble::Changed)
+            let at = match seen.seize(&mut bucket, place, claim.thread.id(), 0)? {
+                Seized::Stale => return Ok(None),
+                Seized::Taken => return Ok(Some(true)),
+                Seized::Lock(at) => at,
             };
-            let at = match bucket.find_lock(place.key()) {
-                Some(at) => {
-                    word::check(word, bucket.locks[at].owner)?;
-                    at
-                }
-                None if bucket.is_awaited(place) => return Err(Errno::EINVAL.into()),
-                None if owner == 0 => {
-                    swap(word & FUTEX_OWNER_DIED | me)?;
-                    return Ok(Some(true));
-                }
-                None => {
-                    swap(word | FUTEX_WAITERS)?;
-                    let task = task.as_ref().ok_or(Errno::ESRCH)?;
-                    let turnstile = match Turnstile::new(task, place.key()) {
-                        Err(BlockError::Gone) => return Err(gone(call, address, word)?),
-                        turnstile => turnstile.map_err(refused)?,
-                    };
-                    bucket.locks.push(Lock {
-                        place: place.clone(),
-                        owner,
-                        turnstile,
-                    });
-                    bucket.locks.len() - 1
-                }
-            };
-            let blocked = waits.then(|| block(call, &bucket.locks[at].turnstile, address));
+            let blocked = waits.then(|| claim.block(&bucket.locks[at].turnstile));
             bucket.settle(at);
             blocked.transpose()?;
             Ok(Some(false))
@@ -147,53 +112,6 @@ async fn take(call: &Call<'_>, address: usize, place: &Place, waits: bool) -> Re
         }
         pause().await?;
     }
-}
-
-/// The caller waits from now on.
-fn block(call: &Call<'_>, turnstile: &Turnstile, address: usize) -> Result<(), Errno> {
-    let task = call.thread.core().task().ok_or(Errno::ESRCH)?;
-    turnstile
-        .block(task, u64::from(call.thread.id()))
-        .map_err(refused)?;
-    *call.thread.awaited_lock.lock() = Some(Awaited {
-        space: call.space.clone(),
-        address,
-        unwritable: false,
-    });
-    Ok(())
-}
-
-fn refused(error: BlockError) -> Errno {
-    match error {
-        BlockError::Deadlock => Errno::EDEADLK,
-        BlockError::NoMemory => Errno::ENOMEM,
-        BlockError::Gone => Errno::ESRCH,
-        BlockError::Blocked => Errno::EINVAL,
-    }
-}
-
-/// The alleged owner has ended: unless it let the lock go meanwhile, the word lies.
-fn gone(call: &Call<'_>, address: usize, word: u32) -> Result<Trouble, Trouble> {
-    let now = call.space.root().load_u32(address)?;
-    Ok(if now == word | FUTEX_WAITERS {
-        Trouble::Refused(Errno::ESRCH)
-    } else {
-        Trouble::Changed
-    })
-}
-
-/// The task of the thread with this number. `None`: there is none.
-fn find_owner(call: &Call<'_>, number: u32) -> Result<Option<Arc<Task>>, Errno> {
-    let Some(thread) = process::find_thread(number) else {
-        return Ok(None);
-    };
-    if !realm::knows(call.thread.core().process(), thread.process(), Rights::LIST) {
-        return Ok(None);
-    }
-    if Process::of(thread.process()).is_none() {
-        return Err(Errno::EPERM);
-    }
-    Ok(thread.task().cloned())
 }
 
 /// `task` waits no more. `false`: it is the owner.

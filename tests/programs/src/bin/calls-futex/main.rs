@@ -3,6 +3,7 @@
 mod death;
 mod inherit;
 mod lock;
+mod requeue;
 mod wait;
 mod wake;
 
@@ -14,6 +15,7 @@ const SUITE: Suite = Suite {
         ("wait", wait::TESTS),
         ("wake", wake::TESTS),
         ("inherit", inherit::TESTS),
+        ("requeue", requeue::TESTS),
         ("death", death::TESTS),
     ],
     helpers: death::HELPERS,
