@@ -213,9 +213,8 @@ impl Endpoint {
     pub(crate) fn shut_receiving(&self, peer: Option<&Endpoint>) {
         let mut state = self.state.lock();
         state.shut = true;
-        self.readiness.set(Ready::READ);
+        self.readiness.set(Ready::READ | self.hangup(&state));
         self.relieve(&mut state, peer);
-        self.note_hangup(&state);
     }
 
     /// Sends nothing any more.
@@ -223,13 +222,15 @@ impl Endpoint {
         let state = self.state.lock();
         self.sending_shut.store(true, Ordering::Release);
         // A sender that waits for room must see it.
-        self.readiness.set(Ready::WRITE);
-        self.note_hangup(&state);
+        self.readiness.set(Ready::WRITE | self.hangup(&state));
     }
 
-    fn note_hangup(&self, state: &State) {
+    /// What to set together with the rest, so that nobody sees an end without it.
+    fn hangup(&self, state: &State) -> Ready {
         if state.shut && self.sending_shut.load(Ordering::Acquire) {
-            self.readiness.set(Ready::HANGUP);
+            Ready::HANGUP
+        } else {
+            Ready::empty()
         }
     }
 

@@ -105,17 +105,19 @@ impl Socket {
     /// Ends one direction or both, for both sides of a connection.
     pub fn shutdown(&self, how: Shutdown) {
         let peer = self.connected.get();
-        if how != Shutdown::Sending {
-            self.own.shut_receiving(peer.map(|peer| &**peer));
-            if let Some(peer) = peer {
-                peer.shut_sending();
-            }
-        }
-        if how != Shutdown::Receiving {
+        let (receiving, sending) = (how != Shutdown::Sending, how != Shutdown::Receiving);
+        // First what makes nobody readable: who waits for the end of the stream sees at once if all has ended.
+        if sending {
             self.own.shut_sending();
-            if let Some(peer) = peer {
-                peer.shut_receiving(Some(&self.own));
-            }
+        }
+        if receiving && let Some(peer) = peer {
+            peer.shut_sending();
+        }
+        if receiving {
+            self.own.shut_receiving(peer.map(|peer| &**peer));
+        }
+        if sending && let Some(peer) = peer {
+            peer.shut_receiving(Some(&self.own));
         }
     }
 
