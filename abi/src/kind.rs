@@ -73,6 +73,8 @@ kinds! {
     Driver = 17, "driver";
     /// A clock that fires.
     Timer = 18, "timer";
+    /// Something is looked at more closely while it is open.
+    Measurement = 19, "measurement";
 }
 
 impl core::fmt::Display for Kind {

@@ -19,6 +19,7 @@ mod buddy;
 mod features;
 #[cfg(any(target_os = "none", test))]
 mod firmware;
+mod interrupts;
 mod memory;
 pub mod sync;
 mod trap;

@@ -109,12 +109,18 @@ impl Device {
     }
 
     /// Calls `handler` whenever the function sends interrupt `vector`. A second call for the same vector replaces it.
+    /// `name` says whose interrupt it is.
     ///
     /// [`Error::Unsupported`] if the function has no message interrupts, [`Error::Range`] if it has not that many.
-    pub fn connect(&self, vector: u16, handler: irq::Handler) -> Result<(), Error> {
+    pub fn connect(
+        &self,
+        vector: u16,
+        name: &'static str,
+        handler: irq::Handler,
+    ) -> Result<(), Error> {
         let mut interrupts = self.interrupts.lock();
         self.open_interrupts(&mut interrupts)?
-            .connect(self.config(), vector, handler)
+            .connect(self.config(), vector, name, handler)
     }
 
     fn open_interrupts<'a>(

@@ -103,12 +103,13 @@ impl Interrupts {
         &mut self,
         config: Config<'_>,
         vector: u16,
+        name: &'static str,
         handler: irq::Handler,
     ) -> Result<(), Error> {
         if vector >= self.count() {
             return Err(Error::Range);
         }
-        let message = irq::message(handler).map_err(|_| Error::NoMemory)?;
+        let message = irq::message(name, handler).map_err(|_| Error::NoMemory)?;
         let (address, data) = (message.address, message.data);
         match &self.kind {
             Kind::MsiX { table, .. } => {

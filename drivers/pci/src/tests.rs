@@ -275,8 +275,8 @@ fn msi_x_vectors_are_connected_and_disconnected() {
     assert_eq!(device.vectors(), 3);
     assert_eq!(device.config().half(0x42), 0x8002);
     let (count, handler) = counter();
-    device.connect(2, handler.clone()).unwrap();
-    assert_eq!(device.connect(3, handler).err(), Some(Error::Range));
+    device.connect(2, "test", handler.clone()).unwrap();
+    assert_eq!(device.connect(3, "test", handler).err(), Some(Error::Range));
     assert_eq!(table.read(0x80c, 4), 1);
     assert_eq!(table.read(0x820, 4), 0xfee0_0000);
     assert_eq!(table.read(0x82c, 4), 0);
@@ -305,7 +305,7 @@ fn an_msi_x_table_outside_its_register_is_refused() {
     for (place, error) in [(at(0, 1, 0), Error::Range), (at(0, 2, 0), Error::NoDevice)] {
         let device = bus.claim(place).unwrap();
         assert_eq!(device.vectors(), 0);
-        assert_eq!(device.connect(0, counter().1).err(), Some(error));
+        assert_eq!(device.connect(0, "test", counter().1).err(), Some(error));
     }
 }
 
@@ -325,7 +325,7 @@ fn msi_is_the_fallback() {
     let device = enumerate(&model).claim(at(0, 1, 0)).unwrap();
     assert_eq!(device.vectors(), 1);
     let (count, handler) = counter();
-    device.connect(0, handler).unwrap();
+    device.connect(0, "test", handler).unwrap();
     assert_eq!(device.config().half(0x42), 1 << 7 | 3 << 1 | 1);
     assert_eq!(device.config().word(0x44), 0xfee0_0000);
     irq::send(u32::from(device.config().half(0x4c)));
@@ -447,7 +447,7 @@ proptest! {
                     let _ = device.map(slot, 0, 16);
                     let _ = device.ports(slot);
                 }
-                let _ = device.connect(0, counter().1);
+                let _ = device.connect(0, "test", counter().1);
                 prop_assert!(matches!(device.vectors(), 0..=2048));
             }
             // What can be written is silent afterwards.

@@ -132,7 +132,7 @@ impl Console {
                 }
             })
         };
-        transport.connect(CONTROL_VECTOR, handler)?;
+        transport.connect(CONTROL_VECTOR, "virtio console", handler)?;
         transport.set_config_vector(CONTROL_VECTOR)?;
         if shared {
             return Ok(());
@@ -141,6 +141,7 @@ impl Console {
             let port = Arc::downgrade(port);
             transport.connect(
                 vector,
+                "virtio console port",
                 Arc::new(move || {
                     if let Some(port) = port.upgrade() {
                         port.interrupt();

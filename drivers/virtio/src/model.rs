@@ -367,7 +367,7 @@ impl Transport for Model {
         self.state().vectors
     }
 
-    fn connect(&self, vector: u16, handler: irq::Handler) -> Result<(), Error> {
+    fn connect(&self, vector: u16, _: &'static str, handler: irq::Handler) -> Result<(), Error> {
         let mut state = self.state();
         if vector >= state.vectors {
             return Err(Error::Range);

@@ -57,8 +57,8 @@ pub trait Transport: Send + Sync {
     fn config_generation(&self) -> u32;
     /// How many interrupt vectors the device has; 0 if it must be polled.
     fn vectors(&self) -> u16;
-    /// Calls `handler` whenever the device interrupts through `vector`.
-    fn connect(&self, vector: u16, handler: irq::Handler) -> Result<(), Error>;
+    /// Calls `handler` whenever the device interrupts through `vector`. `name` says whose interrupt it is.
+    fn connect(&self, vector: u16, name: &'static str, handler: irq::Handler) -> Result<(), Error>;
     /// Tells the device which vector announces changes of its configuration.
     fn set_config_vector(&self, vector: u16) -> Result<(), Error>;
 }

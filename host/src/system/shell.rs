@@ -110,6 +110,9 @@ fn commands(context: &Context) -> Result<()> {
     session.ask("free", "\n")?;
     session.ask("uptime", "\n")?;
     session.ask("date", "20")?;
+    session.ask("ask process: interrupts", "\"serial\"")?;
+    session.ask("ask process: cpus", "longest-turn")?;
+    session.ask("ask process: measure", "measurement")?;
     session.ask("no-such-command", "no-such-command")?;
     session.power_off()
 }

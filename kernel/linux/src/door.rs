@@ -24,6 +24,13 @@ impl Door for LinuxDoor {
         self.0.core()
     }
 
+    fn call_name(number: u64) -> Option<&'static str> {
+        match abi::decode(number) {
+            Some(call) => Some(call.name()),
+            None => table::name(number),
+        }
+    }
+
     #[inline]
     fn immediate(&self, space: &Arc<Space>, user: &mut UserContext) -> Option<Flow> {
         let (number, args) = asked(user)?;

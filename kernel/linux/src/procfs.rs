@@ -3,8 +3,9 @@
 //! Nothing is stored: a directory lists what is there when it is read, and a file's text is made when it is opened.
 //!
 //! - [`tree`]: the directories
-//! - [`files`], [`process`], [`descriptor`], [`mounts`], [`sysctl`]: the texts
+//! - [`files`], [`cpus`], [`process`], [`descriptor`], [`mounts`], [`sysctl`]: the texts
 
+mod cpus;
 mod descriptor;
 mod files;
 mod mounts;

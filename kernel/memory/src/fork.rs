@@ -20,7 +20,7 @@ impl Space {
     pub fn fork(&self) -> Result<Arc<Space>, Error> {
         let (child, mut at) = self.begin_fork()?;
         while self.fork_step(&child, &mut at)? {
-            machine::irq::window();
+            task::window();
         }
         Ok(child)
     }

@@ -271,7 +271,7 @@ impl Space {
     pub fn unmap(&self, range: Range<usize>) -> Result<(), Error> {
         let mut rest = pages_of(range)?;
         while self.unmap_step(&mut rest)? {
-            machine::irq::window();
+            task::window();
         }
         Ok(())
     }
@@ -371,7 +371,7 @@ impl Space {
                     inner.table.unmap(at..end);
                     drop(inner);
                     at = end;
-                    machine::irq::window();
+                    task::window();
                 }
             }
             // Files are in memory already, and zeros cost nothing to wait for.
@@ -454,7 +454,7 @@ impl Space {
     /// Empties the space (a program replacing itself): no mapping, no page, no heap. Limits stay.
     pub fn clear(&self) {
         while self.clear_step() {
-            machine::irq::window();
+            task::window();
         }
     }
 
@@ -556,7 +556,7 @@ impl Inner {
 
 /// Between two steps of long work.
 pub(crate) async fn rest_a_moment() {
-    machine::irq::window();
+    task::window();
     if task::should_yield() {
         task::yield_now().await;
     }

@@ -21,6 +21,10 @@ impl Door for NativeDoor {
         &self.0
     }
 
+    fn call_name(number: u64) -> Option<&'static str> {
+        abi::decode(number).map(abi::Call::name)
+    }
+
     /// All native calls are one future: none is answered before it is polled.
     fn immediate(&self, _: &Arc<Space>, _: &mut UserContext) -> Option<Flow> {
         None

@@ -1,12 +1,14 @@
 //! Processes and threads as objects, and the `process:` registry.
 
+use crate::cpus::{self, Measurement};
 use abi::{Error, Kind, OpenFlags, Rights};
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::PAGE;
 use machine::sync::Once;
-use object::{Handle, Object, Records, Sink, Verb};
+use object::{Handle, Object, Records, Reply, Sink, Verb};
 use process::{Process, Status, Thread};
 use task::{Readiness, Ready};
 use value::{Builder, Document, Value};
@@ -201,6 +203,10 @@ fn describe(process: &Arc<Process>, into: &mut Builder) {
         .put("memory", resident * PAGE)
         .put("time", process.cpu_time())
         .put("started", process.started());
+    let threads = process.threads();
+    if let Some(task) = threads.first().and_then(|thread| thread.task()) {
+        into.put("cpu", task.cpu());
+    }
 }
 
 /// A thread behind a handle.
@@ -252,9 +258,24 @@ impl Object for ProcessRegistry {
         Ok(records.done())
     }
 
+    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+        match verb {
+            "measure" => {
+                let object = Arc::new(Measurement::begin());
+                Ok(Reply {
+                    value: Value::default(),
+                    handles: Vec::from([("measurement", Handle::new(object, Rights::all()))]),
+                })
+            }
+            _ => self.request(verb, argument).map(Reply::from),
+        }
+    }
+
     fn request(&self, verb: &str, _: Document<'_>) -> Result<Value, Error> {
         match verb {
             "time" => time(),
+            "cpus" => Ok(cpus::all()?),
+            "interrupts" => Ok(cpus::interrupts()?),
             "memory" => {
                 let stats = machine::frame::stats();
                 Ok(Value::build(|reply| {
@@ -275,6 +296,9 @@ impl Object for ProcessRegistry {
 
     fn verbs(&self) -> &'static [Verb] {
         &[
+            cpus::CPUS,
+            cpus::INTERRUPTS,
+            cpus::MEASURE,
             Verb {
                 name: "memory",
                 rights: Rights::INSPECT,

@@ -28,5 +28,5 @@ pub use family::Zombie;
 pub use live::{Door, Flow, launch};
 pub use process::{Birth, Personality, Process, Status};
 pub use shortage::allows_another;
-pub use table::{LIMIT, all, count, find, find_thread, init};
+pub use table::{LIMIT, all, count, find, find_thread, init, made};
 pub use thread::Thread;

@@ -9,7 +9,7 @@ use core::future::Future;
 use machine::paging::Root;
 use machine::user::{Fault, Trap, UserContext};
 use memory::{Need, Space};
-use task::{Task, Terms};
+use task::{Cause, Task, Terms};
 
 /// What a call or a checkpoint says about going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum Flow {
 /// One value a thread. The futures are polled in place, as part of the thread's own future.
 pub trait Door: Send + Sync + 'static {
     fn thread(&self) -> &Arc<Thread>;
+
+    /// The name of a call by its number (`rax`), for whoever reads what the kernel was doing.
+    fn call_name(number: u64) -> Option<&'static str>;
 
     /// The thread made a call, whose number and arguments are in the registers: answers it if that needs no waiting,
     /// without making a future. `None`: nothing has happened yet, and [`Door::call`] does all of it.
@@ -149,15 +152,26 @@ fn stay<D: Door>(
     root: &Root,
     user: &mut UserContext,
 ) -> Step {
+    let here = task::here();
     loop {
+        here.leave_kernel();
         match user.enter(root) {
-            Trap::Call => match door.immediate(space, user) {
-                Some(Flow::Continue) if !task.interrupted() && !task::should_yield() => {}
-                Some(flow) => return Step::Flow(flow),
-                None => return Step::Call,
-            },
-            Trap::Fault(fault) => return Step::Fault(fault),
-            Trap::Interrupt => return Step::Flow(Flow::Continue),
+            Trap::Call => {
+                here.enter_kernel_often(|| Cause::Call(user.registers.rax, D::call_name));
+                match door.immediate(space, user) {
+                    Some(Flow::Continue) if !task.interrupted() && !here.should_yield() => {}
+                    Some(flow) => return Step::Flow(flow),
+                    None => return Step::Call,
+                }
+            }
+            Trap::Fault(fault) => {
+                here.enter_kernel_often(|| Cause::Fault(fault.vector));
+                return Step::Fault(fault);
+            }
+            Trap::Interrupt => {
+                here.enter_kernel(Cause::Interrupt(machine::irq::last().1));
+                return Step::Flow(Flow::Continue);
+            }
         }
     }
 }

@@ -27,11 +27,14 @@ enum Entry {
 
 struct Numbers {
     next: u32,
+    /// How many were given since boot.
+    given: u64,
     entries: BTreeMap<u32, Entry>,
 }
 
 static NUMBERS: Spin<Numbers> = Spin::new(Numbers {
     next: 1,
+    given: 0,
     entries: BTreeMap::new(),
 });
 
@@ -50,9 +53,15 @@ pub(crate) fn reserve() -> Result<u32, Error> {
         };
         if let Vacant(place) = numbers.entries.entry(candidate) {
             place.insert(Entry::Reserved);
+            numbers.given += 1;
             return Ok(candidate);
         }
     }
+}
+
+/// How many processes and threads have been made since boot.
+pub fn made() -> u64 {
+    NUMBERS.lock().given
 }
 
 pub(crate) fn enter(id: u32, process: &Arc<Process>) {

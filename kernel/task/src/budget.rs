@@ -30,7 +30,7 @@ impl Budget {
             Some(left) => self.left = left,
             None => {
                 self.left = BUDGET;
-                machine::irq::window();
+                crate::window();
                 if should_yield() {
                     yield_now().await;
                 }

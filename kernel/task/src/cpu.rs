@@ -7,7 +7,9 @@
 
 use crate::placement;
 use crate::policy::{Class, RESERVABLE, RunQueue, SHORTEST_TURN};
-use crate::task::{Task, add};
+use crate::stats::{Counters, Last, add, raise};
+use crate::stretch::{Cause, Record, Stretch};
+use crate::task::Task;
 use crate::timers::{Key, Timers};
 use crate::{Deadline, clock};
 use alloc::collections::TryReserveError;
@@ -36,7 +38,12 @@ pub(crate) struct Cpu {
     tasks: AtomicUsize,
     /// How many wait in the run queue; a hint for whoever looks for work.
     pub(crate) waiting: AtomicUsize,
-    counters: Counters,
+    pub(crate) counters: Counters,
+    pub(crate) stretch: Stretch,
+    pub(crate) longest_poll: Record,
+    pub(crate) longest_stretch: Record,
+    /// When it began to run tasks; the first one has been busy since boot.
+    pub(crate) started: AtomicU64,
 }
 
 /// What the lock of a run queue guards.
@@ -58,17 +65,19 @@ pub(crate) struct Run {
 pub(crate) struct Local {
     pub cpu: &'static Cpu,
     pub current: RefCell<Option<Arc<Task>>>,
-    /// User time reported during the current poll.
-    pub user: Cell<u64>,
     /// The current task gives up the rest of its slice.
     pub yields: Cell<bool>,
+    pub last: Last,
+    /// What the stretch of kernel code that goes on began with.
+    pub cause: Cell<Cause>,
 }
 
 pub(crate) static LOCAL: PerCpu<Local> = PerCpu::new(|| Local {
     cpu: placement::cpu(machine::cpu::index()),
     current: RefCell::new(None),
-    user: Cell::new(0),
     yields: Cell::new(false),
+    last: Last::default(),
+    cause: Cell::new(Cause::Turn),
 });
 
 /// The CPU that runs this code.
@@ -111,6 +120,10 @@ impl Cpu {
             tasks: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             counters: Counters::default(),
+            stretch: Stretch::default(),
+            longest_poll: Record::default(),
+            longest_stretch: Record::default(),
+            started: AtomicU64::new(0),
         }
     }
 
@@ -137,8 +150,12 @@ impl Cpu {
 
     /// Queues a task that became runnable and lives here, and makes this CPU react if it must.
     pub fn enqueue(&self, mut run: SpinGuard<'_, Run>, task: Arc<Task>) {
-        let own = ptr::eq(self, this());
+        let waker = this();
+        let own = ptr::eq(self, waker);
+        add(&waker.counters.wakes, 1);
+        add(&waker.counters.wakes_here, u64::from(own));
         let now = run.look();
+        task.queued.wakes(now);
         let first = run.queue.waiting() == 0;
         let preempts = run.queue.join(now, task.standing.claim(), task);
         self.react(run, now, preempts, first, own);
@@ -266,9 +283,15 @@ impl Cpu {
         let decision = self.next_decision(&mut run, now);
         drop(run);
         over.settle();
-        match next {
-            Some(_) => self.arm(decision),
+        match &next {
+            Some(task) => {
+                self.counters.picked(task, now);
+                self.arm(decision);
+            }
             None => self.decision.store(decision, Ordering::Relaxed),
+        }
+        if LOCAL.with(|local| local.last.is_other(next.as_deref())) {
+            add(&self.counters.switches, 1);
         }
         next
     }
@@ -296,6 +319,8 @@ impl Cpu {
             spent,
             yields,
         } = polled;
+        let yields = yields && !asked;
+        add(&self.counters.yields, u64::from(yields));
         if spent < SHORTEST_TURN {
             run.queue.charge(now, SHORTEST_TURN - spent);
         }
@@ -310,6 +335,7 @@ impl Cpu {
                     if let Some(claim) = run.queue.leave() {
                         task.standing.remember(claim);
                     }
+                    task.queued.goes_back(now);
                     return Over::Moves(task);
                 }
                 (Some(old), new) if old == new => {}
@@ -322,12 +348,14 @@ impl Cpu {
                     if let Some(claim) = run.queue.leave() {
                         task.standing.remember(claim);
                     }
+                    task.queued.goes_back(now);
                     run.queue.join(now, task.standing.claim(), task);
                     return Over::Nothing;
                 }
             }
             // Who is made to give way keeps its deadline.
-            run.queue.put_back(now, task, yields && !asked);
+            task.queued.goes_back(now);
+            run.queue.put_back(now, task, yields);
             return Over::Nothing;
         } else if let Some(claim) = run.queue.leave() {
             task.standing.remember(claim);
@@ -380,7 +408,7 @@ impl Cpu {
     /// Wakes what is due, asks the running task to give way if its slice is over, and sets the alarm again.
     fn reconsider(&self, now: u64) {
         self.armed.store(NEVER, Ordering::Relaxed);
-        self.timers.expire(now);
+        self.timers.expire(now, |late| self.counters.rang(late));
         let mut run = self.run.lock();
         run.charge(now);
         if run.queue.should_switch(now) {
@@ -410,9 +438,12 @@ impl Cpu {
             self.armed.store(next, Ordering::Relaxed);
             machine::time::set_alarm((next != NEVER).then_some(next));
         }
+        add(&self.counters.halts, 1);
+        self.counters.idle.start(now);
         machine::cpu::idle();
         let after = clock::now();
-        add(&self.counters.idle, after.saturating_sub(now));
+        self.counters.idle.stop(after.saturating_sub(now));
+        self.stretch.restart(after);
         after
     }
 
@@ -447,25 +478,26 @@ impl Cpu {
         }
     }
 
-    /// Counts one poll.
-    pub fn count_poll(&self, nanoseconds: u64, user: u64) {
-        add(&self.counters.polls, 1);
-        raise(
-            &self.counters.longest_poll,
-            nanoseconds.saturating_sub(user),
-        );
+    /// This CPU runs tasks from now on.
+    pub fn begin(&self, now: u64) {
+        if self.index > 0 {
+            self.started.store(now, Ordering::Relaxed);
+        }
     }
 
-    fn stats(&self) -> Stats {
-        let counters = &self.counters;
-        Stats {
-            tasks: self.tasks.load(Ordering::Relaxed),
-            waiting: self.run.lock().queue.waiting(),
-            polls: counters.polls.load(Ordering::Relaxed),
-            idle: counters.idle.load(Ordering::Relaxed),
-            longest_poll: counters.longest_poll.load(Ordering::Relaxed),
-            longest_delay: counters.longest_delay.load(Ordering::Relaxed),
+    /// Counts one poll, of `task`, that ended now.
+    #[inline]
+    pub fn count_poll(&self, cause: Cause, spent: u64, now: u64, task: &Task) {
+        add(&self.counters.polls, 1);
+        self.stretch.note(now, cause, task, &self.longest_stretch);
+        if self.stretch.stayed() {
+            self.longest_poll.offer(spent, now, Cause::Turn, task);
         }
+    }
+
+    /// How many tasks live here.
+    pub fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
     }
 }
 
@@ -515,42 +547,4 @@ fn utilisation(class: &Class) -> u64 {
         Class::Deadline(reservation) => reservation.density(),
         _ => 0,
     }
-}
-
-/// Keeps the largest value; for a counter that has only one writer.
-fn raise(counter: &AtomicU64, value: u64) {
-    if value > counter.load(Ordering::Relaxed) {
-        counter.store(value, Ordering::Relaxed);
-    }
-}
-
-#[derive(Default)]
-struct Counters {
-    polls: AtomicU64,
-    idle: AtomicU64,
-    longest_poll: AtomicU64,
-    longest_delay: AtomicU64,
-}
-
-/// What a CPU has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Tasks that live on it and are not done.
-    pub tasks: usize,
-    /// Tasks that wait for it now; the running one is not among them.
-    pub waiting: usize,
-    /// How many polls.
-    pub polls: u64,
-    /// Nanoseconds it halted.
-    pub idle: u64,
-    /// The longest poll in nanoseconds, less the user time that was reported for it by [`crate::charge_user`].
-    pub longest_poll: u64,
-    /// The longest time in nanoseconds between the decision that the running task should give way and the switch: the
-    /// worst scheduling latency that the kernel has caused.
-    pub longest_delay: u64,
-}
-
-/// What this CPU has done so far.
-pub fn stats() -> Stats {
-    this().stats()
 }

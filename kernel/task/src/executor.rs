@@ -6,7 +6,7 @@
 
 use crate::cpu::{LOCAL, Polled, this};
 use crate::policy::Class;
-use crate::{Task, clock, placement};
+use crate::{Cause, Task, clock, placement};
 use abi::Error;
 use alloc::sync::Arc;
 use core::future::Future;
@@ -75,6 +75,7 @@ impl Terms {
 pub fn run() -> ! {
     let cpu = this();
     let mut now = clock::now();
+    cpu.begin(now);
     let mut window = now;
     let mut next = cpu.switch(None, now);
     loop {
@@ -87,6 +88,7 @@ pub fn run() -> ! {
                     // here, and does not come again: by this later time it is seen that it is due.
                     machine::irq::window();
                     now = clock::now();
+                    cpu.stretch.restart(now);
                     window = now.saturating_add(WINDOW);
                 }
                 cpu.ring(now);
@@ -126,7 +128,8 @@ pub fn poll_once() -> bool {
 fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
     LOCAL.with(|local| {
         task.begin(now);
-        local.user.set(0);
+        local.cpu.stretch.begin_turn(now);
+        local.cause.set(Cause::Turn);
         local.yields.set(false);
         *local.current.borrow_mut() = Some(task);
         let finished = match &*local.current.borrow() {
@@ -142,9 +145,9 @@ fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
         let task = local.current.borrow_mut().take();
         let after = clock::now();
         let spent = after.saturating_sub(now);
-        local.cpu.count_poll(spent, local.user.get());
         let polled = task.map(|task| {
             task.charge(spent);
+            local.cpu.count_poll(local.cause.get(), spent, after, &task);
             let yields = local.yields.get();
             Polled {
                 task,
@@ -212,7 +215,6 @@ impl Future for YieldNow {
 /// Reports that `nanoseconds` of the current poll were spent in user mode. The rest of it counts as kernel time.
 pub fn charge_user(nanoseconds: u64) {
     LOCAL.with(|local| {
-        local.user.set(local.user.get().saturating_add(nanoseconds));
         if let Some(task) = &*local.current.borrow() {
             task.charge_user(nanoseconds);
         }

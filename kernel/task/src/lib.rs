@@ -18,6 +18,9 @@
 //! - [`clock`]: what time it is
 //! - [`turnstile`]: locks whose owner inherits the priority of those who wait
 //! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
+//! - [`stats`]: what each CPU has done, and how late
+//! - `stretch`: how long interrupts are off, and where
+//! - `stopwatch`, `histogram`: what these count with
 //! - `budget`: long loops that stay polite
 //! - `host`: running futures in tests on the developer's machine
 #![cfg_attr(not(test), no_std)]
@@ -36,6 +39,7 @@ mod error;
 mod executor;
 #[cfg(test)]
 mod executor_tests;
+mod histogram;
 #[cfg(not(target_os = "none"))]
 mod host;
 mod lock;
@@ -51,6 +55,11 @@ mod standing;
 pub mod state;
 #[cfg(test)]
 mod state_tests;
+mod stats;
+#[cfg(test)]
+mod stats_tests;
+mod stopwatch;
+mod stretch;
 mod task;
 mod timer;
 mod timer_heap;
@@ -60,7 +69,6 @@ mod wait;
 mod waiters;
 
 pub use budget::{Budget, budget};
-pub use cpu::{Stats, stats};
 pub use deadline::Deadline;
 pub use error::{Interrupted, WaitError};
 #[cfg(not(target_os = "none"))]
@@ -69,11 +77,16 @@ pub use executor::{
     Terms, YieldNow, charge_user, current, others_wait, run, should_yield, spawn, spawn_with,
     with_current, yield_now,
 };
+pub use histogram::STEPS;
 #[cfg(not(target_os = "none"))]
 pub use host::{block_on, run_until_idle};
 pub use lock::{Mutex, MutexGuard, Permit, Semaphore};
 pub use observers::{Observer, ObserverGuard};
 pub use ready::{Readiness, Ready, Wait, WaitAny, wait_any};
+pub use stats::{
+    Late, Stats, forget_longest, lateness, longest_poll, longest_stretch, stats, stats_of,
+};
+pub use stretch::{Cause, Exact, Here, Longest, here, is_exact, window};
 pub use task::Task;
 pub use timer::{Sleep, TimerGuard, at, sleep_until, try_at};
 pub use wait::{Interruptible, Patient, Timed, WaitQueue};

@@ -201,6 +201,7 @@ fn migrate(from: &Cpu, source: &mut Run, to: &Cpu, target: &mut Run, task: &Task
     // What is remembered beside the entity stays; a manner is not.
     task.standing.remember(Claim::Fair(entity, Manner::Prompt));
     task.set_home(to.index);
+    to.counters.moved.fetch_add(1, Ordering::Relaxed);
     true
 }
 
@@ -231,6 +232,7 @@ pub(crate) fn steal(thief: &Cpu, now: u64) {
     let entity = target.queue.adopt(migrant);
     task.standing.remember(Claim::Fair(entity, manner));
     task.set_home(thief.index);
+    thief.counters.stolen.fetch_add(1, Ordering::Relaxed);
     target.queue.join(now, task.standing.claim(), task);
 }
 

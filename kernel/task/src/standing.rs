@@ -4,6 +4,7 @@
 use crate::policy::{
     Claim, Class, Entity, INHERITED_PRIORITY, Manner, NORMAL_WEIGHT, Reservation, Server, Ticket,
 };
+use crate::stats::Late;
 use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 pub(crate) struct Standing {
@@ -116,6 +117,19 @@ impl Standing {
             };
         }
         asked
+    }
+
+    /// As whom it is late: a short way to what matters of its class.
+    #[inline]
+    pub fn late(&self) -> Late {
+        let inherits = self.inherited.load(Relaxed) != 0;
+        match self.asked.load(Relaxed) & 0xff {
+            DEADLINE => Late::Deadline,
+            FIRST_COME | ROTATES => Late::Realtime,
+            _ if inherits => Late::Realtime,
+            IDLE => Late::Idle,
+            _ => Late::Fair,
+        }
     }
 
     /// The priority that it inherits; 0: none.

@@ -3,13 +3,14 @@
 //! The one idea: everything about a task is in one `Arc`, and that `Arc` is the waker. The future is boxed once, when
 //! it is spawned; polling, waking and queueing allocate nothing and move only this pointer.
 
-use crate::clock;
 use crate::cpu::Cpu;
 use crate::executor::Terms;
 use crate::placement;
 use crate::policy::{Class, Manner, Member, Ticket, weight_of_nice};
 use crate::standing::Standing;
 use crate::state::{AtomicState, State};
+use crate::stats::{Queued, add};
+use crate::stopwatch::Stopwatch;
 use crate::turnstile::{self, Holding};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -17,7 +18,7 @@ use alloc::task::Wake;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Context, Waker};
 use machine::sync::Spin;
 
@@ -34,10 +35,9 @@ pub struct Task {
     body: Spin<Option<Body>>,
     pub(crate) standing: Standing,
     pub(crate) holding: Holding,
-    /// Nanoseconds; written by the CPU that polls it.
-    polled: AtomicU64,
-    /// When its poll began; 0: it is not polled; [`COUNTING`].
-    since: AtomicU64,
+    pub(crate) queued: Queued,
+    /// Written by the CPU that polls it.
+    polled: Stopwatch,
     user: AtomicU64,
     /// How long its turns usually are of late, in nanoseconds; written by the CPU that polls it.
     turn: AtomicU32,
@@ -45,6 +45,7 @@ pub struct Task {
     nice: AtomicI8,
     me: Weak<Task>,
     name: Name,
+    work: &'static str,
 }
 
 /// The future and the one waker that all its polls share. The waker is a reference to the task itself: a task lives
@@ -57,9 +58,6 @@ struct Body {
 /// What counts as a new task's usual turn, in nanoseconds: so long that it takes some short ones to show another habit.
 const FIRST_TURN: u32 = 300_000;
 
-/// In `since`, for a moment: the poll is over and is being added to `polled`.
-const COUNTING: u64 = u64::MAX;
-
 const INTERRUPTED: u32 = 1;
 const KILLED: u32 = 2;
 
@@ -70,6 +68,7 @@ impl Task {
         terms: Terms,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> Arc<Task> {
+        let work = core::any::type_name_of_val(&future);
         let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
         let task = Arc::new_cyclic(|me| Task {
             state: AtomicState::queued(),
@@ -79,14 +78,15 @@ impl Task {
             body: Spin::new(None),
             standing: Standing::new(),
             holding: Holding::new(),
-            polled: AtomicU64::new(0),
-            since: AtomicU64::new(0),
+            queued: Queued::default(),
+            polled: Stopwatch::new(),
             user: AtomicU64::new(0),
             turn: AtomicU32::new(FIRST_TURN),
             tag: AtomicU64::new(0),
             nice: AtomicI8::new(terms.nice),
             me: me.clone(),
             name: Name::new(name),
+            work,
         });
         // Nobody else knows of it yet.
         task.standing.ask(terms.class);
@@ -98,6 +98,15 @@ impl Task {
     /// The name it was spawned with, cut to 31 bytes.
     pub fn name(&self) -> &str {
         self.name.as_str()
+    }
+
+    pub(crate) fn short_name(&self) -> Name {
+        self.name
+    }
+
+    /// The type of its future.
+    pub fn work(&self) -> &'static str {
+        self.work
     }
 
     /// Where it is in its life.
@@ -166,6 +175,11 @@ impl Task {
     /// The CPU where it lives. It may have moved before this returns.
     pub(crate) fn home(&self) -> &'static Cpu {
         placement::cpu(self.home.load(Ordering::Acquire))
+    }
+
+    /// The number of the CPU where it runs or ran last.
+    pub fn cpu(&self) -> usize {
+        self.home.load(Ordering::Relaxed)
     }
 
     /// See `home`.
@@ -262,18 +276,12 @@ impl Task {
 
     /// Nanoseconds of CPU time: how long it was polled, user mode included. If it runs, up to now.
     pub fn cpu_time(&self) -> u64 {
-        loop {
-            let since = self.since.load(Ordering::Acquire);
-            let polled = self.polled.load(Ordering::Acquire);
-            if since == COUNTING || self.since.load(Ordering::Relaxed) != since {
-                core::hint::spin_loop();
-                continue;
-            }
-            return match since {
-                0 => polled,
-                since => polled + clock::now().saturating_sub(since),
-            };
-        }
+        self.polled.read()
+    }
+
+    /// Nanoseconds that it has waited for its CPU while it could have run, and how many turns it had.
+    pub fn delays(&self) -> (u64, u64) {
+        self.queued.read()
     }
 
     /// Nanoseconds of it that were reported as user mode by [`crate::charge_user`].
@@ -283,20 +291,12 @@ impl Task {
 
     /// Its poll begins.
     pub(crate) fn begin(&self, now: u64) {
-        self.since.store(now.max(1), Ordering::Release);
+        self.polled.start(now);
     }
 
     /// Its poll is over.
     pub(crate) fn charge(&self, nanoseconds: u64) {
-        self.since.store(COUNTING, Ordering::Relaxed);
-        // Who reads the sum and then still the old beginning would count the poll twice.
-        fence(Ordering::Release);
-        let sum = self
-            .polled
-            .load(Ordering::Relaxed)
-            .wrapping_add(nanoseconds);
-        self.polled.store(sum, Ordering::Release);
-        self.since.store(0, Ordering::Release);
+        self.polled.stop(nanoseconds);
         // A step up or down each time, so that it follows the median: one turn that something disturbed says little.
         let turn = self.turn.load(Ordering::Relaxed);
         let step = (turn / 8).max(1);
@@ -374,14 +374,9 @@ impl fmt::Debug for Task {
     }
 }
 
-/// Adds to a counter that has only one writer.
-pub(crate) fn add(counter: &AtomicU64, amount: u64) {
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(amount);
-    counter.store(sum, Ordering::Relaxed);
-}
-
 /// A short name, kept in place.
-struct Name {
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
     bytes: [u8; 31],
     len: u8,
 }
@@ -397,7 +392,13 @@ impl Name {
         }
     }
 
-    fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }

@@ -109,9 +109,10 @@ impl<T> Heap<T> {
         }
     }
 
-    /// Takes out the earliest item if its deadline is at or before `now`.
-    pub fn pop_due(&mut self, now: u64) -> Option<T> {
-        (self.next()? <= now).then(|| self.remove(0))?
+    /// Takes out the earliest item if its deadline, which comes with it, is at or before `now`.
+    pub fn pop_due(&mut self, now: u64) -> Option<(u64, T)> {
+        let deadline = self.next().filter(|deadline| *deadline <= now)?;
+        Some((deadline, self.remove(0)?))
     }
 
     fn remove(&mut self, position: usize) -> Option<T> {
@@ -213,7 +214,7 @@ mod tests {
                     Step::Cancel(_) => {}
                     Step::Pop(now) => {
                         let due = model.iter().filter(|entry| entry.0 <= now).min().copied();
-                        prop_assert_eq!(heap.pop_due(now), due.map(|entry| entry.1));
+                        prop_assert_eq!(heap.pop_due(now), due.map(|entry| (entry.0, entry.1)));
                         model.retain(|entry| Some(*entry) != due);
                     }
                 }

@@ -89,16 +89,25 @@ impl Timers {
         }
     }
 
-    /// Wakes what is due at `now`, in nanoseconds since boot.
-    pub fn expire(&self, now: u64) {
+    /// Wakes what is due at `now`, in nanoseconds since boot; tells `rang` how late each is.
+    pub fn expire(&self, now: u64, rang: impl Fn(u64)) {
         while self.next() <= now {
             let mut batch = Batch::new();
             let mut heaps = self.heaps.lock();
             // Under the lock, as in `note_next`: what is next by one is due by the other.
             let wall = clock::wall_at_boot().saturating_add(now);
+            let mut due = || {
+                let (heap, time) = match heaps.boot.next() {
+                    Some(next) if next <= now => (&mut heaps.boot, now),
+                    _ => (&mut heaps.wall, wall),
+                };
+                let (deadline, waker) = heap.pop_due(time)?;
+                Some((time - deadline, waker))
+            };
             while !batch.is_full()
-                && let Some(waker) = heaps.boot.pop_due(now).or_else(|| heaps.wall.pop_due(wall))
+                && let Some((late, waker)) = due()
             {
+                rang(late);
                 batch.push(waker);
             }
             self.note_next(&heaps);

@@ -3,12 +3,18 @@
 //! The one idea: interrupts arrive only while user mode runs or a CPU idles, so a handler is an
 //! ordinary function that interrupts no kernel code. Handlers should be short: wake somebody.
 
-use super::{apic, ioapic, pic, time};
-use crate::sync::Spin;
+use super::instructions::rdtsc;
+use super::{apic, cpu, ioapic, nmi, pic, time};
+use crate::interrupts::{Counts, LAST_MESSAGE, MESSAGES};
+use crate::sync::{Once, Spin};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
+
+pub use crate::interrupts::{Handling, Source};
+pub(super) use crate::interrupts::{KICK, LINES, PIC, SPURIOUS, TIMER};
 
 /// What an interrupt runs. It must not block.
 pub type Handler = Arc<dyn Fn() + Send + Sync>;
@@ -17,23 +23,18 @@ pub type Handler = Arc<dyn Fn() + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoVector;
 
-/// The 8259s' lines, when they are used; else they are masked, but may still send spurious ones.
-pub(super) const PIC: u8 = 0x20;
-/// ISA lines through the I/O APIC.
-pub(super) const LINES: u8 = 0x30;
-/// Messages of devices.
-const MESSAGES: u8 = 0x40;
-const LAST_MESSAGE: u8 = 0xef;
-pub(super) const TIMER: u8 = 0xf0;
-pub(super) const KICK: u8 = 0xf1;
-pub(super) const SPURIOUS: u8 = 0xff;
-
 /// Slots of the handler table: 16 lines, then the messages.
 const SLOTS: usize = 16 + (LAST_MESSAGE - MESSAGES) as usize + 1;
 
 struct Slot {
-    handlers: Vec<(u64, Handler)>,
+    handlers: Vec<Connected>,
     taken: bool,
+}
+
+struct Connected {
+    serial: u64,
+    name: &'static str,
+    handler: Handler,
 }
 
 static TABLE: [Spin<Slot>; SLOTS] = [const {
@@ -56,7 +57,7 @@ impl Drop for IrqGuard {
         let at = slot
             .handlers
             .iter()
-            .position(|(serial, _)| *serial == self.serial);
+            .position(|connected| connected.serial == self.serial);
         // The handler itself is dropped after the lock: what it holds may have guards of its own.
         let _handler = at.map(|at| slot.handlers.swap_remove(at));
         if slot.handlers.is_empty() {
@@ -76,11 +77,15 @@ pub struct Message {
     pub guard: IrqGuard,
 }
 
-fn connect(slot: usize, handler: Handler) -> IrqGuard {
+fn connect(slot: usize, name: &'static str, handler: Handler) -> IrqGuard {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let mut entry = TABLE[slot].lock();
     entry.taken = true;
-    entry.handlers.push((serial, handler));
+    entry.handlers.push(Connected {
+        serial,
+        name,
+        handler,
+    });
     IrqGuard { slot, serial }
 }
 
@@ -90,16 +95,16 @@ fn mask_line(line: u8, masked: bool) {
     }
 }
 
-/// Connects a handler to an ISA interrupt line (0 to 15). Several may share one.
-pub fn legacy(line: u8, handler: Handler) -> IrqGuard {
+/// Connects a handler to an ISA interrupt line (0 to 15). Several may share one. `name` says whose it is.
+pub fn legacy(line: u8, name: &'static str, handler: Handler) -> IrqGuard {
     let line = line & 15;
-    let guard = connect(usize::from(line), handler);
+    let guard = connect(usize::from(line), name, handler);
     mask_line(line, false);
     guard
 }
 
-/// Connects a handler to a message interrupt of its own.
-pub fn message(handler: Handler) -> Result<Message, NoVector> {
+/// Connects a handler to a message interrupt of its own. `name` says whose it is.
+pub fn message(name: &'static str, handler: Handler) -> Result<Message, NoVector> {
     let destination = apic::message_destination().ok_or(NoVector)?;
     for (slot, entry) in TABLE.iter().enumerate().skip(16) {
         let mut entry = entry.lock();
@@ -113,7 +118,7 @@ pub fn message(handler: Handler) -> Result<Message, NoVector> {
             // Fixed delivery, edge, to one CPU (Intel SDM volume 3, section 11.11).
             address: 0xfee0_0000 | u64::from(destination) << 12,
             data: u32::from(vector),
-            guard: connect(slot, handler),
+            guard: connect(slot, name, handler),
         });
     }
     Err(NoVector)
@@ -125,8 +130,83 @@ pub fn window() {
     unsafe { asm!("sti", "nop", "cli", options(nostack)) };
 }
 
-/// Runs what belongs to a vector. Called with interrupts off.
+/// Each CPU's counters, since it can be interrupted.
+static COUNTS: [Once<Box<Counts>>; cpu::MAX] = [const { Once::new() }; cpu::MAX];
+
+/// This CPU counts its interrupts from now on.
+pub(super) fn init_cpu() {
+    // Only the first one counts, and there is only one.
+    let _ = COUNTS[cpu::index()].set(Box::new(Counts::new()));
+}
+
+/// What may interrupt, and whose handlers run then.
+pub fn sources() -> Vec<(Source, Vec<&'static str>)> {
+    let own = Source::OWN.into_iter().map(|source| (source, Vec::new()));
+    let devices = TABLE.iter().enumerate().filter_map(|(slot, entry)| {
+        let source = match slot {
+            ..16 => Source::Line(slot as u8),
+            _ => Source::Message((slot - 16) as u8),
+        };
+        let slot = entry.lock();
+        let names = slot.handlers.iter().map(|connected| connected.name);
+        slot.taken.then(|| (source, names.collect()))
+    });
+    devices.chain(own).collect()
+}
+
+/// How often CPU number `cpu` was interrupted from there.
+pub fn count(cpu: usize, source: Source) -> u64 {
+    match source {
+        Source::NonMaskable => nmi::count(cpu),
+        _ => counts(cpu).map_or(0, |counts| counts.count(source)),
+    }
+}
+
+/// What all interrupts of a CPU have come to.
+pub fn handling(cpu: usize) -> Option<Handling> {
+    let counts = counts(cpu)?;
+    let (longest, source) = counts.longest();
+    Some(Handling {
+        interrupts: counts.total() + nmi::count(cpu),
+        total: time::nanoseconds(counts.handling()),
+        longest: time::nanoseconds(longest),
+        source,
+    })
+}
+
+/// A CPU's longest handler is the longest from now on.
+pub fn forget_longest(cpu: usize) {
+    if let Some(counts) = counts(cpu) {
+        counts.forget_longest();
+    }
+}
+
+/// When this CPU was interrupted last, on the scale of [`time::now`], and from where.
+pub fn last() -> (u64, Source) {
+    let last = counts(cpu::index()).map(|counts| counts.taken());
+    last.map_or((0, Source::Spurious), |(stamp, source)| {
+        (time::of_stamp(stamp), source)
+    })
+}
+
+fn counts(cpu: usize) -> Option<&'static Counts> {
+    COUNTS.get(cpu)?.get().map(|counts| &**counts)
+}
+
+/// Counts an interrupt and runs what belongs to it. Called with interrupts off.
 pub(super) fn dispatch(vector: u8) {
+    let began = rdtsc();
+    let counts = counts(cpu::index());
+    if let Some(counts) = counts {
+        counts.begin(vector, began);
+    }
+    serve(vector);
+    if let Some(counts) = counts {
+        counts.end(vector, rdtsc().saturating_sub(began));
+    }
+}
+
+fn serve(vector: u8) {
     match vector {
         PIC..LINES => {
             let line = vector - PIC;
@@ -161,7 +241,7 @@ fn run(slot: usize) {
     loop {
         // The lock is free while the handler runs: it may connect or disconnect handlers.
         let handler = match TABLE[slot].lock().handlers.get(at) {
-            Some((_, handler)) => handler.clone(),
+            Some(connected) => connected.handler.clone(),
             None => return,
         };
         handler();

@@ -60,6 +60,7 @@ pub fn start(main: fn() -> !) -> ! {
     kernel_map::init();
 
     // Interrupts. They stay off until user mode or idling lets them in.
+    irq::init_cpu();
     pic::init();
     let io_apic = ioapic::init();
     apic::init(!io_apic);

@@ -38,6 +38,8 @@ struct Wanted {
     /// When it was last interrupted, on the time stamp counter.
     sent: AtomicU64,
     stopped: AtomicBool,
+    /// How many non-maskable interrupts it has had, from whomever.
+    count: AtomicU64,
 }
 
 static WANTED: [Wanted; cpu::MAX] = [const {
@@ -47,6 +49,7 @@ static WANTED: [Wanted; cpu::MAX] = [const {
         vector: AtomicUsize::new(0),
         sent: AtomicU64::new(0),
         stopped: AtomicBool::new(false),
+        count: AtomicU64::new(0),
     }
 }; cpu::MAX];
 
@@ -61,6 +64,9 @@ fn interrupt(cpu: usize) {
 /// The handler. False when nobody here asked for it.
 pub fn handle() -> bool {
     let wanted = &WANTED[cpu::index()];
+    // They do not nest, and nobody else writes it.
+    let count = wanted.count.load(Ordering::Relaxed);
+    wanted.count.store(count + 1, Ordering::Relaxed);
     if STOP.load(Ordering::Acquire) {
         wanted.stopped.store(true, Ordering::Release);
         halt();
@@ -80,6 +86,11 @@ pub fn handle() -> bool {
     // One may come for what another has served already, but not much later.
     const SHORTLY: u64 = 1 << 30;
     served || rdtsc().wrapping_sub(wanted.sent.load(Ordering::Relaxed)) < SHORTLY
+}
+
+/// How many non-maskable interrupts a CPU has had.
+pub fn count(cpu: usize) -> u64 {
+    WANTED[cpu].count.load(Ordering::Relaxed)
 }
 
 /// Forgets all translations but the kernel's own.

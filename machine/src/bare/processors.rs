@@ -5,7 +5,9 @@
 //! one (`start`), and then runs what the kernel gave.
 
 use super::instructions::rdmsr;
-use super::{apic, boot, copy, cpu, gdt, idt, kernel_map, layout, protection, time, user, vector};
+use super::{
+    apic, boot, copy, cpu, gdt, idt, irq, kernel_map, layout, protection, time, user, vector,
+};
 use crate::features::features;
 use crate::memory::PAGE;
 use crate::sync::Once;
@@ -154,6 +156,7 @@ extern "C" fn other(index: u32) -> ! {
     gdt::init();
     idt::load();
     protection::init();
+    irq::init_cpu();
     apic::init_cpu();
     vector::init();
     user::init();

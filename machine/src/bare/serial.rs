@@ -129,7 +129,7 @@ pub fn on_receive(handler: Handler) {
     if RECEIVE.get().is_some() || !PRESENT.load(Ordering::Relaxed) {
         return;
     }
-    let _ = RECEIVE.set(irq::legacy(LINE, handler));
+    let _ = RECEIVE.set(irq::legacy(LINE, "serial", handler));
     // SAFETY: the handler is connected, so the interrupt finds it.
     unsafe { out_u8(INTERRUPT_ENABLE, RECEIVED_DATA_AVAILABLE) };
 }

@@ -83,6 +83,17 @@ fn scaled(value: u64, factor: u64) -> u64 {
     ((u128::from(value) * u128::from(factor)) >> 32) as u64
 }
 
+/// How long so many ticks of the time stamp counter are.
+pub(super) fn nanoseconds(stamps: u64) -> u64 {
+    scaled(stamps, SCALE.factor.load(Ordering::Relaxed))
+}
+
+/// What [`now`] gave at that moment; of the time before the last measurement, its end.
+pub(super) fn of_stamp(stamp: u64) -> u64 {
+    let scale = scale();
+    scale.base + scaled(stamp.saturating_sub(scale.base_stamp), scale.factor)
+}
+
 /// Nanoseconds since 1970 (UTC) at boot, from the real-time clock: whole seconds.
 pub fn wall_at_boot() -> u64 {
     *WALL.get_or_init(|| rtc::seconds() * 1_000_000_000 - now().min(1_000_000_000))

@@ -1,9 +1,12 @@
 //! Simulated interrupts: a test raises a line or sends a message, and the handler runs in the
 //! calling thread.
 
-use super::{current, lock};
+use super::{clock, cpu, current, lock};
+use crate::interrupts::{Counts, LINES, MESSAGES as FIRST_MESSAGE};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+
+pub use crate::interrupts::{Handling, Source};
 
 /// What an interrupt runs. It must not block.
 pub type Handler = Arc<dyn Fn() + Send + Sync>;
@@ -23,25 +26,50 @@ enum Line {
     Message(u32),
 }
 
+impl Line {
+    fn vector(self) -> u8 {
+        match self {
+            Line::Legacy(line) => LINES + line,
+            Line::Message(data) => FIRST_MESSAGE + data as u8,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Table {
-    handlers: BTreeMap<Line, Vec<(u64, Handler)>>,
+    handlers: BTreeMap<Line, Vec<Connected>>,
     serial: u64,
+}
+
+#[derive(Clone)]
+struct Connected {
+    serial: u64,
+    name: &'static str,
+    handler: Handler,
+}
+
+/// Each CPU's counters.
+pub(super) struct CountsOfAll([Counts; cpu::MAX]);
+
+impl Default for CountsOfAll {
+    fn default() -> Self {
+        CountsOfAll([const { Counts::new() }; cpu::MAX])
+    }
 }
 
 #[derive(Clone, Default)]
 pub(super) struct Lines(Arc<Mutex<Table>>);
 
 impl Lines {
-    fn add(&self, line: Line, handler: Handler) -> IrqGuard {
+    fn add(&self, line: Line, name: &'static str, handler: Handler) -> IrqGuard {
         let mut table = lock(&self.0);
         table.serial += 1;
         let serial = table.serial;
-        table
-            .handlers
-            .entry(line)
-            .or_default()
-            .push((serial, handler));
+        table.handlers.entry(line).or_default().push(Connected {
+            serial,
+            name,
+            handler,
+        });
         IrqGuard {
             lines: self.clone(),
             line,
@@ -55,9 +83,13 @@ impl Lines {
             .get(&line)
             .cloned()
             .unwrap_or_default();
-        for (_, handler) in handlers {
-            handler();
+        let counts = &current().0.counts.0[cpu::index()];
+        let began = clock::now();
+        counts.begin(line.vector(), began);
+        for connected in handlers {
+            (connected.handler)();
         }
+        counts.end(line.vector(), clock::now() - began);
     }
 }
 
@@ -72,7 +104,7 @@ impl Drop for IrqGuard {
     fn drop(&mut self) {
         let mut table = lock(&self.lines.0);
         if let Some(handlers) = table.handlers.get_mut(&self.line) {
-            handlers.retain(|(serial, _)| *serial != self.serial);
+            handlers.retain(|connected| connected.serial != self.serial);
             if handlers.is_empty() {
                 table.handlers.remove(&self.line);
             }
@@ -87,13 +119,13 @@ pub struct Message {
     pub guard: IrqGuard,
 }
 
-/// Connects a handler to an ISA interrupt line. Several may share one.
-pub fn legacy(line: u8, handler: Handler) -> IrqGuard {
-    current().0.lines.add(Line::Legacy(line), handler)
+/// Connects a handler to an ISA interrupt line. Several may share one. `name` says whose it is.
+pub fn legacy(line: u8, name: &'static str, handler: Handler) -> IrqGuard {
+    current().0.lines.add(Line::Legacy(line), name, handler)
 }
 
-/// Connects a handler to a message interrupt of its own.
-pub fn message(handler: Handler) -> Result<Message, NoVector> {
+/// Connects a handler to a message interrupt of its own. `name` says whose it is.
+pub fn message(name: &'static str, handler: Handler) -> Result<Message, NoVector> {
     let machine = current();
     let lines = &machine.0.lines;
     let free =
@@ -102,12 +134,56 @@ pub fn message(handler: Handler) -> Result<Message, NoVector> {
     Ok(Message {
         address: MESSAGE_ADDRESS,
         data,
-        guard: lines.add(Line::Message(data), handler),
+        guard: lines.add(Line::Message(data), name, handler),
     })
 }
 
 /// Lets pending interrupts in. Here they run when they are raised.
 pub fn window() {}
+
+/// What may interrupt, and whose handlers run then.
+pub fn sources() -> Vec<(Source, Vec<&'static str>)> {
+    let machine = current();
+    let table = lock(&machine.0.lines.0);
+    let devices = table.handlers.iter().map(|(line, connected)| {
+        let names = connected.iter().map(|connected| connected.name);
+        (Source::of(line.vector()), names.collect())
+    });
+    let own = Source::OWN.into_iter().map(|source| (source, Vec::new()));
+    devices.chain(own).collect()
+}
+
+/// How often CPU number `cpu` was interrupted from there.
+pub fn count(cpu: usize, source: Source) -> u64 {
+    let machine = current();
+    let counts = machine.0.counts.0.get(cpu);
+    counts.map_or(0, |counts| counts.count(source))
+}
+
+/// What all interrupts of a CPU have come to.
+pub fn handling(cpu: usize) -> Option<Handling> {
+    let machine = current();
+    let counts = machine.0.counts.0.get(cpu)?;
+    let (longest, source) = counts.longest();
+    Some(Handling {
+        interrupts: counts.total(),
+        total: counts.handling(),
+        longest,
+        source,
+    })
+}
+
+/// A CPU's longest handler is the longest from now on.
+pub fn forget_longest(cpu: usize) {
+    if let Some(counts) = current().0.counts.0.get(cpu) {
+        counts.forget_longest();
+    }
+}
+
+/// When this CPU was interrupted last, and from where.
+pub fn last() -> (u64, Source) {
+    current().0.counts.0[cpu::index()].taken()
+}
 
 /// A device pulls an ISA interrupt line.
 pub fn raise(line: u8) {
@@ -133,21 +209,26 @@ mod tests {
                 count.fetch_add(step, Ordering::SeqCst);
             }) as Handler
         };
-        let first = legacy(4, handler(1));
-        let second = legacy(4, handler(10));
+        let first = legacy(4, "one", handler(1));
+        let second = legacy(4, "ten", handler(10));
         raise(4);
+        let shared = (Source::Line(4), Vec::from(["one", "ten"]));
+        assert!(sources().contains(&shared));
         drop(first);
         raise(4);
         drop(second);
         raise(4);
         assert_eq!(count.load(Ordering::SeqCst), 21);
 
-        let one = message(handler(100)).unwrap();
-        let two = message(handler(1000)).unwrap();
+        let one = message("hundred", handler(100)).unwrap();
+        let two = message("thousand", handler(1000)).unwrap();
         assert_ne!(one.data, two.data);
         send(two.data);
         drop(two.guard);
         send(two.data);
         assert_eq!(count.load(Ordering::SeqCst), 1021);
+        assert_eq!(super::count(0, Source::Line(4)), 3);
+        assert_eq!(handling(0).map(|all| all.interrupts), Some(5));
+        assert_eq!(last().1, Source::of(FIRST_MESSAGE + two.data as u8));
     }
 }

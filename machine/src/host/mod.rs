@@ -39,6 +39,7 @@ struct State {
     kicks: cpu::Kicks,
     values: cpu::Values,
     lines: irq::Lines,
+    counts: irq::CountsOfAll,
     serial: serial::State,
     memory: dma::Regions,
     windows: mmio::Windows,

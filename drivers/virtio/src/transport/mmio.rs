@@ -202,13 +202,14 @@ impl Transport for MmioTransport {
         u16::from(self.line < ISA_LINES)
     }
 
-    fn connect(&self, vector: u16, handler: irq::Handler) -> Result<(), Error> {
+    fn connect(&self, vector: u16, name: &'static str, handler: irq::Handler) -> Result<(), Error> {
         if vector >= self.vectors() {
             return Err(Error::Range);
         }
         let registers = self.registers.clone();
         let guard = irq::legacy(
             self.line,
+            name,
             Arc::new(move || {
                 let pending = {
                     let registers = registers.lock();

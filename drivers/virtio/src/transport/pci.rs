@@ -278,8 +278,8 @@ impl Transport for PciTransport {
         }
     }
 
-    fn connect(&self, vector: u16, handler: irq::Handler) -> Result<(), Error> {
-        self.function.connect(vector, handler)
+    fn connect(&self, vector: u16, name: &'static str, handler: irq::Handler) -> Result<(), Error> {
+        self.function.connect(vector, name, handler)
     }
 
     fn set_config_vector(&self, vector: u16) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The text of the files in `/proc` itself, as proc(5) describes it.
 
+use super::cpus;
 use super::process::state;
 use crate::system;
 use crate::time::SECOND;
@@ -19,9 +20,11 @@ pub const SYSTEM: &[(&str, OfSystem)] = &[
     ("cmdline", command_line),
     ("cpuinfo", cpu_info),
     ("filesystems", file_systems),
+    ("interrupts", cpus::interrupts),
     ("loadavg", load_average),
     ("meminfo", memory_info),
-    ("stat", statistics),
+    ("schedstat", cpus::schedule_statistics),
+    ("stat", cpus::statistics),
     ("uptime", uptime),
     ("version", version),
 ];
@@ -76,25 +79,13 @@ fn memory_info() -> Vec<u8> {
     text.into_bytes()
 }
 
-fn statistics() -> Vec<u8> {
-    let busy: u64 = process::all()
-        .iter()
-        .map(|process| process.cpu_time())
-        .sum();
-    let now = machine::time::now();
-    let idle = (now * machine::cpu::count() as u64).saturating_sub(busy) / TICK;
-    let boot = task::clock::wall_at_boot() / SECOND;
-    format!(
-        "cpu  {} 0 0 {idle} 0 0 0 0 0 0\nctxt 0\nbtime {boot}\nprocesses {}\n",
-        busy / TICK,
-        process::count()
-    )
-    .into_bytes()
-}
-
 fn uptime() -> Vec<u8> {
     let now = machine::time::now();
-    format!("{}.{:02} 0.00\n", now / SECOND, now % SECOND / TICK).into_bytes()
+    let idle: u64 = (0..machine::cpu::count())
+        .map(|cpu| task::stats_of(cpu).idle)
+        .sum();
+    let seconds = |time: u64| format!("{}.{:02}", time / SECOND, time % SECOND / TICK);
+    format!("{} {}\n", seconds(now), seconds(idle)).into_bytes()
 }
 
 fn version() -> Vec<u8> {

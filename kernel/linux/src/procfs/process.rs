@@ -70,6 +70,7 @@ pub const FILES: &[(&str, Make)] = &[
     ("maps", maps),
     ("mountinfo", mounts::info),
     ("mounts", mounts::table),
+    ("schedstat", schedule_statistics),
     ("stat", statistics),
     ("statm", memory_sizes),
     ("status", status),
@@ -225,13 +226,14 @@ fn statistics(subject: &Subject) -> Vec<u8> {
             foreground.map_or(-1, |group| group as i32),
         )
     });
-    let (priority, nice, realtime, policy) = subject
-        .task_holder()
-        .and_then(|thread| thread.task().map(|task| schedule::as_statistics(task)))
-        .unwrap_or((20, 0, 0, 0));
+    let holder = subject.task_holder();
+    let task = holder.as_ref().and_then(|thread| thread.task());
+    let (priority, nice, realtime, policy) =
+        task.map_or((20, 0, 0, 0), |task| schedule::as_statistics(task));
+    let processor = task.map_or(0, |task| task.cpu());
     format!(
         "{} ({}) {} {} {group} {session} {terminal} {foreground} 0 0 0 0 0 {} 0 {} 0 {priority} {nice} {} 0 {} {} \
-         {resident} 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 {realtime} {policy} 0 0 0 0 0 0 0 0 0 0 0\n",
+         {resident} 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 {processor} {realtime} {policy} 0 0 0 0 0 0 0 0 0 0 0\n",
         subject.id(),
         process.name(),
         subject.state(),
@@ -243,6 +245,14 @@ fn statistics(subject: &Subject) -> Vec<u8> {
         all * PAGE,
     )
     .into_bytes()
+}
+
+/// Time on a CPU, time waiting for one, and turns (Linux's `sched-stats` document). Of a process: its first thread's.
+fn schedule_statistics(subject: &Subject) -> Vec<u8> {
+    let holder = subject.task_holder();
+    let task = holder.as_ref().and_then(|thread| thread.task());
+    let (time, (delay, turns)) = task.map_or((0, (0, 0)), |task| (task.cpu_time(), task.delays()));
+    format!("{time} {delay} {turns}\n").into_bytes()
 }
 
 fn status(subject: &Subject) -> Vec<u8> {

@@ -338,6 +338,82 @@ fn waits_end_with_what_was_waited_for_or_the_time() {
 }
 
 #[test]
+fn what_the_cpus_have_done() {
+    let mut world = World::new();
+    let processes = world.registry("process").unwrap();
+    block_on(task::sleep_until(task::clock::now() + 3_000_000)).unwrap();
+    let turn = task::spawn("worker", async { machine::host::clock::advance(5_000) }).unwrap();
+    turn.set_tag(77);
+    task::run_until_idle();
+    let reply = world.ask(processes, "cpus").unwrap();
+    let cpus: Vec<_> = reply.as_document().array("cpus").unwrap().iter().collect();
+    assert_eq!(cpus.len(), 1);
+    let cpu = cpus[0].as_document().unwrap();
+    assert_eq!((number(cpu, "number"), number(cpu, "turns")), (0, 1));
+    assert_eq!(
+        number(cpu, "busy") + number(cpu, "idle"),
+        task::clock::now()
+    );
+    let longest = cpu.document("longest-turn").unwrap();
+    assert_eq!(number(longest, "nanoseconds"), 5_000);
+    assert_eq!(number(longest, "process"), 77);
+    assert_eq!(longest.string("task"), Some("worker"));
+    assert_eq!(longest.string("cause"), Some("turn"));
+    assert!(longest.string("work").unwrap().contains("cpus_have_done"));
+    let late = cpu.document("late").unwrap();
+    let fair: Vec<_> = late.array("fair").unwrap().iter().collect();
+    assert_eq!(fair.len(), 1, "at once: only the first step");
+    assert_eq!(late.array("realtime").unwrap().iter().count(), 0);
+}
+
+#[test]
+fn sources_of_interrupts_and_whose_they_are() {
+    let mut world = World::new();
+    let processes = world.registry("process").unwrap();
+    let nothing = Arc::new(|| ());
+    let guard = machine::irq::legacy(9, "clockwork", nothing);
+    machine::host::irq::raise(9);
+    let reply = world.ask(processes, "interrupts").unwrap();
+    let list = reply.as_document().array("interrupts").unwrap();
+    let mut sources = list.iter().filter_map(|entry| entry.as_document());
+    let mine = sources
+        .find(|entry| entry.int("number") == Some(9))
+        .unwrap();
+    assert_eq!(mine.string("source"), Some("line 9"));
+    let handlers = mine.array("handlers").unwrap();
+    assert_eq!(
+        handlers.iter().next().and_then(|name| name.as_str()),
+        Some("clockwork")
+    );
+    let counts = mine.array("counts").unwrap();
+    assert_eq!(
+        counts.iter().next().and_then(|count| count.as_int()),
+        Some(1)
+    );
+    drop(guard);
+}
+
+#[test]
+fn a_measurement_lasts_as_long_as_its_handle() {
+    let mut world = World::new();
+    let processes = world.registry("process").unwrap();
+    task::spawn("worker", async { machine::host::clock::advance(5_000) }).unwrap();
+    task::run_until_idle();
+    assert!(task::longest_poll(0).is_some() && !task::is_exact());
+    let reply = world.ask(processes, "measure").unwrap();
+    let measurement = number(reply.as_document(), "measurement");
+    assert!(task::is_exact());
+    assert!(task::longest_poll(0).is_none(), "what was before is gone");
+    world.call(Call::Close, &[measurement]).unwrap();
+    assert!(!task::is_exact());
+    // Who may only look may not measure.
+    let looks = u64::from(Rights::INSPECT.bits());
+    let less = world.call(Call::Duplicate, &[processes, looks]).unwrap();
+    assert_eq!(world.ask(less, "measure"), Err(Error::Denied));
+    assert!(world.ask(less, "cpus").is_ok());
+}
+
+#[test]
 fn processes_are_found_listed_and_told_to_end() {
     let mut world = World::new();
     let processes = world.registry("process").unwrap();

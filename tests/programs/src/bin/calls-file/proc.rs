@@ -31,6 +31,9 @@ test_programs::tests!(
     meminfo,
     uptime_and_loadavg,
     cpuinfo_and_stat,
+    stat_counts_for_each_processor,
+    interrupts_of_each_processor,
+    waiting_is_counted,
     mounts,
     version,
     nothing_can_be_made,
@@ -345,6 +348,94 @@ fn cpuinfo_and_stat() {
     let stat = slurp("/proc/stat");
     assert!(stat.starts_with("cpu "));
     assert!(stat.lines().any(|l| l.starts_with("btime ")));
+}
+
+/// The numbers behind the word that a line of `/proc/stat` begins with.
+fn stat_numbers(word: &str) -> Vec<u64> {
+    let text = slurp("/proc/stat");
+    let line = text
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(word));
+    let line = line.unwrap_or_else(|| panic!("no {word} in {text}"));
+    let numbers = line.split_whitespace().skip(1);
+    numbers.map(|number| number.parse().unwrap()).collect()
+}
+
+fn online() -> usize {
+    // SAFETY: it only asks.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap()
+}
+
+fn stat_counts_for_each_processor() {
+    let text = slurp("/proc/stat");
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "));
+    assert_eq!(rows.count(), online());
+    for word in ["cpu", "cpu0"] {
+        assert_eq!(stat_numbers(word).len(), 10, "{word}");
+    }
+    let (switches, processes) = (stat_numbers("ctxt")[0], stat_numbers("processes")[0]);
+    passes(|| {});
+    // Whoever waits for a child gives its processor away.
+    assert!(stat_numbers("ctxt")[0] > switches);
+    assert!(stat_numbers("processes")[0] > processes);
+    assert!(stat_numbers("procs_running")[0] >= 1);
+    assert_eq!(stat_numbers("procs_blocked").len(), 1);
+    let interrupts = stat_numbers("intr");
+    assert!(interrupts[0] >= interrupts[1..].iter().sum());
+}
+
+fn interrupts_of_each_processor() {
+    let columns = |text: &str| {
+        let head = text.lines().next().unwrap_or_default().to_string();
+        head.split_whitespace()
+            .filter(|word| word.starts_with("CPU"))
+            .count()
+    };
+    let timers = || {
+        let text = slurp("/proc/interrupts");
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("LOC:"));
+        let words = line.unwrap_or_else(|| panic!("no timer in {text}"));
+        let numbers = words.split_whitespace().take(columns(&text));
+        numbers
+            .map(|number| number.parse::<u64>().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(columns(&slurp("/proc/interrupts")), online());
+    let before = timers();
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    assert!(timers() > before, "a timer has ended the sleep");
+}
+
+fn waiting_is_counted() {
+    passes(|| {
+        let numbers = || -> Vec<u64> {
+            let text = slurp("/proc/self/schedstat");
+            let words = text.split_whitespace();
+            words.map(|word| word.parse().unwrap()).collect()
+        };
+        let before = numbers();
+        assert_eq!(before.len(), 3);
+        for _ in 0..3 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let after = numbers();
+        assert!(after[0] > before[0] && after[1] >= before[1]);
+        assert!(
+            after[2] >= before[2] + 3,
+            "three more turns: {before:?} {after:?}"
+        );
+    });
+    // Only kernels that count it for all processors have this one.
+    if let Ok(text) = fs::read_to_string("/proc/schedstat") {
+        assert!(text.starts_with("version "));
+        let rows = text.lines().filter(|line| line.starts_with("cpu"));
+        let lengths: Vec<usize> = rows.map(|row| row.split_whitespace().count()).collect();
+        assert_eq!(lengths, vec![10; online()]);
+    }
 }
 
 fn mounts() {

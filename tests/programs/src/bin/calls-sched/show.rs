@@ -6,7 +6,7 @@ use libc::{PRIO_PROCESS, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR};
 use test_programs::child::passes;
 use test_programs::gives;
 
-test_programs::tests!(statistics, processors);
+test_programs::tests!(statistics, processors, the_processor);
 
 /// `priority`, `nice`, `rt_priority`, `policy`: fields 18, 19, 40 and 41.
 fn fields() -> [i64; 4] {
@@ -36,6 +36,24 @@ fn statistics() {
             0
         );
         assert_eq!(fields(), [-101, 5, 0, 6]);
+    });
+}
+
+fn the_processor() {
+    passes(|| {
+        let set = super::processors::set();
+        let all = (0..1024).filter(|cpu| set[cpu / 64] >> (cpu % 64) & 1 != 0);
+        for cpu in all {
+            let mut one = [0u64; 16];
+            one[cpu / 64] = 1 << (cpu % 64);
+            gives!(0, SYS_sched_setaffinity, 0, 128, &one);
+            // It moves after its turn at the latest.
+            gives!(0, SYS_sched_yield);
+            let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+            let after = text.rsplit_once(')').unwrap().1;
+            let field = after.split_whitespace().nth(39 - 3).unwrap();
+            assert_eq!(field, cpu.to_string());
+        }
     });
 }
 

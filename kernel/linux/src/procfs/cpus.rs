@@ -1,0 +1,123 @@
+//! The texts of `/proc` about processors: what each has done (proc(5), and Linux's `sched-stats` document).
+
+use super::files::TICK;
+use crate::time::SECOND;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+use machine::irq::{self, Source};
+use task::Stats;
+
+fn all() -> Vec<Stats> {
+    (0..machine::cpu::count()).map(task::stats_of).collect()
+}
+
+/// `/proc/stat`. How much of the time a program was in user mode is not measured: all of it counts as that.
+pub fn statistics() -> Vec<u8> {
+    let all = all();
+    let mut text = String::new();
+    let sum = |of: fn(&Stats) -> u64| all.iter().map(of).sum::<u64>();
+    // Writing to a string cannot fail.
+    let mut line = |name: &str, busy: u64, idle: u64| {
+        let _ = writeln!(
+            text,
+            "{name} {} 0 0 {} 0 0 0 0 0 0",
+            busy / TICK,
+            idle / TICK
+        );
+    };
+    line("cpu ", sum(|cpu| cpu.busy), sum(|cpu| cpu.idle));
+    for (number, cpu) in all.iter().enumerate() {
+        line(&format!("cpu{number}"), cpu.busy, cpu.idle);
+    }
+    interrupt_counts(&mut text);
+    let runnable = sum(|cpu| cpu.waiting as u64 + u64::from(cpu.runs));
+    let _ = write!(
+        text,
+        "ctxt {}\nbtime {}\nprocesses {}\nprocs_running {runnable}\nprocs_blocked 0\n",
+        sum(|cpu| cpu.switches),
+        task::clock::wall_at_boot() / SECOND,
+        process::made(),
+    );
+    text.into_bytes()
+}
+
+/// The sum of all interrupts, and then of each number.
+fn interrupt_counts(text: &mut String) {
+    let cpus = machine::cpu::count();
+    let total: u64 = (0..cpus)
+        .filter_map(irq::handling)
+        .map(|handling| handling.interrupts)
+        .sum();
+    let _ = write!(text, "intr {total}");
+    let mut next = 0;
+    for (source, _) in irq::sources() {
+        let Some(number) = source.number() else {
+            continue;
+        };
+        while next < number {
+            text.push_str(" 0");
+            next += 1;
+        }
+        let count: u64 = (0..cpus).map(|cpu| irq::count(cpu, source)).sum();
+        let _ = write!(text, " {count}");
+        next = number + 1;
+    }
+    text.push('\n');
+}
+
+/// `/proc/interrupts`: a row for each source, a column for each processor.
+pub fn interrupts() -> Vec<u8> {
+    let cpus = machine::cpu::count();
+    let mut text = String::from("    ");
+    for cpu in 0..cpus {
+        let _ = write!(text, "       CPU{cpu:<1}");
+    }
+    text.push('\n');
+    for (source, handlers) in irq::sources() {
+        let (name, about) = match source {
+            Source::Line(line) => (format!("{line:>3}"), format!("ISA {line}-edge")),
+            Source::Message(number) => (
+                format!("{:>3}", source.number().unwrap_or(0)),
+                format!("PCI-MSI {number}-edge"),
+            ),
+            Source::Timer => ("LOC".into(), "Local timer interrupts".into()),
+            Source::Kick => ("RES".into(), "Rescheduling interrupts".into()),
+            Source::NonMaskable => ("NMI".into(), "Non-maskable interrupts".into()),
+            Source::Spurious => ("SPU".into(), "Spurious interrupts".into()),
+        };
+        let _ = write!(text, "{name}:");
+        for cpu in 0..cpus {
+            let _ = write!(text, " {:>10}", irq::count(cpu, source));
+        }
+        let _ = write!(text, "   {about}");
+        if !handlers.is_empty() {
+            let _ = write!(text, "      {}", handlers.join(", "));
+        }
+        text.push('\n');
+    }
+    text.into_bytes()
+}
+
+/// `/proc/schedstat`, version 15, without domains.
+pub fn schedule_statistics() -> Vec<u8> {
+    let mut text = String::new();
+    let ticks = machine::time::now() / TICK;
+    let _ = writeln!(text, "version 15\ntimestamp {ticks}");
+    for (number, cpu) in all().iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "cpu{number} {} 0 {} {} {} {} {} {} {}",
+            cpu.yields,
+            cpu.polls + cpu.halts,
+            cpu.halts,
+            cpu.wakes,
+            cpu.wakes_here,
+            cpu.busy,
+            cpu.delay,
+            cpu.polls,
+        );
+    }
+    text.into_bytes()
+}
