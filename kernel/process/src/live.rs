@@ -106,10 +106,14 @@ async fn run<D: Door>(
 ) -> Status {
     let mut root = space.root();
     loop {
-        let mut flow = match stay(door, task, &space, &root, user) {
-            Step::Flow(flow) => flow,
-            Step::Call => door.call(&space, user).await,
-            Step::Fault(fault) => resolve(door, &space, user, fault).await,
+        // Timers rang and others ran at the end of the last round: what came for the thread is seen before user mode.
+        let mut flow = match task.interrupted() {
+            true => Flow::Continue,
+            false => match stay(door, task, &space, &root, user) {
+                Step::Flow(flow) => flow,
+                Step::Call => door.call(&space, user).await,
+                Step::Fault(fault) => resolve(door, &space, user, fault).await,
+            },
         };
         if flow == Flow::Continue && task.interrupted() {
             flow = door.checkpoint(&space, user).await;
@@ -159,7 +163,8 @@ fn stay<D: Door>(
             Trap::Call => {
                 here.enter_kernel_often(|| Cause::Call(user.registers.rax, D::call_name));
                 match door.immediate(space, user) {
-                    Some(Flow::Continue) if !task.interrupted() && !here.should_yield() => {}
+                    // In this order: a timer that rings may interrupt this very task.
+                    Some(Flow::Continue) if !here.should_yield() && !task.interrupted() => {}
                     Some(flow) => return Step::Flow(flow),
                     None => return Step::Call,
                 }
