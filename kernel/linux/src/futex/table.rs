@@ -6,6 +6,7 @@ use crate::errno::{Answer, Errno};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::sync::{Spin, SpinGuard};
@@ -50,16 +51,16 @@ impl Waiter {
         self.claim.as_ref().map(|(_, claim)| claim)
     }
 
-    fn is_at(&self, place: &Place) -> bool {
-        *self.place.lock() == *place
+    fn key(&self) -> Label {
+        self.place.lock().key()
     }
 }
 
 /// Those of several places, whose keys have one hash.
 #[derive(Default)]
 pub struct Bucket {
-    /// By priority, then by arrival.
-    waiters: VecDeque<Arc<Waiter>>,
+    /// By place, then by priority, then by arrival: what those at one place cost does not grow with the others.
+    waiters: VecDeque<(Label, Arc<Waiter>)>,
     /// Locks with an owner, that somebody waits for.
     pub locks: Vec<Lock>,
 }
@@ -82,15 +83,16 @@ pub fn bucket([whose, offset]: Label) -> &'static Spin<Bucket> {
 
 impl Bucket {
     pub fn enter(&mut self, waiter: Arc<Waiter>) {
-        let after = |other: &Arc<Waiter>| other.priority >= waiter.priority;
-        // From the end: nearly all have no priority.
-        let at = self.waiters.iter().rposition(after).map_or(0, |at| at + 1);
-        self.waiters.insert(at, waiter);
+        let key = waiter.key();
+        let order = (key, Reverse(waiter.priority));
+        let before = |(key, other): &(Label, Arc<Waiter>)| (*key, Reverse(other.priority)) <= order;
+        let at = self.waiters.partition_point(before);
+        self.waiters.insert(at, (key, waiter));
     }
 
     /// Whether somebody waits at `place` for a wake.
     pub fn is_awaited(&self, place: &Place) -> bool {
-        self.waiters.iter().any(|waiter| waiter.is_at(place))
+        self.find(place, 0).is_some()
     }
 
     /// The lock that is waited for at a place with this key.
@@ -98,10 +100,12 @@ impl Bucket {
         self.locks.iter().position(|lock| lock.place.key() == key)
     }
 
-    /// The first waiter at `place`, from `from` on.
+    /// The first waiter at `place`, from `from` on. Cost: O(log n).
     pub fn find(&self, place: &Place, from: usize) -> Option<usize> {
-        let mut rest = self.waiters.iter().skip(from);
-        Some(from + rest.position(|waiter| waiter.is_at(place))?)
+        let key = place.key();
+        let first = self.waiters.partition_point(|(other, _)| *other < key);
+        let at = first.max(from);
+        (self.waiters.get(at)?.0 == key).then_some(at)
     }
 
     /// What the waiter at `at` claims.
@@ -112,7 +116,7 @@ impl Bucket {
         match self
             .waiters
             .get(at)
-            .and_then(|waiter| waiter.claim.as_ref())
+            .and_then(|(_, waiter)| waiter.claim.as_ref())
         {
             Some((place, claim)) if place == to => Ok(claim),
             _ => Err(Errno::EINVAL),
@@ -121,12 +125,13 @@ impl Bucket {
 
     /// Takes out the waiter at `at`.
     pub fn take(&mut self, at: usize) -> Option<Arc<Waiter>> {
-        self.waiters.remove(at)
+        Some(self.waiters.remove(at)?.1)
     }
 
     /// The reverse.
     pub fn put_back(&mut self, at: usize, waiter: Arc<Waiter>) {
-        self.waiters.insert(at.min(self.waiters.len()), waiter);
+        let at = at.min(self.waiters.len());
+        self.waiters.insert(at, (waiter.key(), waiter));
     }
 
     /// Takes out the first waiter at `place`, from `from` on, with one of these bits.
@@ -141,10 +146,11 @@ impl Bucket {
     ) -> Result<Option<Arc<Waiter>>, Errno> {
         while let Some(at) = self.find(place, *from) {
             *from = at;
-            if self.waiters[at].claim.is_some() {
+            let waiter = &self.waiters[at].1;
+            if waiter.claim.is_some() {
                 return Err(Errno::EINVAL);
             }
-            if self.waiters[at].bits & bits != 0 {
+            if waiter.bits & bits != 0 {
                 return Ok(self.take(at));
             }
             *from += 1;
@@ -187,9 +193,13 @@ pub fn withdraw(waiter: &Arc<Waiter>) -> bool {
         if waiter.woken.load(Ordering::Acquire) {
             return false;
         }
-        let before = bucket.waiters.len();
-        bucket.waiters.retain(|other| !Arc::ptr_eq(other, waiter));
-        if bucket.waiters.len() < before {
+        let first = bucket.waiters.partition_point(|(other, _)| *other < key);
+        let rest = bucket.waiters.range(first..);
+        let mut here = rest.take_while(|(other, _)| *other == key);
+        if let Some(at) = here.position(|(_, other)| Arc::ptr_eq(other, waiter)) {
+            let gone = bucket.waiters.remove(first + at);
+            drop(bucket);
+            drop(gone);
             return true;
         }
         // It was requeued between the two locks: look at its new place.
@@ -261,5 +271,48 @@ impl Pair {
             self.target().enter(waiter);
         }
         outcome.map(|()| done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn place(number: usize) -> Place {
+        Place::Private {
+            space: 1,
+            address: number * 4,
+        }
+    }
+
+    proptest! {
+        /// Several places in one bucket: each wake takes those at its own place, in the order in which they came.
+        #[test]
+        fn places_do_not_disturb_each_other(steps in prop::collection::vec((0..5usize, 0..4i32), 0..80)) {
+            let mut bucket = Bucket::default();
+            let mut model: Vec<(usize, Arc<Waiter>)> = Vec::new();
+            for (at, count) in steps {
+                let here = place(at);
+                if count == 0 {
+                    let waiter = Waiter::new(&here, u32::MAX);
+                    model.push((at, waiter.clone()));
+                    bucket.enter(waiter);
+                    continue;
+                }
+                let waiting = model.iter().filter(|(its, _)| *its == at).count();
+                prop_assert_eq!(bucket.is_awaited(&here), waiting > 0);
+                let woken = bucket.wake(&here, count, u32::MAX);
+                prop_assert_eq!(woken, Ok(waiting.min(count as usize)));
+                let mut left = count;
+                model.retain(|(its, waiter)| {
+                    let expected = *its == at && left > 0;
+                    left -= i32::from(expected);
+                    assert_eq!(waiter.woken.load(Ordering::Relaxed), expected);
+                    !expected
+                });
+            }
+            prop_assert_eq!(bucket.waiters.len(), model.len());
+        }
     }
 }
