@@ -39,11 +39,6 @@ impl Plan {
         in_ticks(self.batch)
     }
 
-    /// How many batches count.
-    pub fn rounds(&self) -> usize {
-        self.rounds
-    }
-
     /// Prints the nanoseconds per operation. `run(n)` does the operation `n` times.
     pub fn each(&self, name: &str, mut run: impl FnMut(u64)) {
         self.timed(name, |n| {
@@ -63,11 +58,7 @@ impl Plan {
             count = ((count as f64 * factor) as u64).max(count + 1);
             took = nanoseconds(run(count));
         }
-        let mut results: Vec<f64> = (0..self.rounds)
-            .map(|_| nanoseconds(run(count)) / count as f64)
-            .collect();
-        results.sort_by(f64::total_cmp);
-        console::result(name, results[results.len() / 2], "ns");
+        self.median(name, "ns", || nanoseconds(run(count)) / count as f64);
     }
 
     /// Prints megabytes per second, for a `run(n)` that moves `bytes` for each of its `n`.
@@ -78,9 +69,14 @@ impl Plan {
             bytes as f64 * count as f64 * 1e3 / nanoseconds(ticks() - start)
         };
         let count = ((rate(64) * self.batch / 1e3 / bytes as f64) as u64).max(64);
-        let mut results: Vec<f64> = (0..self.rounds).map(|_| rate(count)).collect();
+        self.median(name, "MB/s", || rate(count));
+    }
+
+    /// Prints the median of as many results as there are batches that count.
+    pub fn median(&self, name: &str, unit: &str, run: impl FnMut() -> f64) {
+        let mut results: Vec<f64> = std::iter::repeat_with(run).take(self.rounds).collect();
         results.sort_by(f64::total_cmp);
-        console::result(name, results[results.len() / 2], "MB/s");
+        console::result(name, results[results.len() / 2], unit);
     }
 }
 

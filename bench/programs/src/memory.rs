@@ -4,7 +4,7 @@ use crate::clock::ticks;
 use crate::console;
 use crate::measure::{Bench, Plan};
 use libc::{MADV_NOHUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
-use test_programs::memory::{PAGE, peek, poke};
+use test_programs::memory::{PAGE, peek, poke, sysinfo};
 use test_programs::sys;
 
 pub const BENCHES: &[Bench] = &[
@@ -147,16 +147,13 @@ fn copies(plan: &Plan, name: &str) {
 /// What the kernel says of memory, before this program has used much. What lies outside its total (its own image and
 /// tables, perhaps) only the one who gave the memory can add.
 pub fn report() {
-    // SAFETY: all-zero bytes are a valid `sysinfo`.
-    let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
-    if sys!(SYS_sysinfo, &mut info).is_ok() {
-        let kib = |amount: u64| (amount * u64::from(info.mem_unit.max(1)) / 1024) as f64;
-        console::result("memory total after boot", kib(info.totalram), "KiB");
-        console::result("memory free after boot", kib(info.freeram), "KiB");
-        console::result(
-            "memory used of it after boot",
-            kib(info.totalram - info.freeram),
-            "KiB",
-        );
-    }
+    let info = sysinfo();
+    let kib = |amount: u64| (amount * u64::from(info.mem_unit.max(1)) / 1024) as f64;
+    console::result("memory total after boot", kib(info.totalram), "KiB");
+    console::result("memory free after boot", kib(info.freeram), "KiB");
+    console::result(
+        "memory used of it after boot",
+        kib(info.totalram - info.freeram),
+        "KiB",
+    );
 }

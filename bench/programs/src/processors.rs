@@ -2,7 +2,6 @@
 //! one, in the same time, and what it costs to hand something around between them.
 
 use crate::clock::ticks;
-use crate::console;
 use crate::measure::{Bench, Plan, compute};
 use libc::{MAP_ANONYMOUS, MAP_PRIVATE, O_RDONLY, PROT_READ, PROT_WRITE};
 use std::mem::{size_of, zeroed};
@@ -84,11 +83,9 @@ fn gain(plan: &Plan, name: &str, work: fn()) {
     while together(1, amount, work) < plan.batch_ticks() * 4.0 {
         amount *= 2;
     }
-    let mut gains: Vec<f64> = (0..plan.rounds())
-        .map(|_| together(1, amount, work) / together(count, amount, work) * f64::from(count))
-        .collect();
-    gains.sort_by(f64::total_cmp);
-    console::result(name, gains[gains.len() / 2], "times");
+    plan.median(name, "times", || {
+        together(1, amount, work) / together(count, amount, work) * f64::from(count)
+    });
 }
 
 /// The ticks that `count` processes take for `amount` of work each, from the signal to begin until the last is done.
@@ -171,10 +168,7 @@ fn ring(plan: &Plan, name: &str, count: usize) {
                         close(*writer);
                     }
                 }
-                let mut byte = 0u8;
-                while sys!(SYS_read, from, &mut byte, 1) == Ok(1) {
-                    let _ = sys!(SYS_write, to, &byte, 1);
-                }
+                child::relay(from, to);
                 0
             })
         })

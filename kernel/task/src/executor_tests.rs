@@ -15,7 +15,7 @@ use machine::sync::Spin;
 const SLICE: u64 = crate::policy::SLICE;
 
 /// Computes in steps of 10 µs for `total` ns, and gives way when asked, as a user thread does.
-async fn compute(total: u64) {
+pub async fn compute(total: u64) {
     for _ in 0..total / 10_000 {
         advance(10_000);
         if should_yield() {

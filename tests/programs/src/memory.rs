@@ -54,6 +54,26 @@ impl Drop for Mapping {
     }
 }
 
+/// Maps a page of a file, shared and for writing; never unmapped.
+pub fn file_page(fd: usize, offset: usize) -> usize {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    ok!(SYS_mmap, 0, PAGE, protection, libc::MAP_SHARED, fd, offset)
+}
+
+/// What sysinfo(2) tells.
+pub fn sysinfo() -> libc::sysinfo {
+    // SAFETY: all-zero bytes are a valid `sysinfo`.
+    let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
+    ok!(SYS_sysinfo, &mut info);
+    info
+}
+
+/// Free memory in bytes.
+pub fn free() -> u64 {
+    let info = sysinfo();
+    info.freeram * u64::from(info.mem_unit)
+}
+
 /// Reads a byte wherever it is: the fault, if there is one, is what the test wants.
 pub fn peek(address: usize) -> u8 {
     // SAFETY: a volatile read has no other effect than the fault that the test expects or not.

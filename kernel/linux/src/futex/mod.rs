@@ -9,7 +9,7 @@ mod table;
 mod wait;
 
 pub use pi::Awaited;
-pub use wait::{resume, wake_at};
+pub use wait::{wait, wake_at};
 
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
@@ -85,11 +85,11 @@ pub async fn futex(
     match command {
         FUTEX_WAIT => {
             let until = deadline(call, timeout, Clock::Relative).await?;
-            wait::wait(call, address, value, flags, until, ALL_BITS).await
+            wait(call, address, value, flags, until, ALL_BITS).await
         }
         FUTEX_WAIT_BITSET => {
             let until = deadline(call, timeout, Clock::of(flags)).await?;
-            wait::wait(call, address, value, flags, until, third).await
+            wait(call, address, value, flags, until, third).await
         }
         FUTEX_REQUEUE => requeue::requeue(call, words, None).await,
         FUTEX_CMP_REQUEUE => requeue::requeue(call, words, Some(third)).await,

@@ -12,18 +12,7 @@ use core::sync::atomic::Ordering;
 use memory::Space;
 use task::{Deadline, WaitError};
 
-/// Goes on with a wait that a signal without handler interrupted.
-pub async fn resume(
-    call: &mut Call<'_>,
-    address: usize,
-    value: u32,
-    flags: u32,
-    until: Option<Deadline>,
-    bits: u32,
-) -> Answer {
-    wait(call, address, value, flags, until, bits).await
-}
-
+/// Waits at the word, unless it has another value. Goes on likewise after a signal without handler.
 pub async fn wait(
     call: &mut Call<'_>,
     address: usize,

@@ -228,7 +228,7 @@ pub async fn restart_syscall(call: &mut Call<'_>, _: Args) -> Answer {
             flags,
             until,
             bits,
-        }) => futex::resume(call, address, value, flags, until, bits).await,
+        }) => futex::wait(call, address, value, flags, until, bits).await,
         None => Err(Errno::EINTR),
     }
 }

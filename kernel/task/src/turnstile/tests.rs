@@ -1,13 +1,11 @@
 //! Turnstiles of tasks on a simulated CPU.
 
 use super::{BlockError, Turnstile, any_held, close, give_up};
+use crate::executor_tests::compute;
 use crate::policy::{Class, Reservation};
-use crate::{
-    Task, WaitQueue, clock, current, run_until_idle, should_yield, sleep_until, spawn, yield_now,
-};
+use crate::{Task, WaitQueue, clock, current, run_until_idle, sleep_until, spawn};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use machine::host::clock::advance;
 use machine::sync::Spin;
 
 const MILLISECOND: u64 = 1_000_000;
@@ -54,16 +52,6 @@ impl Lock {
             return;
         }
         state.0 = None;
-    }
-}
-
-/// Computes in steps of 10 µs, and gives way when asked.
-async fn compute(total: u64) {
-    for _ in 0..total / 10_000 {
-        advance(10_000);
-        if should_yield() {
-            yield_now().await;
-        }
     }
 }
 

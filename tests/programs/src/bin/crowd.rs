@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use test_programs::crowd::Crowd;
-use test_programs::ok;
+use test_programs::memory::free;
 use test_programs::raw::short::monotonic;
 
 /// How many are woken, all over the crowd, to find what waking takes.
@@ -53,12 +53,4 @@ fn main() {
         "all ended in {} ns each",
         (monotonic() - start) / count as u64
     );
-}
-
-/// Free memory in bytes.
-fn free() -> u64 {
-    // SAFETY: all-zero bytes are a valid `sysinfo`.
-    let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
-    ok!(SYS_sysinfo, &mut info);
-    info.freeram * u64::from(info.mem_unit)
 }

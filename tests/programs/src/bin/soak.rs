@@ -10,7 +10,7 @@ use libc::{
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 use test_programs::child::{self, Child, fork};
-use test_programs::memory::PAGE;
+use test_programs::memory::{PAGE, free};
 use test_programs::pattern::Numbers;
 use test_programs::raw::short::*;
 use test_programs::{ok, signal, sys};
@@ -218,10 +218,7 @@ fn talk(times: u64) {
     let peer = fork(|| {
         close(there.1);
         close(back.0);
-        let mut byte = 0u8;
-        while sys!(SYS_read, there.0, &mut byte, 1) == Ok(1) {
-            let _ = sys!(SYS_write, back.1, &byte, 1);
-        }
+        child::relay(there.0, back.1);
         0
     });
     close(there.0);
@@ -264,12 +261,4 @@ fn vfork() {
         Ok(pid) => finish(Child { pid: pid as i32 }),
         Err(_) => {}
     }
-}
-
-/// Free memory in bytes.
-fn free() -> u64 {
-    // SAFETY: all-zero bytes are a valid `sysinfo`.
-    let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
-    ok!(SYS_sysinfo, &mut info);
-    info.freeram * u64::from(info.mem_unit)
 }

@@ -61,6 +61,13 @@ fn one_after_the_other_dies() {
     fails!(ESRCH, SYS_futex, &page.a, libc::FUTEX_LOCK_PI, 0, 0);
 }
 
+/// Waits for a lock, and is told by it that its owner died.
+fn inherits(word: &AtomicU32) {
+    lock(word);
+    assert_eq!(word.load(SeqCst), pid() as u32 | WAITERS | DIED);
+    unlock(word);
+}
+
 fn a_killed_owner() {
     let page = Shared::<Page>::new();
     let owner = Waiting::new(0, || {
@@ -68,13 +75,7 @@ fn a_killed_owner() {
         lock(&page.b);
         gives!(0, SYS_futex, &page.c, FUTEX_WAIT, 0, 0);
     });
-    let waiters = [&page.a, &page.b].map(|word| {
-        Waiting::new(5, || {
-            lock(word);
-            assert_eq!(word.load(SeqCst), pid() as u32 | WAITERS | DIED);
-            unlock(word);
-        })
-    });
+    let waiters = [&page.a, &page.b].map(|word| Waiting::new(5, || inherits(word)));
     owner.child.signal(SIGKILL);
     owner.child.wait();
     waiters.into_iter().for_each(Waiting::passes);
@@ -158,11 +159,7 @@ fn a_list_names_locks_that_somebody_waits_for() {
     });
     let waiters = [0, 1].map(|at| {
         let word = &list.entries[at].word;
-        Waiting::new(0, || {
-            lock(word);
-            assert_eq!(word.load(SeqCst), pid() as u32 | WAITERS | DIED);
-            unlock(word);
-        })
+        Waiting::new(0, || inherits(word))
     });
     owner.child.signal(SIGKILL);
     owner.child.wait();

@@ -4,12 +4,11 @@ use super::lock::{DIED, Page, WAITERS, Waiting, asleep, lock, priority, unlock};
 use libc::{
     CLOCK_MONOTONIC, CLOCK_REALTIME, FUTEX_CLOCK_REALTIME, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI,
     FUTEX_LOCK_PI, FUTEX_PRIVATE_FLAG, FUTEX_REQUEUE, FUTEX_UNLOCK_PI, FUTEX_WAIT,
-    FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE, FUTEX_WAKE_OP, MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE,
-    SIGKILL, SIGUSR1,
+    FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE, FUTEX_WAKE_OP, SIGKILL, SIGUSR1,
 };
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use test_programs::child::{spawn, until};
-use test_programs::memory::{PAGE, Shared};
+use test_programs::memory::{PAGE, Shared, file_page};
 use test_programs::raw::short::*;
 use test_programs::{fails, gives, ok, sys};
 
@@ -38,6 +37,12 @@ test_programs::tests!(
 /// Waits at `a` to own `b`.
 fn wait(page: &Page) {
     gives!(0, SYS_futex, &page.a, FUTEX_WAIT_REQUEUE_PI, 0, 0, &page.b);
+}
+
+/// The same, which does not come to waiting, or ends before it owns `b`.
+fn does_not_wait(page: &Page) {
+    let (a, b) = (&page.a, &page.b);
+    fails!(EAGAIN, SYS_futex, a, FUTEX_WAIT_REQUEUE_PI, 0, 0, b);
 }
 
 /// Moves one and `more`; `a` is 0.
@@ -172,20 +177,8 @@ fn what_is_refused() {
 }
 
 fn two_names_of_one_place() {
-    let fd = create(c"page");
-    ok!(SYS_ftruncate, fd, PAGE);
-    let map = || {
-        ok!(
-            SYS_mmap,
-            0,
-            PAGE,
-            PROT_READ | PROT_WRITE,
-            MAP_SHARED,
-            open(c"page", O_RDWR),
-            0
-        )
-    };
-    let (one, two) = (map(), map());
+    let fd = file_with(c"page", &[0; PAGE]);
+    let (one, two) = (file_page(fd, 0), file_page(fd, 0));
     fails!(EINVAL, SYS_futex, one, FUTEX_CMP_REQUEUE_PI, 1, 1, two, 0);
     fails!(EINVAL, SYS_futex, one, FUTEX_WAIT_REQUEUE_PI, 0, 0, two);
     // By address and process they are two.
@@ -336,15 +329,7 @@ fn a_signal_before_the_move() {
     child.passes();
     // And finds another value.
     let (child, told) = with_handler(&page, || {
-        fails!(
-            EAGAIN,
-            SYS_futex,
-            &page.a,
-            FUTEX_WAIT_REQUEUE_PI,
-            0,
-            0,
-            &page.b
-        );
+        does_not_wait(&page);
     });
     page.a.store(1, SeqCst);
     child.signal(SIGUSR1);
@@ -357,15 +342,7 @@ fn a_signal_after_the_move() {
     let own = priority(pid());
     lock(&page.b);
     let (child, told) = with_handler(&page, || {
-        fails!(
-            EAGAIN,
-            SYS_futex,
-            &page.a,
-            FUTEX_WAIT_REQUEUE_PI,
-            0,
-            0,
-            &page.b
-        );
+        does_not_wait(&page);
     });
     assert_eq!(requeue(&page, 0), Ok(1));
     assert_eq!(priority(pid()), -11);

@@ -3,11 +3,11 @@
 use super::lock::{Page, Waiting};
 use libc::{
     EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_REQUEUE, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
-    FUTEX_WAKE_BITSET, FUTEX_WAKE_OP, MAP_SHARED, MREMAP_MAYMOVE, O_RDWR, PROT_READ, PROT_WRITE,
+    FUTEX_WAKE_BITSET, FUTEX_WAKE_OP, MREMAP_MAYMOVE, O_RDWR,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 use test_programs::child::{Child, spawn, until};
-use test_programs::memory::{Mapping, PAGE, Shared};
+use test_programs::memory::{Mapping, PAGE, Shared, file_page};
 use test_programs::raw::short::*;
 use test_programs::{fails, gives, ok, sys};
 
@@ -155,17 +155,7 @@ fn different_mappings_of_one_page() {
 
 fn mapped_files() {
     close(file_with(c"f", &[0; 8192]));
-    let map = || {
-        ok!(
-            SYS_mmap,
-            0,
-            PAGE,
-            PROT_READ | PROT_WRITE,
-            MAP_SHARED,
-            open(c"f", O_RDWR),
-            PAGE
-        )
-    };
+    let map = || file_page(open(c"f", O_RDWR), PAGE);
     let child = spawn(|| {
         gives!(0, SYS_futex, map() + 8, FUTEX_WAIT, 0, 0);
     });

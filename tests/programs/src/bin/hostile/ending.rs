@@ -43,17 +43,13 @@ pub fn of_patience(seconds: u64, harm: impl FnOnce()) -> Status {
 
 /// A machine of our own may be used to the last page; see the head of `main.rs`.
 pub fn own_machine() -> bool {
-    // SAFETY: all-zero bytes are a valid `sysinfo`.
-    let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
-    ok!(SYS_sysinfo, &mut info);
+    let info = test_programs::memory::sysinfo();
     info.totalram * u64::from(info.mem_unit) <= 1 << 30
 }
 
 /// Free memory in bytes, after those that just ended had time to give theirs back.
 pub fn free_memory() -> u64 {
-    // SAFETY: all-zero bytes are a valid `sysinfo`.
-    let mut info: libc::sysinfo = unsafe { std::mem::zeroed() };
-    ok!(SYS_sysinfo, &mut info);
+    let info = test_programs::memory::sysinfo();
     (info.freeram + info.bufferram) * u64::from(info.mem_unit)
 }
 
