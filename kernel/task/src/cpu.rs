@@ -6,7 +6,8 @@
 //! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
 
 use crate::placement;
-use crate::policy::{Class, RESERVABLE, RunQueue, SHORTEST_TURN};
+use crate::policy::{Claim, Class, Group, Manner, NO_GROUP, RESERVABLE, RunQueue, SHORTEST_TURN};
+use crate::state::State;
 use crate::stats::{Counters, Last, add, raise};
 use crate::stretch::{Cause, Record, Stretch};
 use crate::task::Task;
@@ -127,25 +128,30 @@ impl Cpu {
         }
     }
 
-    /// Makes room for one more task that lives here.
-    pub fn admit(&self) -> Result<(), abi::Error> {
+    /// Makes room for one more task that lives here, in this group.
+    pub fn admit(&self, group: Option<&Arc<Group>>) -> Result<(), abi::Error> {
         let mut run = self.run.lock();
-        self.admit_to(&mut run).map_err(|_| abi::Error::NoMemory)
+        self.admit_to(&mut run, group)
+            .map_err(|_| abi::Error::NoMemory)
     }
 
     /// The same, with the lock held.
-    pub fn admit_to(&self, run: &mut Run) -> Result<(), TryReserveError> {
+    pub fn admit_to(
+        &self,
+        run: &mut Run,
+        group: Option<&Arc<Group>>,
+    ) -> Result<(), TryReserveError> {
+        run.queue.admit(group)?;
         let tasks = self.tasks.load(Ordering::Relaxed) + 1;
-        run.queue.reserve(tasks)?;
         self.tasks.store(tasks, Ordering::Relaxed);
         Ok(())
     }
 
-    /// One task less lives here.
-    pub fn dismiss(&self, run: &mut Run) {
+    /// One task less lives here: one of the group with this number.
+    pub fn dismiss(&self, run: &mut Run, group: u32) {
         let tasks = self.tasks.load(Ordering::Relaxed).saturating_sub(1);
         self.tasks.store(tasks, Ordering::Relaxed);
-        run.queue.release(tasks);
+        run.queue.dismiss(group);
     }
 
     /// Queues a task that became runnable and lives here, and makes this CPU react if it must.
@@ -157,7 +163,7 @@ impl Cpu {
         let now = run.look();
         task.queued.wakes(now);
         let first = run.queue.waiting() == 0;
-        let preempts = run.queue.join(now, task.standing.claim(), task);
+        let preempts = run.join(now, task);
         self.react(run, now, preempts, first, own);
     }
 
@@ -234,11 +240,11 @@ impl Cpu {
         let out = task
             .standing
             .ticket()
-            .and_then(|ticket| run.queue.remove(ticket));
+            .and_then(|ticket| run.queue.remove(ticket, task.standing.group()));
         if let Some((claim, item)) = out {
             task.standing.remember(claim);
             change(task);
-            let joined = run.queue.join(now, task.standing.claim(), item);
+            let joined = run.join(now, item);
             let preempts = joined || run.queue.should_switch(now);
             self.react(run, now, preempts, first, own);
             return;
@@ -325,18 +331,22 @@ impl Cpu {
             run.queue.charge(now, SHORTEST_TURN - spent);
         }
         if finished {
-            run.queue.leave();
+            run.queue.leave(now);
             run.reserved -= utilisation(&task.standing.asked());
-            self.dismiss(run);
+            run.regroup(&task);
+            self.dismiss(run, task.standing.group());
         } else if task.settle() {
             let class = task.standing.class();
             match (run.queue.running_class(), class) {
                 _ if !task.may_run_on(self.index) && !is_reserved(&task) => {
-                    if let Some(claim) = run.queue.leave() {
+                    if let Some(claim) = run.queue.leave(now) {
                         task.standing.remember(claim);
                     }
                     task.queued.goes_back(now);
                     return Over::Moves(task);
+                }
+                _ if task.standing.group() != task.standing.wanted_group() => {
+                    return run.again(now, task);
                 }
                 (Some(old), new) if old == new => {}
                 (Some(Class::Fair { manner: old, .. }), Class::Fair { weight, manner })
@@ -344,23 +354,49 @@ impl Cpu {
                 {
                     run.queue.reweigh(weight);
                 }
-                _ => {
-                    if let Some(claim) = run.queue.leave() {
-                        task.standing.remember(claim);
-                    }
-                    task.queued.goes_back(now);
-                    run.queue.join(now, task.standing.claim(), task);
-                    return Over::Nothing;
-                }
+                _ => return run.again(now, task),
             }
             // Who is made to give way keeps its deadline.
             task.queued.goes_back(now);
             run.queue.put_back(now, task, yields);
             return Over::Nothing;
-        } else if let Some(claim) = run.queue.leave() {
-            task.standing.remember(claim);
+        } else {
+            if let Some(claim) = run.queue.leave(now) {
+                task.standing.remember(claim);
+            }
+            run.regroup(&task);
         }
         Over::Gone(task)
+    }
+
+    /// Makes `task`, which lives here, a member of another group, for which there is memory or none is needed.
+    pub fn change_group(
+        &self,
+        mut run: SpinGuard<'_, Run>,
+        task: &Task,
+        group: Option<&Arc<Group>>,
+    ) -> Result<(), abi::Error> {
+        run.queue.admit(group).map_err(|_| abi::Error::NoMemory)?;
+        let before = task.standing.wanted_group();
+        let after = group.map_or(NO_GROUP, |group| group.number());
+        if before != task.standing.group() {
+            // It has not changed to that one yet.
+            run.queue.dismiss(before);
+        }
+        if after == task.standing.group() {
+            run.queue.dismiss(after);
+        }
+        task.standing.want_group(after);
+        let asleep = task.state() == State::Idle;
+        if asleep {
+            // Whoever wakes it comes by here.
+            run.regroup(task);
+        } else if task.standing.ticket().is_some() {
+            self.compete(run, task, |_| ());
+        } else {
+            self.ask_to_move(run);
+        }
+        Ok(())
     }
 
     /// Asks the running task, which may not be here any more, to give way soon.
@@ -502,6 +538,41 @@ impl Cpu {
 }
 
 impl Run {
+    /// Queues a task that became runnable. `true`: it should run at once.
+    pub fn join(&mut self, now: u64, task: Arc<Task>) -> bool {
+        self.regroup(&task);
+        let (claim, group) = (task.standing.claim(), task.standing.group());
+        self.queue.join(now, claim, group, task)
+    }
+
+    /// Takes the running task out, and queues it as it is to compete now.
+    fn again(&mut self, now: u64, task: Arc<Task>) -> Over {
+        if let Some(claim) = self.queue.leave(now) {
+            task.standing.remember(claim);
+        }
+        task.queued.goes_back(now);
+        self.join(now, task);
+        Over::Nothing
+    }
+
+    /// Lets a task that neither waits nor runs change to the group that is wanted for it.
+    #[inline]
+    pub fn regroup(&mut self, task: &Task) {
+        if task.standing.group() != task.standing.wanted_group() {
+            self.change_group(task);
+        }
+    }
+
+    #[cold]
+    fn change_group(&mut self, task: &Task) {
+        let (from, to) = (task.standing.group(), task.standing.wanted_group());
+        let migrant = self.queue.depart(from, task.standing.entity());
+        let entity = self.queue.adopt(to, migrant);
+        task.standing.remember(Claim::Fair(entity, Manner::Prompt));
+        task.standing.change_group();
+        self.queue.dismiss(from);
+    }
+
     fn charge(&mut self, now: u64) {
         if self.queue.is_running() {
             self.queue.charge(now, now.saturating_sub(self.charged));

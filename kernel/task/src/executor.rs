@@ -6,7 +6,7 @@
 
 use crate::cpu::{LOCAL, Polled, this};
 use crate::policy::Class;
-use crate::{Cause, Task, clock, placement};
+use crate::{Cause, Group, Task, clock, placement};
 use abi::Error;
 use alloc::sync::Arc;
 use core::future::Future;
@@ -43,30 +43,38 @@ pub fn spawn_with(
         return Err(Error::NoMemory);
     }
     let home = this();
-    home.admit()?;
+    let group = terms.group.clone();
+    home.admit(group.as_ref().map(|group| group.share()))?;
     let task = Task::new(name, home, terms, future);
+    if let Some(group) = group {
+        group.enter(&task);
+    }
     placement::queue(task.clone());
     Ok(task)
 }
 
 /// How a task competes, and where it may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// The class; a share has the weight of its niceness.
     pub class: Class,
     /// See [`Task::nice`].
     pub nice: i8,
-    /// See [`Task::affinity`].
+    /// See [`Task::set_affinity`].
     pub affinity: u64,
+    /// See [`Task::group`].
+    pub group: Option<Arc<Group>>,
 }
 
 impl Terms {
-    /// The ordinary class, where the current task may run.
+    /// The ordinary class, where the current task may run, and in its group. Without a current task: on the CPUs that
+    /// are not isolated, in none.
     pub fn ordinary() -> Self {
         Terms {
             class: Class::NORMAL,
             nice: 0,
-            affinity: with_current(Task::affinity).unwrap_or(u64::MAX),
+            affinity: with_current(Task::asked_affinity).unwrap_or_else(placement::common),
+            group: with_current(Task::group).flatten(),
         }
     }
 }

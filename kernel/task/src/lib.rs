@@ -7,6 +7,7 @@
 //! - [`task`](Task): a future with its state, flags and accounts
 //! - [`policy`]: who runs next (pure: reservations, priorities, fair shares)
 //! - `cpu`: one CPU's run queue and alarm
+//! - [`Group`]: tasks with a weight, a quota and a set of CPUs together
 //! - `placement`: which CPU a task runs on, and how it moves
 //! - `executor`: [`spawn`], [`run`], the current task, yielding
 //! - `waiters`: the list of wakers that the wait primitives share
@@ -39,6 +40,9 @@ mod error;
 mod executor;
 #[cfg(test)]
 mod executor_tests;
+mod group;
+#[cfg(test)]
+mod group_tests;
 mod histogram;
 #[cfg(not(target_os = "none"))]
 mod host;
@@ -77,11 +81,13 @@ pub use executor::{
     Terms, YieldNow, charge_user, current, others_wait, run, should_yield, spawn, spawn_with,
     with_current, yield_now,
 };
+pub use group::Group;
 pub use histogram::STEPS;
 #[cfg(not(target_os = "none"))]
 pub use host::{block_on, run_until_idle};
 pub use lock::{Mutex, MutexGuard, Permit, Semaphore};
 pub use observers::{Observer, ObserverGuard};
+pub use placement::{isolate, isolated};
 pub use ready::{Readiness, Ready, Wait, WaitAny, wait_any};
 pub use stats::{
     Late, Stats, forget_longest, lateness, longest_poll, longest_stretch, stats, stats_of,

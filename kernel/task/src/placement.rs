@@ -12,7 +12,7 @@
 //! that a task does not move. Who has a reservation never moves: it was admitted where it is.
 
 use crate::cpu::{Cpu, Run, is_reserved, this};
-use crate::policy::{Claim, Class, Manner};
+use crate::policy::{Claim, Class, Group, Manner};
 use crate::task::Task;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -33,11 +33,13 @@ struct Table {
     cpus: [Once<&'static Cpu>; MAX],
     /// Those that have nothing to do, and that nobody has called yet.
     idle: AtomicU64,
+    isolated: AtomicU64,
 }
 
 static TABLE: Shared<Table> = Shared::new(|| Table {
     cpus: [const { Once::new() }; MAX],
     idle: AtomicU64::new(0),
+    isolated: AtomicU64::new(0),
 });
 
 /// CPU number `index`; it need not run yet.
@@ -173,6 +175,35 @@ fn waits_soon(me: &Cpu) -> bool {
         .unwrap_or(false)
 }
 
+/// Makes `task` a member of another group; see [`Cpu::change_group`].
+pub(crate) fn regroup(task: &Task, group: Option<&Arc<Group>>) -> Result<(), abi::Error> {
+    let (home, run) = lock_home(task);
+    home.change_group(run, task, group)
+}
+
+/// Those of `asked` that are in `allowed`, or all of `allowed` if none of them runs.
+pub(crate) fn narrow(allowed: u64, asked: u64) -> u64 {
+    match allowed & asked {
+        none if none & running() == 0 => allowed,
+        some => some,
+    }
+}
+
+/// The CPUs where tasks run that nobody put elsewhere: those that are not isolated.
+pub(crate) fn common() -> u64 {
+    !TABLE.get().isolated.load(Ordering::Relaxed)
+}
+
+/// No task runs on these CPUs, one bit each, unless its affinity is set so: to be called before tasks are spawned.
+pub fn isolate(cpus: u64) {
+    TABLE.get().isolated.store(cpus, Ordering::Relaxed);
+}
+
+/// The CPUs that were isolated.
+pub fn isolated() -> u64 {
+    TABLE.get().isolated.load(Ordering::Relaxed)
+}
+
 /// The CPUs that run, one bit each.
 fn running() -> u64 {
     u64::MAX >> (MAX - machine::cpu::count().min(MAX))
@@ -192,12 +223,15 @@ fn lock_both<'a>(one: &'a Cpu, two: &'a Cpu) -> (SpinGuard<'a, Run>, SpinGuard<'
 
 /// Makes a task that is in no queue live on another CPU. `false`: there is no memory for one more there, it stays.
 fn migrate(from: &Cpu, source: &mut Run, to: &Cpu, target: &mut Run, task: &Task) -> bool {
-    if to.admit_to(target).is_err() {
+    source.regroup(task);
+    let number = task.standing.group();
+    let group = source.queue.group(number);
+    if to.admit_to(target, group.as_ref()).is_err() {
         return false;
     }
-    from.dismiss(source);
-    let migrant = source.queue.depart(task.standing.entity());
-    let entity = target.queue.adopt(migrant);
+    let migrant = source.queue.depart(number, task.standing.entity());
+    let entity = target.queue.adopt(number, migrant);
+    from.dismiss(source, number);
     // What is remembered beside the entity stays; a manner is not.
     task.standing.remember(Claim::Fair(entity, Manner::Prompt));
     task.set_home(to.index);
@@ -220,20 +254,23 @@ pub(crate) fn steal(thief: &Cpu, now: u64) {
         return;
     };
     let (mut source, mut target) = lock_both(victim, thief);
-    if thief.admit_to(&mut target).is_err() {
-        return;
-    }
     let may_move = |task: &Arc<Task>| task.may_run_on(thief.index) && !is_reserved(task);
-    let Some((migrant, manner, task)) = source.queue.take_last(may_move) else {
-        thief.dismiss(&mut target);
+    let Some((number, migrant, manner, task)) = source.queue.take_last(may_move) else {
         return;
     };
-    victim.dismiss(&mut source);
-    let entity = target.queue.adopt(migrant);
+    let group = source.queue.group(number);
+    if thief.admit_to(&mut target, group.as_ref()).is_err() {
+        let entity = source.queue.adopt(number, migrant);
+        task.standing.remember(Claim::Fair(entity, manner));
+        source.join(now, task);
+        return;
+    }
+    let entity = target.queue.adopt(number, migrant);
+    victim.dismiss(&mut source, number);
     task.standing.remember(Claim::Fair(entity, manner));
     task.set_home(thief.index);
     thief.counters.stolen.fetch_add(1, Ordering::Relaxed);
-    target.queue.join(now, task.standing.claim(), task);
+    target.join(now, task);
 }
 
 /// See [`Task::set_affinity`]; `store` keeps the set.
@@ -255,7 +292,9 @@ pub(crate) fn set_affinity(
         return Ok(());
     }
     let ticket = task.standing.ticket();
-    if let Some((claim, item)) = ticket.and_then(|ticket| run.queue.remove(ticket)) {
+    if let Some((claim, item)) =
+        ticket.and_then(|ticket| run.queue.remove(ticket, task.standing.group()))
+    {
         // It waits here: it was taken out, so the right to queue it is here now.
         task.standing.remember(claim);
         drop(run);

@@ -24,6 +24,9 @@ pub(crate) struct Standing {
     /// Where it waits; see [`Ticket`].
     line: AtomicU64,
     place: AtomicI64,
+    /// The number of the group in whose queue it waits or runs, and of the one it is to be in next.
+    group: AtomicU32,
+    wanted: AtomicU32,
 }
 
 const PROMPT: u64 = 0;
@@ -34,8 +37,8 @@ const ROTATES: u64 = 4;
 const DEADLINE: u64 = 5;
 
 impl Standing {
-    /// An ordinary one.
-    pub fn new() -> Self {
+    /// An ordinary one, in the group with this number.
+    pub fn new(group: u32) -> Self {
         Standing {
             asked: AtomicU64::new(u64::from(NORMAL_WEIGHT) << 32 | PROMPT),
             inherited: AtomicU8::new(0),
@@ -49,7 +52,31 @@ impl Standing {
             until: AtomicU64::new(0),
             line: AtomicU64::new(0),
             place: AtomicI64::new(0),
+            group: AtomicU32::new(group),
+            wanted: AtomicU32::new(group),
         }
+    }
+
+    /// The number of its group, for the run queue.
+    #[inline]
+    pub fn group(&self) -> u32 {
+        self.group.load(Relaxed)
+    }
+
+    /// The number of the group that it is to be in next; mostly the same.
+    #[inline]
+    pub fn wanted_group(&self) -> u32 {
+        self.wanted.load(Relaxed)
+    }
+
+    /// Under the lock of the run queue.
+    pub fn want_group(&self, group: u32) {
+        self.wanted.store(group, Relaxed);
+    }
+
+    /// Under the lock of the run queue, where it neither waits nor runs: it is in the group that was wanted.
+    pub fn change_group(&self) {
+        self.group.store(self.wanted_group(), Relaxed);
     }
 
     /// The class that was asked for.

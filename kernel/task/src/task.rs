@@ -5,7 +5,9 @@
 
 use crate::cpu::Cpu;
 use crate::executor::Terms;
+use crate::group::{self, Group};
 use crate::placement;
+use crate::policy::NO_GROUP;
 use crate::policy::{Class, Manner, Member, Ticket, weight_of_nice};
 use crate::standing::Standing;
 use crate::state::{AtomicState, State};
@@ -29,8 +31,10 @@ pub struct Task {
     /// The number of the CPU whose run queue it goes to. Written by who has the right to queue it, or took it out of
     /// a queue, under the lock of the old one and the new one.
     home: AtomicUsize,
-    /// The CPUs on which it may run, one bit each.
+    /// The CPUs on which it may run, one bit each: those that were asked for, as far as its group may use them.
     affinity: AtomicU64,
+    asked_affinity: AtomicU64,
+    group: Spin<Option<Arc<Group>>>,
     /// Gone when the task is done.
     body: Spin<Option<Body>>,
     pub(crate) standing: Standing,
@@ -70,13 +74,16 @@ impl Task {
     ) -> Arc<Task> {
         let work = core::any::type_name_of_val(&future);
         let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
+        let number = terms.group.as_ref().map_or(NO_GROUP, |it| it.number());
         let task = Arc::new_cyclic(|me| Task {
             state: AtomicState::queued(),
             flags: AtomicU32::new(0),
             home: AtomicUsize::new(home.index),
-            affinity: AtomicU64::new(terms.affinity),
+            affinity: AtomicU64::new(narrowed(terms.group.as_deref(), terms.affinity)),
+            asked_affinity: AtomicU64::new(terms.affinity),
+            group: Spin::new(terms.group),
             body: Spin::new(None),
-            standing: Standing::new(),
+            standing: Standing::new(number),
             holding: Holding::new(),
             queued: Queued::default(),
             polled: Stopwatch::new(),
@@ -191,20 +198,86 @@ impl Task {
         self.affinity.load(Ordering::Relaxed) >> cpu & 1 != 0
     }
 
-    /// The CPUs on which it may run: bit 0 for number 0, and so on. At first those of whoever spawned it.
+    /// The CPUs on which it may run: bit 0 for number 0, and so on. At first those of whoever spawned it. Those that
+    /// were asked for, as far as its group may use them; if it may use none of them, all that the group may use.
     pub fn affinity(&self) -> u64 {
         self.affinity.load(Ordering::Relaxed)
+    }
+
+    /// The CPUs that were asked for.
+    pub fn asked_affinity(&self) -> u64 {
+        self.asked_affinity.load(Ordering::Relaxed)
     }
 
     /// Makes it run on these CPUs only, from its next turn on; a turn that runs elsewhere is asked to end.
     ///
     /// # Errors
-    /// [`abi::Error::Invalid`]: none of them runs. [`abi::Error::Busy`]: a part of its CPU is reserved for it, and that
-    /// CPU is not among them.
+    /// [`abi::Error::Invalid`]: none of them runs, or its group may use none of them. [`abi::Error::Busy`]: a part of its
+    /// CPU is reserved for it, and that CPU is not among them.
     pub fn set_affinity(&self, cpus: u64) -> Result<(), abi::Error> {
-        placement::set_affinity(self, cpus, |cpus| {
-            self.affinity.store(cpus, Ordering::Relaxed)
+        let group = self.group.lock();
+        let allowed = group.as_ref().map_or(u64::MAX, |group| group.allowed());
+        placement::set_affinity(self, cpus & allowed, |narrowed| {
+            self.asked_affinity.store(cpus, Ordering::Relaxed);
+            self.affinity.store(narrowed, Ordering::Relaxed);
         })
+    }
+
+    /// Makes it run where its group may, after that changed. With a reservation elsewhere it stays.
+    pub(crate) fn confine(&self) {
+        let group = self.group.lock();
+        let _ = self.narrow(group.as_deref());
+    }
+
+    fn narrow(&self, group: Option<&Group>) -> Result<(), abi::Error> {
+        let narrowed = narrowed(group, self.asked_affinity());
+        placement::set_affinity(self, narrowed, |narrowed| {
+            self.affinity.store(narrowed, Ordering::Relaxed)
+        })
+    }
+
+    /// The group that it is in, with its quota and its weight.
+    pub fn group(&self) -> Option<Arc<Group>> {
+        self.group.lock().clone()
+    }
+
+    /// Makes it a member of another group, or of none. If it runs, it changes at the end of its turn, which is asked to
+    /// end.
+    ///
+    /// # Errors
+    /// [`abi::Error::Forbidden`]: it has a priority or a reservation, and there is a quota. [`abi::Error::Busy`]: a part
+    /// of a CPU is reserved for it that the group may not use. [`abi::Error::Closed`]: it is done.
+    /// [`abi::Error::NoMemory`].
+    pub fn set_group(&self, group: Option<Arc<Group>>) -> Result<(), abi::Error> {
+        let me = self.me.upgrade().ok_or(abi::Error::Closed)?;
+        group::by_the_rules(
+            || group.clone(),
+            || self.class(),
+            || {
+                let mut own = self.group.lock();
+                // Whoever is done has left its group, or waits for this lock to leave it.
+                if self.is_done() {
+                    return Err(abi::Error::Closed);
+                }
+                let before = own.as_ref().map_or(NO_GROUP, |it| it.number());
+                let after = group.as_ref().map_or(NO_GROUP, |it| it.number());
+                if before == after {
+                    return Ok(());
+                }
+                self.narrow(group.as_deref())?;
+                if let Err(error) = placement::regroup(self, group.as_ref().map(|it| it.share())) {
+                    let _ = self.narrow(own.as_deref());
+                    return Err(error);
+                }
+                if let Some(group) = &group {
+                    group.enter(&me);
+                }
+                if let Some(old) = core::mem::replace(&mut *own, group.clone()) {
+                    old.leave(self);
+                }
+                Ok(())
+            },
+        )
     }
 
     /// How it competes for its CPU: what was asked for, whatever it inherits.
@@ -220,10 +293,17 @@ impl Task {
     /// Makes it compete in another way, from now on.
     ///
     /// # Errors
-    /// [`abi::Error::Busy`]: too much of its CPU is reserved already. [`abi::Error::NoMemory`].
+    /// [`abi::Error::Busy`]: too much of its CPU is reserved already. [`abi::Error::Forbidden`]: it is no share, and the
+    /// task's group has a quota. [`abi::Error::NoMemory`].
     pub fn set_class(&self, class: Class) -> Result<(), abi::Error> {
-        let (home, run) = placement::lock_home(self);
-        home.reclass(run, self, |_| class)?;
+        group::by_the_rules(
+            || self.group(),
+            || class,
+            || {
+                let (home, run) = placement::lock_home(self);
+                home.reclass(run, self, |_| class)
+            },
+        )?;
         turnstile::reclassed(self);
         Ok(())
     }
@@ -341,7 +421,17 @@ impl Task {
         drop(body);
         turnstile::ended(self);
         self.state.finish();
+        let group = self.group.lock().take();
+        if let Some(group) = group {
+            group.leave(self);
+        }
     }
+}
+
+/// The CPUs that a task of this group may use that asked for these.
+fn narrowed(group: Option<&Group>, asked: u64) -> u64 {
+    let allowed = group.map_or(u64::MAX, Group::allowed);
+    placement::narrow(allowed, asked)
 }
 
 impl Wake for Task {

@@ -11,15 +11,16 @@ const SECOND: u64 = 1000 * MILLISECOND;
 
 /// What a simulated task does: every `period` it wants `work`; with a period of 0, always.
 #[derive(Clone, Copy)]
-struct Job {
-    claim: Claim,
-    work: u64,
-    period: u64,
+pub(super) struct Job {
+    pub(super) claim: Claim,
+    pub(super) group: u32,
+    pub(super) work: u64,
+    pub(super) period: u64,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Seen {
-    served: u64,
+pub(super) struct Seen {
+    pub(super) served: u64,
     /// Jobs done, and those of them that were done after the next one was due.
     done: u64,
     late: u64,
@@ -27,13 +28,13 @@ struct Seen {
     due: u64,
 }
 
-struct Machine {
-    queue: RunQueue<usize>,
-    jobs: Vec<Job>,
-    seen: Vec<Seen>,
+pub(super) struct Machine {
+    pub(super) queue: RunQueue<usize>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) seen: Vec<Seen>,
     releases: BTreeSet<(u64, usize)>,
     running: Option<usize>,
-    now: u64,
+    pub(super) now: u64,
     switches: u64,
 }
 
@@ -41,7 +42,7 @@ fn realtime(priority: u8, rotates: bool) -> Claim {
     Claim::Realtime { priority, rotates }
 }
 
-fn fair(nice: i8) -> Claim {
+pub(super) fn fair(nice: i8) -> Claim {
     Claim::Fair(Entity::new(weight_of_nice(nice)), Manner::Prompt)
 }
 
@@ -53,16 +54,17 @@ fn reservation(runtime: u64, period: u64) -> Reservation {
     }
 }
 
-fn hog(claim: Claim) -> Job {
+pub(super) fn hog(claim: Claim) -> Job {
     Job {
         claim,
+        group: NO_GROUP,
         work: u64::MAX,
         period: 0,
     }
 }
 
 impl Machine {
-    fn new(jobs: &[Job]) -> Self {
+    pub(super) fn new(jobs: &[Job]) -> Self {
         Machine {
             queue: RunQueue::new(),
             jobs: jobs.to_vec(),
@@ -83,7 +85,7 @@ impl Machine {
             let seen = &mut self.seen[who];
             seen.left = job.work;
             seen.due = at + job.period;
-            if self.queue.join(self.now, job.claim, who)
+            if self.queue.join(self.now, job.claim, job.group, who)
                 && let Some(running) = self.running.take()
             {
                 self.queue.put_back(self.now, running, false);
@@ -91,7 +93,7 @@ impl Machine {
         }
     }
 
-    fn run(&mut self, end: u64) {
+    pub(super) fn run(&mut self, end: u64) {
         while self.now < end {
             self.release();
             if self.running.is_none() {
@@ -114,7 +116,7 @@ impl Machine {
             if seen.left == 0 {
                 seen.done += 1;
                 seen.late += u64::from(self.now > seen.due);
-                job.claim = self.queue.leave().expect("it ran");
+                job.claim = self.queue.leave(self.now).expect("it ran");
                 self.running = None;
                 self.releases.insert((seen.due.max(self.now), who));
             } else if self.queue.should_switch(self.now) {
@@ -156,6 +158,7 @@ fn reservations_meet_every_deadline_up_to_the_limit() {
             .iter()
             .map(|&wanted| Job {
                 claim: Claim::Deadline(Server::new(wanted)),
+                group: NO_GROUP,
                 work: wanted.runtime,
                 period: wanted.period,
             })
@@ -184,6 +187,7 @@ fn a_greedy_reservation_gets_its_budget_and_no_more() {
         hog(Claim::Deadline(Server::new(greedy))),
         Job {
             claim: Claim::Deadline(Server::new(modest)),
+            group: NO_GROUP,
             work: modest.runtime,
             period: modest.period,
         },
@@ -203,6 +207,7 @@ fn waking_often_gives_no_new_budget() {
     let mut machine = Machine::new(&[
         Job {
             claim: Claim::Deadline(Server::new(wanted)),
+            group: NO_GROUP,
             work: 3 * MILLISECOND,
             period: 4 * MILLISECOND,
         },
@@ -219,7 +224,7 @@ fn waking_often_gives_no_new_budget() {
 fn a_long_turn_is_paid_back() {
     let mut queue = RunQueue::new();
     let wanted = reservation(10 * MILLISECOND, 100 * MILLISECOND);
-    queue.join(0, Claim::Deadline(Server::new(wanted)), 0);
+    queue.join(0, Claim::Deadline(Server::new(wanted)), NO_GROUP, 0);
     assert_eq!(queue.pick(0), Some(0));
     assert_eq!(queue.next_decision(0), 10 * MILLISECOND);
     queue.charge(25 * MILLISECOND, 25 * MILLISECOND);
@@ -252,6 +257,7 @@ fn a_short_deadline_gives_one_budget_a_period() {
     let mut machine = Machine::new(&[
         Job {
             claim: Claim::Deadline(Server::new(wanted)),
+            group: NO_GROUP,
             work: 2 * MILLISECOND,
             period: 6 * MILLISECOND,
         },
@@ -277,23 +283,23 @@ fn numbers_that_make_no_sense_are_refused() {
 fn first_come_first_served() {
     let mut queue = RunQueue::new();
     for who in ['a', 'b'] {
-        assert!(!queue.join(0, realtime(10, false), who));
+        assert!(!queue.join(0, realtime(10, false), NO_GROUP, who));
     }
     assert_eq!(queue.pick(0), Some('a'));
     queue.charge(SECOND / 2, SECOND / 2);
     assert!(!queue.should_switch(SECOND / 2), "no slices here");
     assert_eq!(queue.next_decision(SECOND / 2), NEVER);
-    assert!(!queue.join(0, fair(-20), 'n'));
-    assert!(!queue.join(0, realtime(10, false), 'c'));
-    assert!(queue.join(0, realtime(11, false), 'h'));
+    assert!(!queue.join(0, fair(-20), NO_GROUP, 'n'));
+    assert!(!queue.join(0, realtime(10, false), NO_GROUP, 'c'));
+    assert!(queue.join(0, realtime(11, false), NO_GROUP, 'h'));
     queue.put_back(0, 'a', false);
     assert_eq!(queue.pick(0), Some('h'));
-    queue.leave();
+    queue.leave(0);
     assert_eq!(queue.pick(0), Some('a'), "it did not want to stop");
     queue.put_back(0, 'a', true);
     for who in ['b', 'c', 'a', 'n'] {
         assert_eq!(queue.pick(0), Some(who));
-        queue.leave();
+        queue.leave(0);
     }
     assert_eq!(queue.pick(0), None);
 }
@@ -334,6 +340,7 @@ fn the_idle_class_gets_out_of_the_way() {
         hog(idle),
         Job {
             claim: fair(0),
+            group: NO_GROUP,
             work: 5 * MILLISECOND,
             period: 10 * MILLISECOND,
         },
@@ -343,15 +350,15 @@ fn the_idle_class_gets_out_of_the_way() {
     assert_eq!(machine.seen[1].done, 1000);
     assert_eq!(machine.seen[0].served, 5 * SECOND);
     let mut queue = RunQueue::new();
-    queue.join(0, idle, 'i');
+    queue.join(0, idle, NO_GROUP, 'i');
     assert_eq!(queue.pick(0), Some('i'));
     let batch = Claim::Fair(Entity::new(NORMAL_WEIGHT), Manner::Batch);
-    assert!(queue.join(0, batch, 'b'));
+    assert!(queue.join(0, batch, NO_GROUP, 'b'));
     queue.put_back(0, 'i', false);
     assert_eq!(queue.pick(0), Some('b'));
     queue.charge(2 * MILLISECOND, 2 * MILLISECOND);
     assert!(
-        !queue.join(2 * MILLISECOND, batch, 'c'),
+        !queue.join(2 * MILLISECOND, batch, NO_GROUP, 'c'),
         "batch interrupts nobody"
     );
 }
@@ -393,12 +400,30 @@ proptest! {
     /// taken out where it says it waits.
     #[test]
     fn the_next_decision_is_no_later_than_it_says(
-        claims in proptest::collection::vec(any_claim(), 1..12),
+        claims in proptest::collection::vec((any_claim(), 0usize..6), 1..12),
+        quotas in proptest::collection::vec(proptest::option::of((2u64..10, 8u64..40)), 5),
         steps in proptest::collection::vec((0u8..5, any::<u16>(), 1u64..40), 1..200),
     ) {
         let mut queue = RunQueue::new();
         let all: Vec<Traveller> = (0..claims.len()).map(|who| Traveller(who, Default::default())).collect();
-        let mut claims = claims;
+        // Two topmost groups, two in the first, and one in one of these.
+        let mut groups = Vec::new();
+        for (parent, quota) in [None, None, Some(0), Some(0), Some(2)].into_iter().zip(quotas) {
+            let group = sharing::group(parent.map(|parent: usize| &groups[parent]));
+            group.set_quota(quota.map(|(runtime, period)| Quota {
+                runtime: runtime * MILLISECOND / 2,
+                period: period * MILLISECOND,
+            }));
+            groups.push(group);
+        }
+        let (mut claims, groups): (Vec<Claim>, Vec<_>) = claims
+            .into_iter()
+            .map(|(claim, group)| (claim, groups.get(group).cloned()))
+            .unzip();
+        for group in &groups {
+            queue.admit(group.as_ref()).expect("there is memory");
+        }
+        let number = |who: usize| groups[who].as_ref().map_or(NO_GROUP, |group| group.number());
         let mut runnable = vec![false; all.len()];
         let mut running: Option<usize> = None;
         let mut now = SECOND;
@@ -407,14 +432,14 @@ proptest! {
             match step {
                 0 if !runnable[who] => {
                     runnable[who] = true;
-                    if queue.join(now, claims[who], all[who].clone()) {
+                    if queue.join(now, claims[who], number(who), all[who].clone()) {
                         let old = running.take().expect("somebody is preempted");
                         queue.put_back(now, all[old].clone(), false);
                     }
                 }
                 1 if running.is_some() => {
                     let old = running.take().unwrap();
-                    claims[old] = queue.leave().unwrap();
+                    claims[old] = queue.leave(now).unwrap();
                     runnable[old] = false;
                 }
                 2 if running.is_some() => {
@@ -423,7 +448,7 @@ proptest! {
                 }
                 3 if runnable[who] && running != Some(who) => {
                     let ticket = all[who].1.get().expect("it waits somewhere");
-                    let (claim, item) = queue.remove(ticket).unwrap();
+                    let (claim, item) = queue.remove(ticket, number(who)).unwrap();
                     prop_assert_eq!(item.0, who);
                     prop_assert_eq!(all[who].1.get(), None);
                     claims[who] = claim;
@@ -461,7 +486,7 @@ proptest! {
         }
         // All come out in the end.
         if let Some(who) = running {
-            queue.leave();
+            queue.leave(now);
             runnable[who] = false;
         }
         let mut turns = 0;
@@ -469,7 +494,7 @@ proptest! {
             match queue.pick(now) {
                 Some(item) => {
                     runnable[item.0] = false;
-                    queue.leave();
+                    queue.leave(now);
                 }
                 None => now = queue.next_decision(now),
             }
@@ -477,5 +502,11 @@ proptest! {
             prop_assert!(turns < 100, "somebody was lost");
         }
         prop_assert_eq!(queue.waiting(), 0);
+        for who in 0..all.len() {
+            queue.dismiss(number(who));
+        }
+        for group in groups.iter().flatten() {
+            prop_assert!(queue.group(group.number()).is_none());
+        }
     }
 }

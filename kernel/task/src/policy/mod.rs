@@ -1,7 +1,8 @@
 //! Who runs next.
 //!
 //! [`RunQueue`] has a line for each [`Class`]: reservations by earliest deadline (`reserved`), priorities
-//! (`realtime`), and below them everybody else by fair shares, which is [`Queue`]:
+//! (`realtime`), and below them everybody else by fair shares: [`Queue`], and in every group (`group`) one of its own
+//! (`shares`):
 //!
 //! # Earliest eligible virtual deadline first
 //!
@@ -19,9 +20,11 @@
 //! Virtual Deadline First" (1995).
 
 mod class;
+mod group;
 mod realtime;
 mod reserved;
 mod run;
+mod shares;
 mod tree;
 mod weight;
 
@@ -30,12 +33,15 @@ mod bounds;
 #[cfg(test)]
 mod classes;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod simulation;
 
 pub use class::{
     Claim, Class, HIGHEST_PRIORITY, IDLE_WEIGHT, INHERITED_PRIORITY, Manner, Member, QUANTUM,
     Reservation, Ticket,
 };
+pub use group::{DEPTH, Group, LARGEST_WEIGHT, NO_GROUP, Quota, Usage};
 pub use reserved::{RESERVABLE, Server, WHOLE};
 pub use run::{NEVER, RunQueue, THROTTLE_LIMIT, THROTTLE_PERIOD};
 pub use weight::{NORMAL_WEIGHT, weight_of_nice};
@@ -190,6 +196,11 @@ impl<T: Member> Queue<T> {
 
     /// An entity becomes runnable. `true`: it should run instead of the running one, at once.
     pub fn join(&mut self, entity: Entity, item: T) -> bool {
+        self.join_at(entity, item).0
+    }
+
+    /// The same, and where it waits.
+    fn join_at(&mut self, entity: Entity, item: T) -> (bool, Ticket) {
         let weight = i64::from(entity.weight);
         let slice = to_virtual(SLICE, entity.weight);
         let mut lag = 0;
@@ -214,8 +225,7 @@ impl<T: Member> Queue<T> {
             }
             None => false,
         };
-        self.insert(place, item);
-        preempts
+        (preempts, self.insert(place, item))
     }
 
     /// How far before the average an entity must be placed so that it has, once it is counted, the lag it left with.
@@ -326,7 +336,12 @@ impl<T: Member> Queue<T> {
 
     /// The running entity waits again. `yields`: it gave up the rest of its slice, so its next request comes later.
     pub fn put_back(&mut self, item: T, yields: bool) {
-        if let Some(mut place) = self.running.take() {
+        self.put_back_at(item, yields);
+    }
+
+    /// The same; where it waits. `None`: there was none.
+    fn put_back_at(&mut self, item: T, yields: bool) -> Option<Ticket> {
+        self.running.take().map(|mut place| {
             if yields || !before(place.time, place.deadline) {
                 let from = if before(place.time, place.deadline) {
                     place.deadline
@@ -335,8 +350,8 @@ impl<T: Member> Queue<T> {
                 };
                 place.deadline = from.wrapping_add(to_virtual(SLICE, place.weight));
             }
-            self.insert(place, item);
-        }
+            self.insert(place, item)
+        })
     }
 
     /// The running entity is not runnable any more. `None`: there was none.
@@ -423,18 +438,20 @@ impl<T: Member> Queue<T> {
         (-ahead).clamp(-limit, limit)
     }
 
-    fn insert(&mut self, place: Place, item: T) {
+    fn insert(&mut self, place: Place, item: T) -> Ticket {
         self.arrivals += 1;
         let key = Key {
             deadline: place.deadline,
             arrival: self.arrivals,
         };
-        item.waits(Some(Ticket {
+        let ticket = Ticket {
             line: class::Line::Fair,
             deadline: key.deadline,
             arrival: key.arrival,
-        }));
+        };
+        item.waits(Some(ticket));
         self.waiting.insert(key, place.time, place.weight, item);
+        ticket
     }
 
     /// Moves the reference to the floor of the average.

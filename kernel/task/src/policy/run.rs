@@ -10,9 +10,11 @@
 use super::class::Line;
 use super::realtime::{Lists, Place};
 use super::reserved::Reserved;
+use super::shares::{Joined, Shares};
 use super::{Claim, Ticket};
-use super::{Class, Entity, Manner, Member, Migrant, QUANTUM, Queue, Server};
+use super::{Class, Entity, Group, Manner, Member, Migrant, QUANTUM, Server};
 use alloc::collections::TryReserveError;
+use alloc::sync::Arc;
 
 /// No time.
 pub const NEVER: u64 = u64::MAX;
@@ -36,17 +38,11 @@ enum Running {
 pub struct RunQueue<T> {
     reserved: Reserved<T>,
     lists: Lists<T>,
-    fair: Queue<(Manner, T)>,
+    fair: Shares<T>,
     running: Running,
     /// When the current throttling period began, and what was used in it above the shares.
     window: u64,
     used: u64,
-}
-
-impl<T: Member> Member for (Manner, T) {
-    fn waits(&self, at: Option<Ticket>) {
-        self.1.waits(at);
-    }
 }
 
 impl<T: Member> RunQueue<T> {
@@ -55,7 +51,7 @@ impl<T: Member> RunQueue<T> {
         RunQueue {
             reserved: Reserved::new(),
             lists: Lists::new(),
-            fair: Queue::new(),
+            fair: Shares::new(),
             running: Running::Nobody,
             window: 0,
             used: 0,
@@ -72,29 +68,40 @@ impl<T: Member> RunQueue<T> {
         !matches!(self.running, Running::Nobody)
     }
 
-    /// Makes room for `entities` in total, so that none of them that has a share needs memory to wait.
+    /// Makes room for one more entity, in this group, so that it needs no memory to wait if it has a share.
     ///
     /// # Errors
     /// The heap is exhausted; nothing has changed.
-    pub fn reserve(&mut self, entities: usize) -> Result<(), TryReserveError> {
-        self.fair.reserve(entities)
+    pub fn admit(&mut self, group: Option<&Arc<Group>>) -> Result<(), TryReserveError> {
+        self.fair.admit(group)
     }
 
-    /// Gives memory back if it could hold many more than `entities`.
-    pub fn release(&mut self, entities: usize) {
-        self.fair.release(entities);
+    /// The reverse: an entity of this group, by its number, does not come any more.
+    pub fn dismiss(&mut self, group: u32) {
+        self.fair.dismiss(group);
+    }
+
+    /// The group with this number, if somebody of it lives here.
+    pub fn group(&self, number: u32) -> Option<Arc<Group>> {
+        self.fair.group(number)
+    }
+
+    /// The group of the running one, if it has a share.
+    pub fn running_group(&self) -> u32 {
+        self.fair.running_group()
     }
 
     /// An entity becomes runnable. `true`: it should run instead of the running one, at once.
     ///
     /// For the first of a class above the shares this may allocate. Without memory it competes for a share instead,
-    /// with the largest weight.
-    pub fn join(&mut self, now: u64, claim: Claim, item: T) -> bool {
+    /// with the largest weight. `group` is the number of the one it is in, which has room for it; see
+    /// [`admit`](Self::admit).
+    pub fn join(&mut self, now: u64, claim: Claim, group: u32, item: T) -> bool {
         match claim {
-            Claim::Fair(entity, manner) => self.join_fair(entity, manner, item),
+            Claim::Fair(entity, manner) => self.join_fair(now, entity, group, manner, item),
             Claim::Realtime { priority, rotates } => {
                 if self.lists.reserve().is_err() {
-                    return self.join_without_memory(item);
+                    return self.join_without_memory(now, group, item);
                 }
                 let place = Place {
                     priority,
@@ -110,7 +117,7 @@ impl<T: Member> RunQueue<T> {
             }
             Claim::Deadline(server) => {
                 if self.reserved.reserve().is_err() {
-                    return self.join_without_memory(item);
+                    return self.join_without_memory(now, group, item);
                 }
                 let ready = self.reserved.join(now, server, item);
                 match self.running {
@@ -128,19 +135,20 @@ impl<T: Member> RunQueue<T> {
         }
     }
 
-    fn join_fair(&mut self, entity: Entity, manner: Manner, item: T) -> bool {
-        let earlier = self.fair.join(entity, (manner, item));
+    fn join_fair(&mut self, now: u64, entity: Entity, group: u32, manner: Manner, item: T) -> bool {
+        let joined = self.fair.join(now, entity, group, manner, item);
         match (self.running, manner) {
+            _ if joined == Joined::Parked => false,
             (Running::Fair(Manner::Idle), Manner::Prompt | Manner::Batch) => true,
-            (Running::Fair(_), Manner::Prompt) => earlier,
+            (Running::Fair(_), Manner::Prompt) => joined == Joined::Earlier,
             _ => false,
         }
     }
 
     #[cold]
-    fn join_without_memory(&mut self, item: T) -> bool {
+    fn join_without_memory(&mut self, now: u64, group: u32, item: T) -> bool {
         let entity = Entity::new(super::weight_of_nice(-20));
-        self.join_fair(entity, Manner::Prompt, item)
+        self.join_fair(now, entity, group, Manner::Prompt, item)
     }
 
     fn line_up(&mut self, place: Place, front: bool, item: T) {
@@ -172,7 +180,7 @@ impl<T: Member> RunQueue<T> {
             item.waits(None);
             return Some(item);
         }
-        let (manner, item) = self.fair.pick()?;
+        let (manner, item) = self.fair.pick(now)?;
         self.running = Running::Fair(manner);
         item.waits(None);
         Some(item)
@@ -197,7 +205,7 @@ impl<T: Member> RunQueue<T> {
     pub fn charge(&mut self, now: u64, nanoseconds: u64) {
         match &mut self.running {
             Running::Nobody => return,
-            Running::Fair(_) => return self.fair.charge(nanoseconds),
+            Running::Fair(_) => return self.fair.charge(now, nanoseconds),
             Running::Realtime(place) => place.left = place.left.saturating_sub(nanoseconds),
             Running::Deadline(server) => {
                 server.left = server.left.saturating_sub_unsigned(nanoseconds);
@@ -229,7 +237,7 @@ impl<T: Member> RunQueue<T> {
             Running::Fair(_) => {
                 self.reserved.ready() > 0
                     || self.lists.len() > 0 && !self.is_throttled(now)
-                    || self.fair.should_switch()
+                    || self.fair.should_switch(now)
             }
         }
     }
@@ -257,11 +265,7 @@ impl<T: Member> RunQueue<T> {
                 }
             }
             Running::Fair(_) => {
-                let slice = if self.fair.waiting() > 0 {
-                    now.saturating_add(self.fair.slice_left())
-                } else {
-                    NEVER
-                };
+                let slice = self.fair.next_decision(now);
                 if self.lists.len() > 0 {
                     slice.min(self.window.saturating_add(THROTTLE_PERIOD))
                 } else {
@@ -269,14 +273,14 @@ impl<T: Member> RunQueue<T> {
                 }
             }
         };
-        next.min(own)
+        next.min(own).min(self.fair.resumes())
     }
 
     /// The running entity waits again. `yields`: it gives up the rest of its turn.
     pub fn put_back(&mut self, now: u64, item: T, yields: bool) {
         match core::mem::replace(&mut self.running, Running::Nobody) {
             Running::Nobody => {}
-            Running::Fair(manner) => self.fair.put_back((manner, item), yields),
+            Running::Fair(manner) => self.fair.put_back(now, manner, item, yields),
             Running::Realtime(mut place) => {
                 // Who is made to give way by somebody higher goes on before its equals.
                 let over = place.rotates && place.left == 0;
@@ -290,11 +294,11 @@ impl<T: Member> RunQueue<T> {
     }
 
     /// The running entity is not runnable any more; what is to be remembered. `None`: there was none.
-    pub fn leave(&mut self) -> Option<Claim> {
+    pub fn leave(&mut self, now: u64) -> Option<Claim> {
         match core::mem::replace(&mut self.running, Running::Nobody) {
             Running::Nobody => None,
             Running::Fair(manner) => {
-                let entity = self.fair.leave()?;
+                let entity = self.fair.leave(now)?;
                 Some(Claim::Fair(entity, manner))
             }
             Running::Realtime(Place {
@@ -326,11 +330,11 @@ impl<T: Member> RunQueue<T> {
         }
     }
 
-    /// Takes out an entity that waits, with what is to be remembered of it.
-    pub fn remove(&mut self, ticket: Ticket) -> Option<(Claim, T)> {
+    /// Takes out an entity of this group that waits, with what is to be remembered of it.
+    pub fn remove(&mut self, ticket: Ticket, group: u32) -> Option<(Claim, T)> {
         let (claim, item) = match ticket.line {
             Line::Fair => {
-                let (entity, (manner, item)) = self.fair.take(ticket)?;
+                let (entity, manner, item) = self.fair.take(group, ticket)?;
                 (Claim::Fair(entity, manner), item)
             }
             Line::Realtime => {
@@ -349,25 +353,25 @@ impl<T: Member> RunQueue<T> {
         Some((claim, item))
     }
 
-    /// See [`Queue::depart`]; for one that has a share.
-    pub fn depart(&mut self, entity: Entity) -> Migrant {
-        self.fair.depart(entity)
+    /// See [`Queue::depart`](super::Queue::depart); for one that has a share.
+    pub fn depart(&mut self, group: u32, entity: Entity) -> Migrant {
+        self.fair.depart(group, entity)
     }
 
-    /// See [`Queue::adopt`].
-    pub fn adopt(&mut self, migrant: Migrant) -> Entity {
-        self.fair.adopt(migrant)
+    /// See [`Queue::adopt`](super::Queue::adopt).
+    pub fn adopt(&mut self, group: u32, migrant: Migrant) -> Entity {
+        self.fair.adopt(group, migrant)
     }
 
-    /// See [`Queue::take_last`]: only who has a share is taken. Priorities go first where they are, and reservations
-    /// were admitted there.
+    /// See [`Queue::take_last`](super::Queue::take_last); the group it was in comes first. Only who has a share is
+    /// taken: priorities go first where they are, and reservations were admitted there.
     pub fn take_last(
         &mut self,
-        mut allowed: impl FnMut(&T) -> bool,
-    ) -> Option<(Migrant, Manner, T)> {
-        let (migrant, (manner, item)) = self.fair.take_last(|(_, item)| allowed(item))?;
-        item.waits(None);
-        Some((migrant, manner, item))
+        allowed: impl FnMut(&T) -> bool,
+    ) -> Option<(u32, Migrant, Manner, T)> {
+        let taken = self.fair.take_last(allowed)?;
+        taken.3.waits(None);
+        Some(taken)
     }
 }
 

@@ -1,0 +1,240 @@
+//! Groups of tasks: a weight, a quota and a set of CPUs for all that are in one, together.
+//!
+//! The one idea: a group is what the policy needs of it ([`policy::Group`](crate::policy::Group)) and the list of its
+//! members. Tasks start in the group of whoever spawned them. A member that runs changes to another group at the end of its turn, which is asked to end;
+//! one that waits or sleeps, at once.
+//!
+//! Quotas are of shares. So whoever has a priority or a reservation cannot be in a group with a quota, and no member of
+//! one can ask for them.
+
+use crate::policy::{self, Class, Quota, Usage};
+use crate::{Task, placement};
+use abi::Error;
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use machine::sync::Spin;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Group {
+    share: Arc<policy::Group>,
+    parent: Option<Arc<Group>>,
+    /// The CPUs that were asked for.
+    cpus: AtomicU64,
+    inside: Spin<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    /// By their address.
+    members: BTreeMap<usize, Weak<Task>>,
+    groups: BTreeMap<u32, Weak<Group>>,
+}
+
+/// Held while it is decided who may compete how: quotas, priorities and memberships are changed one after the other.
+static RULES: Spin<()> = Spin::new(());
+
+impl Group {
+    /// A group in `parent`, or a topmost one: of normal weight, without a quota, for all CPUs.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`]; [`Error::Limit`]: more than [`policy::DEPTH`] in each other.
+    pub fn new(parent: Option<Arc<Group>>) -> Result<Arc<Group>, Error> {
+        if !machine::frame::heap_room() {
+            return Err(Error::NoMemory);
+        }
+        let above = parent.as_ref().map(|parent| parent.share.clone());
+        let share = policy::Group::new(Number::take(), above).ok_or(Error::Limit)?;
+        let group = Arc::new(Group {
+            share: Arc::new(share),
+            parent,
+            cpus: AtomicU64::new(u64::MAX),
+            inside: Spin::new(Inside::default()),
+        });
+        if let Some(parent) = &group.parent {
+            let mut inside = parent.inside.lock();
+            inside.groups.insert(group.number(), Arc::downgrade(&group));
+        }
+        Ok(group)
+    }
+
+    /// A number that no other group has as long as this one lives.
+    pub fn number(&self) -> u32 {
+        self.share.number()
+    }
+
+    /// The group that it is in.
+    pub fn parent(&self) -> Option<&Arc<Group>> {
+        self.parent.as_ref()
+    }
+
+    pub(crate) fn share(&self) -> &Arc<policy::Group> {
+        &self.share
+    }
+
+    /// Its weight among its siblings, and among tasks beside it; [`policy::NORMAL_WEIGHT`] is normal.
+    pub fn weight(&self) -> u32 {
+        self.share.weight()
+    }
+
+    /// Gives it another weight, from 1 to [`policy::LARGEST_WEIGHT`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: another one.
+    pub fn set_weight(&self, weight: u32) -> Result<(), Error> {
+        if !(1..=policy::LARGEST_WEIGHT).contains(&weight) {
+            return Err(Error::Invalid);
+        }
+        self.share.set_weight(weight);
+        Ok(())
+    }
+
+    /// What all its members together may use at most.
+    pub fn quota(&self) -> Option<Quota> {
+        self.share.quota()
+    }
+
+    /// Sets that, or takes it away.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: the numbers make no sense. [`Error::Busy`]: somebody in it has a priority or a reservation.
+    pub fn set_quota(&self, quota: Option<Quota>) -> Result<(), Error> {
+        if quota.is_some_and(|quota| !quota.is_valid()) {
+            return Err(Error::Invalid);
+        }
+        let _rules = RULES.lock();
+        if quota.is_some() && self.any(&mut |task| !matches!(task.class(), Class::Fair { .. })) {
+            return Err(Error::Busy);
+        }
+        self.share.set_quota(quota);
+        Ok(())
+    }
+
+    /// What was counted of it, and of the groups in it.
+    pub fn usage(&self) -> Usage {
+        self.share.usage()
+    }
+
+    /// The CPUs that were asked for, one bit each.
+    pub fn cpus(&self) -> u64 {
+        self.cpus.load(Ordering::Relaxed)
+    }
+
+    /// The CPUs on which its members may run: of those that were asked for, the ones that the group it is in may use, or
+    /// if there are none of these, all of them.
+    pub fn allowed(&self) -> u64 {
+        let above = self.parent.as_ref().map_or(u64::MAX, |it| it.allowed());
+        placement::narrow(above, self.cpus())
+    }
+
+    /// Sets these. Members move there at the end of their turn. Who has a reservation elsewhere stays where it is.
+    pub fn set_cpus(&self, cpus: u64) {
+        self.cpus.store(cpus, Ordering::Relaxed);
+        self.any(&mut |task| {
+            task.confine();
+            false
+        });
+    }
+
+    /// The tasks in it, without those of groups in it. O(n).
+    pub fn members(&self) -> Vec<Arc<Task>> {
+        let inside = self.inside.lock();
+        inside.members.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether nobody is in it, and no group.
+    pub fn is_empty(&self) -> bool {
+        let inside = self.inside.lock();
+        inside.members.is_empty() && inside.groups.is_empty()
+    }
+
+    /// Whether `test` holds for anybody in it or in a group in it.
+    fn any(&self, test: &mut impl FnMut(&Task) -> bool) -> bool {
+        let groups: Vec<Arc<Group>> = {
+            let inside = self.inside.lock();
+            inside.groups.values().filter_map(Weak::upgrade).collect()
+        };
+        self.members().iter().any(|task| test(task)) || groups.iter().any(|group| group.any(test))
+    }
+
+    /// Whether it, or a group that it is in, has a quota.
+    fn is_limited(&self) -> bool {
+        self.quota().is_some() || self.parent.as_ref().is_some_and(|it| it.is_limited())
+    }
+
+    pub(crate) fn enter(&self, task: &Arc<Task>) {
+        let mut inside = self.inside.lock();
+        inside.members.insert(key(task), Arc::downgrade(task));
+    }
+
+    pub(crate) fn leave(&self, task: &Task) {
+        self.inside.lock().members.remove(&key(task));
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(parent) = &self.parent {
+            parent.inside.lock().groups.remove(&self.number());
+        }
+    }
+}
+
+fn key(task: &Task) -> usize {
+    core::ptr::from_ref(task).addr()
+}
+
+/// Whether a member of `group` may compete in `class`; `act` makes it so before anything changes.
+///
+/// # Errors
+/// [`Error::Forbidden`]: not beside a quota. Whatever `act` gives.
+pub(crate) fn by_the_rules<R>(
+    group: impl FnOnce() -> Option<Arc<Group>>,
+    class: impl FnOnce() -> Class,
+    act: impl FnOnce() -> Result<R, Error>,
+) -> Result<R, Error> {
+    let _rules = RULES.lock();
+    let limited = group().is_some_and(|group| group.is_limited());
+    if limited && !matches!(class(), Class::Fair { .. }) {
+        return Err(Error::Forbidden);
+    }
+    act()
+}
+
+/// The number of a group; free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Number(u32);
+
+struct Numbers {
+    /// All from 1 to this were given away.
+    last: u32,
+    free: Vec<u32>,
+}
+
+static NUMBERS: Spin<Numbers> = Spin::new(Numbers {
+    last: 0,
+    free: Vec::new(),
+});
+
+impl Number {
+    /// One that nobody has; not 0.
+    pub fn take() -> Number {
+        let mut numbers = NUMBERS.lock();
+        Number(numbers.free.pop().unwrap_or_else(|| {
+            numbers.last += 1;
+            numbers.last
+        }))
+    }
+
+    pub fn get(&self) -> u32 {
+        self.0
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        NUMBERS.lock().free.push(self.0);
+    }
+}
