@@ -75,6 +75,8 @@ kinds! {
     Timer = 18, "timer";
     /// Something is looked at more closely while it is open.
     Measurement = 19, "measurement";
+    /// A part of the CPUs that programs are started in.
+    Share = 20, "share";
 }
 
 impl core::fmt::Display for Kind {

@@ -29,4 +29,7 @@ pub mod field {
     /// whole; a 32-bit integer: it joins the group that the process with this number leads. Without it, the child is
     /// in its parent's group.
     pub const GROUP: &str = "group";
+    /// Only in the parent's value: a handle to the share of the CPUs that the child starts in. Without it, the child is
+    /// in its parent's.
+    pub const SHARE: &str = "share";
 }

@@ -109,7 +109,7 @@ commands! {
     "top" "[-b] [DELAY [COUNT]]" => top::run, "show what uses most, again and again";
     "true" "" => |_| Ok(0), "succeed";
     "uptime" "" => uptime::run, "show how long the system has been up";
-    "with" "GRANT... | nothing run PROGRAM [ARGUMENT...]" => with::run, "run a program with what it is given and nothing else";
+    "with" "[LIMIT...] GRANT... | nothing run PROGRAM [ARGUMENT...]" => with::run, "run a program with what it is given and nothing else";
 }
 
 fn clear(_: &[String]) -> Result<u8, Misuse> {

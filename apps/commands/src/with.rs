@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use helve::process::Command;
-use helve::{Handle, OpenFlags, Rights, registry};
+use helve::{Handle, Limits, OpenFlags, Quota, Rights, Share, registry};
 
 /// What a grant gives unless it says more: to look and to run, to change nothing.
 const READ_ONLY: Rights = Rights::LOOK.union(Rights::EXECUTE).union(Rights::MAP);
@@ -66,6 +66,49 @@ fn named(name: &str) -> Option<Rights> {
         .map(|(_, right)| right)
 }
 
+/// The period of a quota: short enough that a program that waits for the next one does not seem to hang.
+const PERIOD: u64 = 50_000_000;
+
+/// Takes `cpu=PERCENT%`, `weight=NUMBER` or `cpus=LIST` into what the program gets of the CPUs. `None`: it is none of
+/// these.
+fn limit(limits: &mut Limits, text: &str) -> Option<Result<(), Misuse>> {
+    let (name, value) = text.split_once('=')?;
+    let wrong = |why| Some(Err(Misuse(format!("{text}: {why}"))));
+    match name {
+        "cpu" => {
+            let number = value.strip_suffix('%').and_then(|text| text.parse().ok());
+            let Some(percent @ 2..=100_000) = number else {
+                return wrong("not a percentage of a processor (at least 2 %)");
+            };
+            let runtime = PERIOD / 100 * percent;
+            limits.quota = Some(Quota {
+                runtime,
+                period: PERIOD,
+            });
+        }
+        "weight" => match value.parse() {
+            Ok(weight @ 1..=10_000) => limits.weight = Some(weight),
+            _ => return wrong("not a weight from 1 to 10000 (100 is normal)"),
+        },
+        "cpus" => match set(value) {
+            Some(cpus) => limits.cpus = Some(cpus),
+            None => return wrong("not a list of processors like 0,2-3"),
+        },
+        _ => return None,
+    }
+    Some(Ok(()))
+}
+
+/// A list of processors, `0,2-3`, as bits.
+fn set(text: &str) -> Option<u64> {
+    text.split(',').try_fold(0, |set, part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        let fits = first <= last && last < u64::BITS;
+        fits.then(|| set | (u64::MAX >> (63 - (last - first))) << first)
+    })
+}
+
 pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
     let at = arguments.iter().position(|argument| argument == "run");
     let (grants, command) = at
@@ -74,10 +117,18 @@ pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
     let (program, rest) = command
         .split_first()
         .ok_or_else(|| Misuse("a program is missing".into()))?;
-    let grants: Vec<Grant<'_>> = match grants {
-        [nothing] if nothing == "nothing" => Vec::new(),
+    let mut limits = Limits::default();
+    let mut things = Vec::new();
+    for text in grants {
+        match limit(&mut limits, text) {
+            Some(taken) => taken?,
+            None => things.push(text),
+        }
+    }
+    let grants: Vec<Grant<'_>> = match things.as_slice() {
+        [nothing] if *nothing == "nothing" => Vec::new(),
         [] => return Err(Misuse("say what to give, or `nothing`".into())),
-        grants => grants
+        things => things
             .iter()
             .map(|text| Grant::parse(text))
             .collect::<Result<_, _>>()?,
@@ -105,6 +156,14 @@ pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
     for (name, handle) in &given {
         start.registry(name, handle);
     }
+    let share = (limits != Limits::default()).then(|| Share::new(&limits));
+    match &share {
+        Some(Ok(share)) => {
+            start.share(share);
+        }
+        Some(Err(error)) => return Ok(failed("with", "process:", *error)),
+        None => {}
+    }
     // Where we stand may not be there for it.
     if !grants
         .iter()
@@ -125,6 +184,37 @@ pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits() {
+        let limits = |text: &str| {
+            let mut limits = Limits::default();
+            limit(&mut limits, text).map(|taken| taken.map(|()| limits))
+        };
+        let expected = Limits {
+            quota: Some(Quota {
+                runtime: 75_000_000,
+                period: PERIOD,
+            }),
+            ..Limits::default()
+        };
+        assert_eq!(limits("cpu=150%"), Some(Ok(expected)));
+        let weight = limits("weight=10000").and_then(Result::ok);
+        assert_eq!(weight.and_then(|limits| limits.weight), Some(10_000));
+        for (text, cpus) in [("cpus=0,2-3", 0b1101), ("cpus=0-63", u64::MAX)] {
+            let taken = limits(text).and_then(Result::ok);
+            assert_eq!(taken.and_then(|limits| limits.cpus), Some(cpus));
+        }
+        for other in ["file:/a=b", "file", "cpu", "CPU=1%"] {
+            assert_eq!(limits(other), None, "{other}");
+        }
+        for wrong in [
+            "cpu=1%", "cpu=50", "cpu=", "weight=0", "weight=x", "cpus=64", "cpus=3-1", "cpus=",
+            "cpus=1,",
+        ] {
+            assert!(limits(wrong).expect("it is meant").is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn grants() {

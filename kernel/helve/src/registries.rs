@@ -84,6 +84,7 @@ impl LinuxStarter for Starter {
                 parent: start.parent,
                 terminal: start.terminal,
                 leads_group: start.leads_group,
+                share: start.share,
             };
             linux_first::start(start).await.map_err(error)
         })

@@ -149,6 +149,7 @@ async fn start(
         parent: None,
         terminal,
         leads_group: true,
+        share: None,
         root,
     })
     .await

@@ -76,6 +76,7 @@ async fn first_program(
         namespace,
         parent: None,
         group: Group::Own,
+        share: None,
     })
     .await
     .map_err(|error| format!("{path}: {error}"))?;

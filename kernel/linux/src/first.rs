@@ -39,6 +39,8 @@ pub struct Start {
     pub terminal: Option<Arc<Tty>>,
     /// The program leads a process group of its own in its parent's session (or a new session, if it has none).
     pub leads_group: bool,
+    /// The share of the CPUs that it starts in.
+    pub share: Option<Arc<task::Group>>,
 }
 
 /// Loads and starts a program; it runs from now on.
@@ -124,7 +126,11 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
     if let Some(terminal) = start.terminal {
         crate::terminal::take(&side, &terminal);
     }
-    let launched = launch(&core, side, prepared.entry, prepared.stack);
+    let terms = Terms {
+        group: start.share,
+        ..Terms::ordinary()
+    };
+    let launched = launch(&core, side, prepared.entry, prepared.stack, terms);
     if let Err(errno) = launched {
         core.abandon();
         return Err(errno);
@@ -137,9 +143,10 @@ fn launch(
     side: Arc<Process>,
     entry: usize,
     stack: usize,
+    terms: Terms,
 ) -> Result<(), Errno> {
     let user = UserContext::new(entry, stack).map_err(|_| Errno::ENOMEM)?;
     let thread = Thread::new(process::Thread::new(core)?, side, Set::EMPTY);
-    process::launch(Arc::new(LinuxDoor(thread)), user, Terms::ordinary())?;
+    process::launch(Arc::new(LinuxDoor(thread)), user, terms)?;
     Ok(())
 }

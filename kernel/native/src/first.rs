@@ -41,6 +41,8 @@ pub struct Start {
     pub namespace: Namespace,
     pub parent: Option<Arc<Process>>,
     pub group: Group,
+    /// The share of the CPUs that it starts in.
+    pub share: Option<Arc<task::Group>>,
 }
 
 /// What a Linux program is handed. Field by field what `linux::first::Start` wants.
@@ -59,6 +61,8 @@ pub struct LinuxStart {
     /// The terminal it shall control, if it leads a group and reads from one.
     pub terminal: Option<Arc<Tty>>,
     pub leads_group: bool,
+    /// The share of the CPUs that it starts in.
+    pub share: Option<Arc<task::Group>>,
 }
 
 /// The future of [`LinuxStarter::start`].
@@ -130,7 +134,11 @@ async fn native(start: Start, pages: &Arc<memory::Object>) -> Result<Arc<Process
     };
     match prepare(&thread, &start, &space, &handles, loaded.entry, top).await {
         Ok(user) => {
-            process::launch(Arc::new(NativeDoor(thread)), user, Terms::ordinary()).map(|()| process)
+            let terms = Terms {
+                group: start.share,
+                ..Terms::ordinary()
+            };
+            process::launch(Arc::new(NativeDoor(thread)), user, terms).map(|()| process)
         }
         Err(error) => {
             thread.abandon();
@@ -328,6 +336,7 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
         arguments: start.arguments,
         environment,
         streams,
+        share: start.share,
         namespace: start.namespace,
         parent: start.parent,
         terminal,

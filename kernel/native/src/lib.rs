@@ -29,6 +29,7 @@ pub mod port;
 pub mod power;
 pub mod processes;
 mod running;
+mod shares;
 pub mod spaces;
 #[cfg(test)]
 mod tests;

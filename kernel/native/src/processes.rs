@@ -1,6 +1,7 @@
 //! Processes and threads as objects, and the `process:` registry.
 
 use crate::cpus::{self, Measurement};
+use crate::shares::{SHARE, Share};
 use abi::{Error, Kind, OpenFlags, Rights};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -260,6 +261,7 @@ impl Object for ProcessRegistry {
 
     fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
         match verb {
+            "share" => Share::begin(argument),
             "measure" => {
                 let object = Arc::new(Measurement::begin());
                 Ok(Reply {
@@ -299,6 +301,7 @@ impl Object for ProcessRegistry {
             cpus::CPUS,
             cpus::INTERRUPTS,
             cpus::MEASURE,
+            SHARE,
             Verb {
                 name: "memory",
                 rights: Rights::INSPECT,

@@ -5,8 +5,10 @@ use crate::caller::Caller;
 use crate::first::{self, Start};
 use crate::groups::Group;
 use crate::processes::{ProcessObject, ThreadObject};
+use crate::shares::Share;
 use abi::{Error, Number, Rights, field};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use object::{Handle, Namespace};
 use process::{Flow, Status};
@@ -37,6 +39,7 @@ pub async fn start(
         namespace: namespace(caller, plan)?,
         parent: Some(caller.thread.process().clone()),
         group: group(plan)?,
+        share: share(caller, plan)?,
     });
     begun.set(started.await?);
     Ok(0)
@@ -107,6 +110,16 @@ fn namespace(caller: &Caller<'_>, plan: Document<'_>) -> Result<Namespace, Error
         namespace.insert(name, given(caller, element.as_int())?)?;
     }
     Ok(namespace)
+}
+
+/// The share of the CPUs that the child starts in: one that is given to it, or the caller's.
+fn share(caller: &Caller<'_>, plan: Document<'_>) -> Result<Option<Arc<task::Group>>, Error> {
+    let Some(number) = plan.get(field::SHARE) else {
+        return Ok(task::with_current(|task| task.group()).flatten());
+    };
+    let handle = given(caller, number.as_int())?;
+    let share = handle.downcast_ref::<Share>().ok_or(Error::WrongKind)?;
+    Ok(Some(share.group().clone()))
 }
 
 fn group(plan: Document<'_>) -> Result<Group, Error> {

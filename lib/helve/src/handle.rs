@@ -20,6 +20,17 @@ impl Handle {
         Handle { number }
     }
 
+    /// Takes over the handle that a reply gives under this key.
+    ///
+    /// # Errors
+    /// `BadValue`: there is none.
+    pub fn from_reply(reply: &Value, key: &str) -> Result<Handle, Error> {
+        let number = reply.as_document().unsigned(key);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        let number = number.ok_or(Error::BadValue)?;
+        Ok(Handle::from_number(Number(number)))
+    }
+
     /// The number, still owned by the handle.
     pub const fn number(&self) -> Number {
         self.number

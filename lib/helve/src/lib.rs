@@ -30,6 +30,7 @@ pub mod registry;
 pub mod system;
 pub mod time;
 
+mod share;
 mod start;
 pub mod sys;
 
@@ -37,4 +38,5 @@ pub use abi::{Error, Events, Kind, Mapping, OpenFlags, Rights};
 pub use file::{Directory, File};
 pub use handle::Handle;
 pub use process::{Child, Command, Status, exit};
+pub use share::{Limits, Quota, Share};
 pub use value::{Document, Value};

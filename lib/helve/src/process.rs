@@ -2,6 +2,7 @@
 
 use crate::file::File;
 use crate::handle::Handle;
+use crate::share::Share;
 use crate::{environment, path, registry, start, sys};
 use abi::{Error, Events, NEVER, Number, OpenFlags, Rights, field};
 use alloc::string::String;
@@ -80,6 +81,7 @@ pub struct Command {
     registries: Option<Vec<(String, Number)>>,
     directory: Option<String>,
     group: Group,
+    share: Option<Number>,
 }
 
 /// Which group a new process belongs to: the processes that a terminal interrupts together.
@@ -105,6 +107,7 @@ impl Command {
             registries: None,
             directory: None,
             group: Group::Parent,
+            share: None,
         }
     }
 
@@ -178,6 +181,13 @@ impl Command {
         self
     }
 
+    /// Starts the program in this share of the CPUs, and not in that of this process. It must stay open until the
+    /// start.
+    pub fn share(&mut self, share: &Share) -> &mut Command {
+        self.share = Some(share.handle().number());
+        self
+    }
+
     /// Starts the program.
     ///
     /// # Errors
@@ -240,6 +250,9 @@ impl Command {
                 field::DIRECTORY,
                 &directory.unwrap_or_else(environment::current_directory),
             );
+            if let Some(share) = self.share {
+                builder.put(field::SHARE, share.0);
+            }
             match self.group {
                 Group::Parent => {}
                 Group::Own => {
@@ -395,14 +408,6 @@ fn listed(record: Document<'_>) -> Listed {
 /// `NotFound` when the process was given no `channel:` registry; `TooMany`, `Limit`.
 pub fn pipe() -> Result<(Handle, Handle), Error> {
     let reply = registry::get("channel")?.ask("pipe")?;
-    let end = |key| {
-        let number = reply
-            .as_document()
-            .unsigned(key)
-            .and_then(|number| u32::try_from(number).ok());
-        number
-            .map(|number| Handle::from_number(Number(number)))
-            .ok_or(Error::BadValue)
-    };
+    let end = |key| Handle::from_reply(&reply, key);
     Ok((end("reader")?, end("writer")?))
 }

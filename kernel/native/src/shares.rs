@@ -1,0 +1,143 @@
+//! Shares of the CPUs: groups of threads with a weight, a quota and a set of CPUs, behind handles.
+//!
+//! A program is started in one; everything that it starts is in it too, and nothing leads out. A share that is made
+//! lies in the one that its maker is in, so nobody gives more than it has.
+
+use abi::{Error, Kind, Rights};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use object::{Handle, Object, Reply, Verb};
+use task::Group;
+use task::policy::{LARGEST_WEIGHT, NORMAL_WEIGHT, Quota};
+use value::{Builder, Document, Value};
+
+/// A verb of `process:` and of shares.
+pub const SHARE: Verb = Verb {
+    name: "share",
+    rights: Rights::ADMINISTER,
+    summary: "gives share: a new part of the CPUs to start programs in; weight, runtime, period and cpus as for limit",
+};
+
+const LIMIT: Verb = Verb {
+    name: "limit",
+    rights: Rights::ADMINISTER,
+    summary: "weight (1 to 10000, 100 is normal), runtime in every period (ns, runtime 0: no quota), cpus (one bit each)",
+};
+
+/// The weight of a share that nobody gave one. The scale is that of Linux's control groups.
+pub const NORMAL: i64 = 100;
+const LARGEST: i64 = 10_000;
+/// The period of a quota that names none, in nanoseconds.
+const PERIOD: i64 = 100_000_000;
+
+/// A share behind a handle.
+#[derive(Debug)]
+pub struct Share(Arc<Group>);
+
+impl Share {
+    /// A new one in that of the caller, with these limits.
+    ///
+    /// # Errors
+    /// As [`limit`]; [`Error::Limit`] for too many in each other.
+    pub fn begin(limits: Document<'_>) -> Result<Reply, Error> {
+        Share::within(task::with_current(|task| task.group()).flatten(), limits)
+    }
+
+    fn within(parent: Option<Arc<Group>>, limits: Document<'_>) -> Result<Reply, Error> {
+        let group = Group::new(parent)?;
+        limit(&group, limits)?;
+        let handle = Handle::new(Arc::new(Share(group)), Rights::all());
+        Ok(Reply {
+            value: Value::default(),
+            handles: Vec::from([(SHARE.name, handle)]),
+        })
+    }
+
+    /// The group.
+    pub fn group(&self) -> &Arc<Group> {
+        &self.0
+    }
+}
+
+/// Sets what `limits` names: all of it or nothing.
+fn limit(group: &Group, limits: Document<'_>) -> Result<(), Error> {
+    let number = |key| match limits.get(key) {
+        Some(element) => element.as_int().map(Some).ok_or(Error::Invalid),
+        None => Ok(None),
+    };
+    let weight = number("weight")?;
+    let (runtime, period) = (number("runtime")?, number("period")?);
+    let cpus = number("cpus")?;
+    if weight.is_some_and(|weight| !(1..=LARGEST).contains(&weight)) || cpus == Some(0) {
+        return Err(Error::Invalid);
+    }
+    let quota = match (runtime, period) {
+        (None, None) => None,
+        (Some(0), _) => Some(None),
+        (runtime, period) => {
+            let now = group.quota();
+            let unsigned = |number: i64| u64::try_from(number).map_err(|_| Error::Invalid);
+            let runtime = runtime.map(unsigned).transpose()?;
+            let runtime = runtime.or(now.map(|now| now.runtime));
+            let period = period.map(unsigned).transpose()?;
+            let period = period.or(now.map(|now| now.period));
+            Some(Some(Quota {
+                runtime: runtime.ok_or(Error::Invalid)?,
+                period: period.unwrap_or(PERIOD as u64),
+            }))
+        }
+    };
+    // Only this can still be refused, so it is first.
+    if let Some(quota) = quota {
+        group.set_quota(quota)?;
+    }
+    if let Some(weight) = weight {
+        let scaled = weight * i64::from(NORMAL_WEIGHT) / NORMAL;
+        group.set_weight(u32::try_from(scaled).unwrap_or(LARGEST_WEIGHT))?;
+    }
+    if let Some(cpus) = cpus {
+        group.set_cpus(cpus as u64);
+    }
+    Ok(())
+}
+
+impl Object for Share {
+    fn kind(&self) -> Kind {
+        Kind::Share
+    }
+
+    fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
+        match verb {
+            "limit" => limit(&self.0, argument).map(|()| Value::default()),
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+        match verb {
+            "share" => Share::within(Some(self.0.clone()), argument),
+            _ => self.request(verb, argument).map(Reply::from),
+        }
+    }
+
+    fn describe(&self, into: &mut Builder) {
+        let usage = self.0.usage();
+        let weight = i64::from(self.0.weight()) * NORMAL;
+        into.put("number", self.0.number())
+            .put("weight", (weight as u64).div_ceil(NORMAL_WEIGHT.into()))
+            .put("threads", self.0.members().len());
+        if let Some(quota) = self.0.quota() {
+            into.put("runtime", quota.runtime)
+                .put("period", quota.period);
+        }
+        into.put("cpus", self.0.allowed() as i64)
+            .put("used", usage.used)
+            .put("periods", usage.periods)
+            .put("exhausted", usage.exhausted)
+            .put("paused", usage.paused);
+    }
+
+    fn verbs(&self) -> &'static [Verb] {
+        &[LIMIT, SHARE]
+    }
+}
