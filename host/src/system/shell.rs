@@ -24,6 +24,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("run/terminal", run_in_a_terminal),
         Test::new("run/piped", run_piped),
         Test::new("run/with", with),
+        Test::new("run/shares", shares),
         Test::new("run/native-below-linux", native_below_linux),
     ]
 }
@@ -243,15 +244,17 @@ fn native_below_linux(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// The options that put a file of this machine there.
+fn give(host: &Path, guest: &str) -> [OsString; 2] {
+    let mut text = OsString::from("file:");
+    text.push(host);
+    text.push(format!(":{guest}:ro"));
+    [OsString::from("--give"), text]
+}
+
 /// A Linux program can do what it was given and nothing else, whatever path it tries: the scripts try, and say what went
 /// otherwise than expected.
 fn with(context: &Context) -> Result<()> {
-    let give = |host: &Path, guest: &str| {
-        let mut text = OsString::from("file:");
-        text.push(host);
-        text.push(format!(":{guest}:ro"));
-        [OsString::from("--give"), text]
-    };
     let scripts = context.workspace.root().join("tests/confined");
     let options = [
         give(&super::busybox::program(context)?, "/bin/busybox"),
@@ -299,5 +302,37 @@ fn with(context: &Context) -> Result<()> {
         ensure!(text.contains(&line), "no line {shown:?} in:\n{text}");
     }
     ensure!(!text.contains("\nWRONG"), "it showed:\n{text}");
+    Ok(())
+}
+
+/// A program in a share of the processors has its part of them, and so has what it starts: it takes at least three times
+/// as long as it computes if it may compute a fifth of the time.
+fn shares(context: &Context) -> Result<()> {
+    let scripts = context.workspace.root().join("tests/confined");
+    let options = [
+        give(&super::busybox::program(context)?, "/bin/busybox"),
+        give(&scripts.join("slowed.sh"), "/slowed.sh"),
+    ]
+    .concat();
+    let lines = [
+        "with cpu=20% file run /bin/busybox sh /slowed.sh",
+        "with cpus=0 nothing run /bin/busybox echo on the first",
+        "with cpu=20% weight=1 nothing run /bin/busybox echo light",
+        "with cpu=20 nothing run /bin/busybox true || echo no percentage",
+        "with cpus=64 nothing run /bin/busybox true || echo no such processor",
+        "with weight=0 nothing run /bin/busybox true || echo no weight",
+    ];
+    let text = piped(context, &options, &(lines.join("\n") + "\n"))?;
+    for shown in [
+        "slowed down",
+        "on the first",
+        "light",
+        "no percentage",
+        "no such processor",
+        "no weight",
+    ] {
+        let line = format!("\n{shown}\n");
+        ensure!(text.contains(&line), "no line {shown:?} in:\n{text}");
+    }
     Ok(())
 }
