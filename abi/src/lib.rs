@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod cpus;
 mod error;
 mod events;
 mod flags;
@@ -15,6 +16,7 @@ mod rights;
 mod start;
 
 pub use call::{Call, END, NATIVE, NEVER, NEXT, Number, decode, encode};
+pub use cpus::{CpuSet, NoCpuSet};
 pub use error::Error;
 pub use events::{Event, Events};
 pub use flags::{Mapping, OpenFlags};

@@ -13,7 +13,7 @@ pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
         return Err(Misuse(alloc::format!("{wrong}: not NAME=VALUE")));
     }
     let asked = argument(pairs)
-        .and_then(|argument| open(uri, wanted(uri))?.request(verb, argument.as_document()));
+        .and_then(|argument| open(uri, wanted(uri, verb))?.request(verb, argument.as_document()));
     match asked {
         Ok(reply) => show(&reply),
         Err(error) => return Ok(failed("ask", uri, error)),
@@ -22,10 +22,11 @@ pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
 }
 
 /// Every right that might be needed and that the object may give. Which are given is decided where it is opened; a file
-/// is only looked at.
-fn wanted(uri: &str) -> Rights {
+/// is only looked at, and a process is administered only where that is asked for.
+fn wanted(uri: &str, verb: &str) -> Rights {
     match helve::path::split_registry(uri) {
         Some(("device", _)) => Rights::STREAM | Rights::ADMINISTER,
+        Some(("process", _)) if verb == "compete" => Rights::ADMINISTER,
         Some(("process", _)) => Rights::SIGNAL | Rights::INSPECT,
         _ => Rights::LOOK,
     }

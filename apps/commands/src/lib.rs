@@ -21,13 +21,14 @@ mod kill;
 mod log;
 mod ls;
 mod mkdir;
-mod options;
+pub mod options;
 mod power;
 mod program;
 mod ps;
 mod rm;
-mod sleep;
-mod table;
+pub mod screen;
+pub mod sleep;
+pub mod table;
 mod top;
 mod uptime;
 mod with;
@@ -49,7 +50,7 @@ pub struct Command {
 
 /// The arguments make no sense; the text says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misuse(String);
+pub struct Misuse(pub String);
 
 impl Command {
     /// Does it; returns the exit status.
@@ -106,7 +107,7 @@ commands! {
     "reboot" "" => power::reboot, "start the machine again";
     "rm" "[-fr] PATH..." => rm::run, "remove files and directories";
     "sleep" "NUMBER[smhd]..." => sleep::run, "wait";
-    "top" "[-b] [DELAY [COUNT]]" => top::run, "show what uses most, again and again";
+    "top" "[-b] [-d DELAY] [-n COUNT] [-s cpu|memory|time|number]" => top::run, "show processors, and what uses them most";
     "true" "" => |_| Ok(0), "succeed";
     "uptime" "" => uptime::run, "show how long the system has been up";
     "with" "[LIMIT...] GRANT... | nothing run PROGRAM [ARGUMENT...]" => with::run, "run a program with what it is given and nothing else";

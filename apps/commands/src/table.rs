@@ -81,6 +81,22 @@ pub fn bytes(count: u64) -> String {
     alloc::format!("{whole}.{tenth}{unit}")
 }
 
+/// A length of time with three digits: `987 ns`, `93.1 us`, `1.02 ms`, `4.50 s`.
+pub fn time(nanoseconds: u64) -> String {
+    let (unit, name) = match nanoseconds {
+        ..1_000 => return alloc::format!("{nanoseconds} ns"),
+        1_000..1_000_000 => (1_000, "us"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let (whole, rest) = (nanoseconds / unit, nanoseconds % unit);
+    match whole {
+        ..10 => alloc::format!("{whole}.{:02} {name}", rest * 100 / unit),
+        10..100 => alloc::format!("{whole}.{} {name}", rest * 10 / unit),
+        _ => alloc::format!("{whole} {name}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +127,22 @@ mod tests {
             (u64::MAX, "15E"),
         ] {
             assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (nanoseconds, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_024, "1.02 us"),
+            (93_199, "93.1 us"),
+            (999_999, "999 us"),
+            (1_048_576, "1.04 ms"),
+            (4_500_000_000, "4.50 s"),
+            (90_000_000_000, "90.0 s"),
+        ] {
+            assert_eq!(time(nanoseconds), text);
         }
     }
 }

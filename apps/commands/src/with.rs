@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use helve::process::Command;
-use helve::{Handle, Limits, OpenFlags, Quota, Rights, Share, registry};
+use helve::{CpuSet, Handle, Limits, OpenFlags, Quota, Rights, Share, registry};
 
 /// What a grant gives unless it says more: to look and to run, to change nothing.
 const READ_ONLY: Rights = Rights::LOOK.union(Rights::EXECUTE).union(Rights::MAP);
@@ -90,23 +90,13 @@ fn limit(limits: &mut Limits, text: &str) -> Option<Result<(), Misuse>> {
             Ok(weight @ 1..=10_000) => limits.weight = Some(weight),
             _ => return wrong("not a weight from 1 to 10000 (100 is normal)"),
         },
-        "cpus" => match set(value) {
-            Some(cpus) => limits.cpus = Some(cpus),
-            None => return wrong("not a list of processors like 0,2-3"),
+        "cpus" => match value.parse::<CpuSet>() {
+            Ok(cpus) => limits.cpus = Some(cpus),
+            Err(_) => return wrong("not a list of processors like 0,2-3"),
         },
         _ => return None,
     }
     Some(Ok(()))
-}
-
-/// A list of processors, `0,2-3`, as bits.
-fn set(text: &str) -> Option<u64> {
-    text.split(',').try_fold(0, |set, part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        let fits = first <= last && last < u64::BITS;
-        fits.then(|| set | (u64::MAX >> (63 - (last - first))) << first)
-    })
 }
 
 pub fn run(arguments: &[String]) -> Result<u8, Misuse> {
@@ -203,7 +193,7 @@ mod tests {
         assert_eq!(weight.and_then(|limits| limits.weight), Some(10_000));
         for (text, cpus) in [("cpus=0,2-3", 0b1101), ("cpus=0-63", u64::MAX)] {
             let taken = limits(text).and_then(Result::ok);
-            assert_eq!(taken.and_then(|limits| limits.cpus), Some(cpus));
+            assert_eq!(taken.and_then(|limits| limits.cpus), Some(CpuSet(cpus)));
         }
         for other in ["file:/a=b", "file", "cpu", "CPU=1%"] {
             assert_eq!(limits(other), None, "{other}");

@@ -21,6 +21,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("shell/starts-again", starts_again),
         Test::new("shell/line-editing", line_editing),
         Test::new("shell/top", top),
+        Test::new("shell/latency", latency),
         Test::new("run/terminal", run_in_a_terminal),
         Test::new("run/piped", run_piped),
         Test::new("run/with", with),
@@ -140,16 +141,43 @@ fn line_editing(context: &Context) -> Result<()> {
 fn top(context: &Context) -> Result<()> {
     let mut session = Session::start(context)?;
     // Two looks, one below the other.
-    session.ask("top -b 0.1 2 | cat", "CPU%")?;
+    session.ask("top -b -d 0.1 -n 2 | cat", "SWITCH/s")?;
     // A screen, another order, and away: the shell edits lines as before.
-    session.guest.type_text("top 1h\r")?;
+    session.guest.type_text("top -d 1h\r")?;
     session.expect("/bin/init\x1b[K")?;
     session.guest.type_text("m")?;
     session.expect("/bin/init\x1b[K")?;
     session.guest.type_text("q")?;
     session.expect(PROMPT)?;
     session.ask("echo helo\x1b[Dl", "\nhello")?;
-    session.ask("top 0 || echo refused", "\nrefused")?;
+    session.ask("top -n 0 || echo refused", "\nrefused")?;
+    session.power_off()
+}
+
+/// Sleepers on every processor, with a screen and without, in each class; how they compete can be said from outside too.
+fn latency(context: &Context) -> Result<()> {
+    let mut session = Session::start(context)?;
+    session.ask("latency -l 50 | cat", "\n  0    50 ")?;
+    session.ask(
+        "latency -p 0 -i 500 -l 20 -q",
+        "ordinary share, every 500 us",
+    )?;
+    session.ask("latency -r 100 -l 20 -q", "100 us reserved, every 1.00 ms")?;
+    session.ask("latency -a 0 -l 20 -j | cat", "\"count\": 20,")?;
+    let last = context.cpus - 1;
+    session.ask(&format!("latency -a {last} -D 0.1"), " us+ ")?;
+    // A screen that is begun again, and left.
+    session.guest.type_text("latency\r")?;
+    session.expect("\x1b[Hpriority 80")?;
+    session.expect("\x1b[Hpriority 80")?;
+    session.guest.type_text("r")?;
+    session.expect("\x1b[Hpriority 80")?;
+    session.guest.type_text("q")?;
+    session.expect(PROMPT)?;
+    session.ask("latency -r 2000 -q || echo refused", "\nrefused")?;
+    session.ask("latency -p 100 || echo no sense", "\nno sense")?;
+    session.ask("ask process:1 compete class=batch nice=3", "\n")?;
+    session.ask("inspect process:1", "\"batch\"")?;
     session.power_off()
 }
 

@@ -7,7 +7,7 @@
 //! - `bytes`, `objects`, `waiting`, `spaces`, `running`: the calls, by what they are about
 //! - [`first`]: starting programs; `block`: what they start with; [`note`]: telling native programs from others
 //! - [`processes`], [`spaces`], [`port`], [`power`], [`channel`]: objects and registries that no other room has
-//! - `cpus`: what the CPUs have done, for those who may look
+//! - `cpus`: what the CPUs have done, for those who may look; `compete`: how threads compete for them
 //! - [`groups`]: what a terminal interrupts together
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ mod bytes;
 pub mod call;
 mod caller;
 pub mod channel;
+mod compete;
 mod cpus;
 pub mod door;
 pub mod first;

@@ -1,5 +1,6 @@
 //! Processes and threads as objects, and the `process:` registry.
 
+use crate::compete;
 use crate::cpus::{self, Measurement};
 use crate::shares::{SHARE, Share};
 use abi::{Error, Kind, OpenFlags, Rights};
@@ -95,6 +96,7 @@ const PROCESS_VERBS: &[Verb] = &[
         rights: Rights::SIGNAL,
         summary: "signal: asks it to end with this signal (Linux numbers); 9, the default, cannot be refused",
     },
+    compete::COMPETE,
     TIME,
 ];
 
@@ -120,6 +122,10 @@ impl Object for ProcessObject {
     fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
         match verb {
             "time" => time(),
+            "compete" => {
+                let process = self.get().ok_or(Error::NoProcess)?;
+                compete::set(process, argument).map(|()| Value::default())
+            }
             "status" => Ok(Value::build(|reply| {
                 reply.put("state", self.get().map_or("new", state));
                 match self.get().and_then(|process| process.status()) {
@@ -207,6 +213,7 @@ fn describe(process: &Arc<Process>, into: &mut Builder) {
     let threads = process.threads();
     if let Some(task) = threads.first().and_then(|thread| thread.task()) {
         into.put("cpu", task.cpu());
+        into.document("competes", |competes| compete::describe(task, competes));
     }
 }
 

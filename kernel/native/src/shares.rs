@@ -3,7 +3,9 @@
 //! A program is started in one; everything that it starts is in it too, and nothing leads out. A share that is made
 //! lies in the one that its maker is in, so nobody gives more than it has.
 
-use abi::{Error, Kind, Rights};
+use crate::compete;
+use abi::{CpuSet, Error, Kind, Rights};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use object::{Handle, Object, Reply, Verb};
@@ -21,7 +23,7 @@ pub const SHARE: Verb = Verb {
 const LIMIT: Verb = Verb {
     name: "limit",
     rights: Rights::ADMINISTER,
-    summary: "weight (1 to 10000, 100 is normal), runtime in every period (ns, runtime 0: no quota), cpus (one bit each)",
+    summary: "weight (1 to 10000, 100 is normal), runtime in every period (ns, runtime 0: no quota), cpus (0,2-3)",
 };
 
 /// The weight of a share that nobody gave one. The scale is that of Linux's control groups.
@@ -67,8 +69,8 @@ fn limit(group: &Group, limits: Document<'_>) -> Result<(), Error> {
     };
     let weight = number("weight")?;
     let (runtime, period) = (number("runtime")?, number("period")?);
-    let cpus = number("cpus")?;
-    if weight.is_some_and(|weight| !(1..=LARGEST).contains(&weight)) || cpus == Some(0) {
+    let cpus = compete::cpus(limits)?;
+    if weight.is_some_and(|weight| !(1..=LARGEST).contains(&weight)) || cpus == Some(CpuSet(0)) {
         return Err(Error::Invalid);
     }
     let quota = match (runtime, period) {
@@ -96,7 +98,7 @@ fn limit(group: &Group, limits: Document<'_>) -> Result<(), Error> {
         group.set_weight(u32::try_from(scaled).unwrap_or(LARGEST_WEIGHT))?;
     }
     if let Some(cpus) = cpus {
-        group.set_cpus(cpus as u64);
+        group.set_cpus(cpus.0);
     }
     Ok(())
 }
@@ -130,7 +132,8 @@ impl Object for Share {
             into.put("runtime", quota.runtime)
                 .put("period", quota.period);
         }
-        into.put("cpus", self.0.allowed() as i64)
+        let cpus = self.0.allowed() & CpuSet::first(machine::cpu::count()).0;
+        into.put("cpus", &*CpuSet(cpus).to_string())
             .put("used", usage.used)
             .put("periods", usage.periods)
             .put("exhausted", usage.exhausted)

@@ -206,7 +206,7 @@ pub fn isolated() -> u64 {
 
 /// The CPUs that run, one bit each.
 fn running() -> u64 {
-    u64::MAX >> (MAX - machine::cpu::count().min(MAX))
+    abi::CpuSet::first(machine::cpu::count()).0
 }
 
 /// Locks two run queues, the one with the lower number first; they come back in the order of the arguments.

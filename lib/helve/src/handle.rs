@@ -20,15 +20,16 @@ impl Handle {
         Handle { number }
     }
 
-    /// Takes over the handle that a reply gives under this key.
+    /// The handle that a verb's reply names under `key`.
     ///
     /// # Errors
-    /// `BadValue`: there is none.
-    pub fn from_reply(reply: &Value, key: &str) -> Result<Handle, Error> {
+    /// `BadValue` when it names none.
+    pub fn in_reply(reply: &Value, key: &str) -> Result<Handle, Error> {
         let number = reply.as_document().unsigned(key);
         let number = number.and_then(|number| u32::try_from(number).ok());
-        let number = number.ok_or(Error::BadValue)?;
-        Ok(Handle::from_number(Number(number)))
+        number
+            .map(|number| Handle::from_number(Number(number)))
+            .ok_or(Error::BadValue)
     }
 
     /// The number, still owned by the handle.

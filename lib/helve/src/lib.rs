@@ -28,15 +28,16 @@ pub mod path;
 pub mod process;
 pub mod registry;
 pub mod system;
+pub mod terms;
 pub mod time;
 
 mod share;
 mod start;
 pub mod sys;
 
-pub use abi::{Error, Events, Kind, Mapping, OpenFlags, Rights};
+pub use abi::{CpuSet, Error, Event, Events, Kind, Mapping, NEVER, OpenFlags, Rights};
 pub use file::{Directory, File};
-pub use handle::Handle;
+pub use handle::{Handle, Port};
 pub use process::{Child, Command, Status, exit};
 pub use share::{Limits, Quota, Share};
 pub use value::{Document, Value};

@@ -3,6 +3,7 @@
 use crate::file::File;
 use crate::handle::Handle;
 use crate::share::Share;
+use crate::terms::Terms;
 use crate::{environment, path, registry, start, sys};
 use abi::{Error, Events, NEVER, Number, OpenFlags, Rights, field};
 use alloc::string::String;
@@ -320,6 +321,16 @@ impl Child {
         }
     }
 
+    /// Says how its threads compete for the processors from now on.
+    ///
+    /// # Errors
+    /// `Denied` without the right to administer it; `Invalid`, `Busy` when the scheduler refuses; `NoProcess`.
+    pub fn compete(&self, terms: &Terms) -> Result<(), Error> {
+        let argument = Value::build(|builder| terms.describe(builder))?;
+        let argument = argument.as_document();
+        self.handle.request("compete", argument).map(drop)
+    }
+
     /// How it ended, if it has.
     ///
     /// # Errors
@@ -408,6 +419,6 @@ fn listed(record: Document<'_>) -> Listed {
 /// `NotFound` when the process was given no `channel:` registry; `TooMany`, `Limit`.
 pub fn pipe() -> Result<(Handle, Handle), Error> {
     let reply = registry::get("channel")?.ask("pipe")?;
-    let end = |key| Handle::from_reply(&reply, key);
+    let end = |key| Handle::in_reply(&reply, key);
     Ok((end("reader")?, end("writer")?))
 }

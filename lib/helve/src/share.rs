@@ -2,7 +2,8 @@
 
 use crate::handle::Handle;
 use crate::registry;
-use abi::Error;
+use abi::{CpuSet, Error};
+use alloc::string::ToString;
 use value::Value;
 
 /// A part of the CPUs. Programs are started in it by [`crate::Command::share`], and what these start is in it too.
@@ -19,8 +20,8 @@ pub struct Limits {
     pub weight: Option<u16>,
     /// How much of the CPUs it gets at most.
     pub quota: Option<Quota>,
-    /// On which CPUs it runs, one bit each.
-    pub cpus: Option<u64>,
+    /// On which CPUs it runs.
+    pub cpus: Option<CpuSet>,
 }
 
 /// So much time in every period, on all CPUs together.
@@ -44,7 +45,7 @@ impl Limits {
                     .put("period", quota.period);
             }
             if let Some(cpus) = self.cpus {
-                limits.put("cpus", cpus as i64);
+                limits.put("cpus", &*cpus.to_string());
             }
         })?)
     }
@@ -70,7 +71,7 @@ impl Share {
 
     fn of(giver: &Handle, limits: &Limits) -> Result<Share, Error> {
         let reply = giver.request("share", limits.value()?.as_document())?;
-        let handle = Handle::from_reply(&reply, "share")?;
+        let handle = Handle::in_reply(&reply, "share")?;
         Ok(Share { handle })
     }
 

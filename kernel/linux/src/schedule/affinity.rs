@@ -5,7 +5,7 @@
 use super::{find, has_privilege, owns};
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
-use abi::Rights;
+use abi::{CpuSet, Rights};
 use alloc::format;
 use alloc::string::String;
 use task::Task;
@@ -42,7 +42,7 @@ pub async fn sched_getaffinity(call: &mut Call<'_>, [pid, size, mask, ..]: Args)
 
 /// The running processors, one bit each.
 fn running() -> u64 {
-    u64::MAX >> (64 - machine::cpu::count())
+    CpuSet::first(machine::cpu::count()).0
 }
 
 fn set_of(thread: &process::Thread) -> u64 {
@@ -72,43 +72,6 @@ pub fn describe(thread: &process::Thread) -> String {
     };
     format!(
         "Cpus_allowed:\t{mask}\nCpus_allowed_list:\t{}\n",
-        ranges(set)
+        CpuSet(set)
     )
-}
-
-/// The numbers of a set as ranges: `0-2,5`.
-fn ranges(set: u64) -> String {
-    let mut text = String::new();
-    let mut rest = set;
-    while rest != 0 {
-        let first = rest.trailing_zeros();
-        let length = (rest >> first).trailing_ones();
-        if !text.is_empty() {
-            text.push(',');
-        }
-        match length {
-            1 => text.push_str(&format!("{first}")),
-            _ => text.push_str(&format!("{first}-{}", first + length - 1)),
-        }
-        rest &= !(u64::MAX >> (64 - length) << first);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ranges;
-
-    #[test]
-    fn a_set_is_written_as_ranges() {
-        for (set, text) in [
-            (0, ""),
-            (1, "0"),
-            (0b10_0111, "0-2,5"),
-            (1 << 63 | 1, "0,63"),
-            (u64::MAX, "0-63"),
-        ] {
-            assert_eq!(ranges(set), text);
-        }
-    }
 }

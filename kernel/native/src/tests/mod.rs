@@ -2,6 +2,7 @@
 
 mod calls;
 mod fuzz;
+mod shares;
 mod starting;
 
 use crate::channel::ChannelRegistry;

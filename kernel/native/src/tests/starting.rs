@@ -7,7 +7,7 @@ use machine::user::Trap;
 use value::Element;
 
 /// A native program of one page: the note, and code that the simulated machine replaces.
-fn program(note: &[u8]) -> Vec<u8> {
+pub(super) fn program(note: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 0x1000];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"\x7fELF\x02\x01\x01");
@@ -32,14 +32,30 @@ fn program(note: &[u8]) -> Vec<u8> {
     file
 }
 
-const MARK: &[u8] = b"\x06\0\0\0\x04\0\0\0\x01\0\0\0Helve\0\0\0\x01\0\0\0";
+pub(super) const MARK: &[u8] = b"\x06\0\0\0\x04\0\0\0\x01\0\0\0Helve\0\0\0\x01\0\0\0";
 
-fn plan(fill: impl FnOnce(&mut value::Builder)) -> Value {
+pub(super) fn plan(fill: impl FnOnce(&mut value::Builder)) -> Value {
     Value::build(fill).unwrap()
 }
 
+/// Ends at once, by an exception.
+pub(super) fn crash(user: &mut machine::host::user::UserView<'_>) -> Trap {
+    user.registers.rip = 0;
+    Trap::Fault(machine::user::Fault {
+        vector: 6,
+        code: 0,
+        address: 0,
+    })
+}
+
+/// What `inspect` tells of an object.
+pub(super) fn about(world: &mut World, handle: u64) -> Value {
+    let length = world.call(Call::Inspect, &[handle, REPLIES as u64, 4096]);
+    Value::from_bytes(world.get(REPLIES, length.unwrap() as usize)).unwrap()
+}
+
 /// Opens a new process and a program, and starts one in the other.
-fn start(world: &mut World, path: &str, plan: &Value) -> Result<u64, Error> {
+pub(super) fn start(world: &mut World, path: &str, plan: &Value) -> Result<u64, Error> {
     let files = world.registry("file")?;
     let processes = world.registry("process")?;
     let child = world.open(processes, "new", Rights::all(), OpenFlags::CREATE)?;
@@ -332,128 +348,87 @@ fn a_start_that_fails_late_leaves_nothing_behind() {
     assert_eq!(Arc::strong_count(&world.process), references);
 }
 
-fn limits(fields: &[(&str, i64)]) -> Value {
-    plan(|limits| {
-        fields.iter().for_each(|(key, number)| {
-            limits.put(key, *number);
-        });
-    })
-}
-
-/// Ends at once, by an exception.
-fn crash(user: &mut machine::host::user::UserView<'_>) -> Trap {
-    user.registers.rip = 0;
-    Trap::Fault(machine::user::Fault {
-        vector: 6,
-        code: 0,
-        address: 0,
-    })
-}
-
-/// What `inspect` tells of an object.
-fn about(world: &mut World, handle: u64) -> Value {
-    let length = world.call(Call::Inspect, &[handle, REPLIES as u64, 4096]);
-    Value::from_bytes(world.get(REPLIES, length.unwrap() as usize)).unwrap()
-}
-
-/// A program in a share computes for three times as long as the share may in a period.
 #[test]
-fn a_child_in_a_share_takes_its_time() {
-    const MILLISECOND: u64 = 1_000_000;
+fn who_may_administer_a_process_says_how_its_threads_compete() {
     let mut world = World::new();
     world.file("/program", &program(MARK));
-    let processes = world.registry("process").unwrap();
-    let wanted = limits(&[("weight", 50), ("runtime", 10 * MILLISECOND as i64)]);
-    let reply = world.request(processes, "share", &wanted).unwrap();
-    let share = number(reply.as_document(), "share");
-    let mut turns = 0;
-    set_program(move |user| {
-        machine::host::clock::advance(5 * MILLISECOND);
-        turns += 1;
-        if turns == 6 {
-            crash(user)
-        } else {
-            Trap::Interrupt
-        }
+    let child = start(&mut world, "/program", &plan(|_| {})).unwrap();
+    let competes = |world: &mut World| {
+        let about = about(world, child);
+        let object = about.as_document().document("object").unwrap();
+        format!("{}", object.document("competes").unwrap())
+    };
+    let fair = r#"{"class": "fair", "nice": 0, "cpus": "0"}"#;
+    assert_eq!(competes(&mut world), fair);
+    let mut change = |text: &str, fill: &dyn Fn(&mut value::Builder)| {
+        let asked = world.request(child, "compete", &plan(|plan| fill(plan)));
+        (asked.err(), competes(&mut world) == text)
+    };
+    let realtime = r#"{"class": "realtime", "priority": 7, "rotates": true, "cpus": "0"}"#;
+    let asked = change(realtime, &|plan| {
+        plan.put("class", "realtime").put("priority", 7);
+        plan.put("rotates", true).put("cpus", 0);
     });
-    let plan = plan(|plan| {
-        plan.put(field::SHARE, share as i32);
+    assert_eq!(asked, (None, true));
+    let reserved = r#"{"class": "deadline", "runtime": 2000, "deadline": 100000, "period": 200000, "cpus": "0"}"#;
+    let asked = change(reserved, &|plan| {
+        plan.put("class", "deadline").put("runtime", 2_000);
+        plan.put("deadline", 100_000).put("period", 200_000);
     });
-    let begin = task::clock::now();
-    let child = start(&mut world, "/program", &plan).unwrap();
-    world
-        .call(Call::Wait, &[child, abi::NEVER, REPLIES as u64, 1, 1])
-        .unwrap();
-    let took = task::clock::now() - begin;
-    assert!(
-        took >= 200 * MILLISECOND,
-        "{took} ns, in less than three periods"
-    );
-    let about = about(&mut world, share);
-    let object = about.as_document().document("object").unwrap();
-    assert_eq!(number(object, "used") / MILLISECOND, 30);
-    assert_eq!(number(object, "weight"), 50);
-    assert_eq!(number(object, "threads"), 0);
-}
-
-#[test]
-fn shares_keep_within_their_limits() {
-    let mut world = World::new();
-    world.file("/program", &program(MARK));
-    set_program(crash);
-    let processes = world.registry("process").unwrap();
-    for wrong in [
-        limits(&[("weight", 0)]),
-        limits(&[("weight", 10_001)]),
-        limits(&[("runtime", -1)]),
-        limits(&[("runtime", 5)]),
-        limits(&[("period", 50_000_000)]),
-        limits(&[("cpus", 0)]),
-        plan(|limits| {
-            limits.put("weight", "heavy");
+    assert_eq!(asked, (None, true));
+    // What is refused changes nothing.
+    type Fill = fn(&mut value::Builder);
+    let wrong: [(Error, Fill); 9] = [
+        (Error::Invalid, |plan| {
+            plan.put("class", "sporadic");
         }),
-    ] {
-        let refused = world.request(processes, "share", &wrong);
-        assert_eq!(refused.err(), Some(Error::Invalid), "{wrong:?}");
+        (Error::Invalid, |plan| {
+            plan.put("class", "realtime");
+        }),
+        (Error::Invalid, |plan| {
+            plan.put("class", "realtime").put("priority", 100);
+        }),
+        (Error::Invalid, |plan| {
+            plan.put("class", "deadline");
+        }),
+        (Error::Invalid, |plan| {
+            let plan = plan.put("class", "deadline").put("runtime", 10);
+            plan.put("period", 99_999);
+        }),
+        (Error::Invalid, |plan| {
+            let plan = plan.put("class", "deadline").put("runtime", 200_000);
+            plan.put("period", 100_000);
+        }),
+        (Error::Busy, |plan| {
+            let plan = plan.put("class", "deadline").put("runtime", 199_999);
+            plan.put("period", 200_000);
+        }),
+        (Error::Invalid, |plan| {
+            plan.put("nice", 20);
+        }),
+        (Error::Invalid, |plan| {
+            plan.put("cpus", "1-");
+        }),
+    ];
+    for (error, fill) in wrong {
+        assert_eq!(change(reserved, &fill), (Some(error), true));
     }
-    let reply = world.ask(processes, "share").unwrap();
-    let share = number(reply.as_document(), "share");
-    for step in [
-        limits(&[("runtime", 20_000_000), ("period", 50_000_000)]),
-        limits(&[("period", 100_000_000)]),
-        limits(&[("weight", 10_000), ("runtime", 30_000_000)]),
-    ] {
-        world.request(share, "limit", &step).unwrap();
-    }
-    let told = about(&mut world, share);
-    let object = told.as_document().document("object").unwrap();
-    assert_eq!(number(object, "runtime"), 30_000_000);
-    assert_eq!(number(object, "period"), 100_000_000);
-    assert_eq!(number(object, "weight"), 10_000);
-    world
-        .request(share, "limit", &limits(&[("runtime", 0)]))
-        .unwrap();
-    let told = about(&mut world, share);
-    let object = told.as_document().document("object").unwrap();
-    assert!(object.unsigned("runtime").is_none());
-    // One in the other, but not without end.
-    let mut inner = share;
-    let ended = (0..100).find_map(|_| match world.ask(inner, "share") {
-        Ok(reply) => {
-            inner = number(reply.as_document(), "share");
-            None
-        }
-        Err(error) => Some(error),
+    // A processor that does not run is no place.
+    let asked = change(reserved, &|plan| {
+        plan.put("cpus", "1");
     });
-    assert_eq!(ended, Some(Error::Limit));
-    // Who may only look may not change it; and what is no share is refused.
-    let looks = u64::from(Rights::INSPECT.bits());
-    let less = world.call(Call::Duplicate, &[share, looks]).unwrap();
-    assert_eq!(world.ask(less, "limit"), Err(Error::Denied));
-    for (handle, error) in [(processes, Error::WrongKind), (less, Error::Denied)] {
-        let plan = plan(|plan| {
-            plan.put(field::SHARE, handle as i32);
-        });
-        assert_eq!(start(&mut world, "/program", &plan), Err(error));
-    }
+    assert_eq!(asked, (Some(Error::Invalid), true));
+    let batch = r#"{"class": "batch", "nice": 5, "cpus": "0"}"#;
+    let asked = change(batch, &|plan| {
+        plan.put("class", "batch").put("nice", 5).put("cpus", "0");
+    });
+    assert_eq!(asked, (None, true));
+    // Who may only look and end it may not say so.
+    let less = u64::from((Rights::INSPECT | Rights::SIGNAL).bits());
+    let less = world.call(Call::Duplicate, &[child, less]).unwrap();
+    assert_eq!(world.ask(less, "compete"), Err(Error::Denied));
+    set_program(|_| Trap::Interrupt);
+    world.ask(child, "kill").unwrap();
+    task::run_until_idle();
+    assert_eq!(world.ask(child, "compete"), Err(Error::NoProcess));
 }

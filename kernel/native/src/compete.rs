@@ -1,0 +1,155 @@
+//! How the threads of a process compete for the processors: the verb `compete`, and what a process tells about it.
+//!
+//! The one idea: who may administer a process says how its threads compete, within what the scheduler admits.
+
+use abi::{CpuSet, Error, Rights};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use object::Verb;
+use process::Process;
+use task::Task;
+use task::policy::{
+    Class, HIGHEST_PRIORITY, IDLE_WEIGHT, Manner, NORMAL_WEIGHT, Reservation, weight_of_nice,
+};
+use value::{Builder, Document};
+
+pub const COMPETE: Verb = Verb {
+    name: "compete",
+    rights: Rights::ADMINISTER,
+    summary: "class, nice, priority, rotates, runtime, deadline, period, cpus: how all its threads compete from now on",
+};
+
+/// What is asked for; what is not said stays.
+struct Wanted {
+    cpus: Option<CpuSet>,
+    nice: Option<i8>,
+    class: Option<Class>,
+}
+
+impl Wanted {
+    fn read(argument: Document<'_>) -> Result<Wanted, Error> {
+        let nice = match argument.int("nice") {
+            Some(nice @ -20..=19) => Some(nice as i8),
+            Some(_) => return Err(Error::Invalid),
+            None => None,
+        };
+        Ok(Wanted {
+            cpus: cpus(argument)?,
+            nice,
+            class: argument
+                .string("class")
+                .map(|class| read_class(class, argument))
+                .transpose()?,
+        })
+    }
+
+    fn apply(&self, task: &Task) -> Result<(), Error> {
+        if let Some(cpus) = self.cpus {
+            task.set_affinity(cpus.0)?;
+        }
+        if let Some(nice) = self.nice {
+            task.set_nice(nice);
+        }
+        match self.class {
+            // It is admitted where the task lives, and the task stays there.
+            Some(Class::Deadline(_)) if !CpuSet(task.affinity()).contains(task.cpu()) => {
+                Err(Error::Busy)
+            }
+            Some(Class::Fair { manner, .. }) if manner != Manner::Idle => {
+                let weight = weight_of_nice(task.nice());
+                task.set_class(Class::Fair { weight, manner })
+            }
+            Some(class) => task.set_class(class),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The set of processors that an argument names: `0,2-3`. One alone may be a number.
+pub(crate) fn cpus(argument: Document<'_>) -> Result<Option<CpuSet>, Error> {
+    let cpus = argument
+        .int("cpus")
+        .map(|cpu| format!("{cpu}"))
+        .or(argument.string("cpus").map(ToString::to_string));
+    let cpus = cpus.map(|text| text.parse().map_err(|_| Error::Invalid));
+    cpus.transpose()
+}
+
+/// A share has the weight that the niceness of its task says.
+fn read_class(name: &str, argument: Document<'_>) -> Result<Class, Error> {
+    let share = |manner, weight| Class::Fair { weight, manner };
+    match name {
+        "fair" => Ok(share(Manner::Prompt, NORMAL_WEIGHT)),
+        "batch" => Ok(share(Manner::Batch, NORMAL_WEIGHT)),
+        "idle" => Ok(share(Manner::Idle, IDLE_WEIGHT)),
+        "realtime" => {
+            let priority = argument
+                .int("priority")
+                .and_then(|priority| u8::try_from(priority).ok())
+                .filter(|priority| (1..=HIGHEST_PRIORITY).contains(priority))
+                .ok_or(Error::Invalid)?;
+            let rotates = argument.boolean("rotates").unwrap_or(false);
+            Ok(Class::Realtime { priority, rotates })
+        }
+        "deadline" => {
+            let time = |key| argument.unsigned(key);
+            let deadline = time("deadline").or(time("period")).ok_or(Error::Invalid)?;
+            let reservation = Reservation {
+                runtime: time("runtime").ok_or(Error::Invalid)?,
+                deadline,
+                period: time("period").unwrap_or(deadline),
+            };
+            let valid = reservation.is_valid() && reservation.period >= SHORTEST_PERIOD;
+            valid
+                .then_some(Class::Deadline(reservation))
+                .ok_or(Error::Invalid)
+        }
+        _ => Err(Error::Invalid),
+    }
+}
+
+/// Of a reservation, in nanoseconds: a shorter one would be all switching.
+const SHORTEST_PERIOD: u64 = 100_000;
+
+/// Makes every thread of a process compete as the argument says.
+///
+/// # Errors
+/// `Invalid`, `Busy`, `NoMemory` from the scheduler; the threads before the one that was refused keep what they got.
+/// `NoProcess` when it has no thread.
+pub fn set(process: &Arc<Process>, argument: Document<'_>) -> Result<(), Error> {
+    let wanted = Wanted::read(argument)?;
+    let mut found = false;
+    for thread in process.threads() {
+        if let Some(task) = thread.task() {
+            wanted.apply(task)?;
+            found = true;
+        }
+    }
+    if found { Ok(()) } else { Err(Error::NoProcess) }
+}
+
+/// How a task competes, in the words that [`set`] reads.
+pub fn describe(task: &Task, into: &mut Builder) {
+    match task.class() {
+        Class::Deadline(reservation) => into
+            .put("class", "deadline")
+            .put("runtime", reservation.runtime)
+            .put("deadline", reservation.deadline)
+            .put("period", reservation.period),
+        Class::Realtime { priority, rotates } => into
+            .put("class", "realtime")
+            .put("priority", u32::from(priority))
+            .put("rotates", rotates),
+        Class::Fair { manner, .. } => {
+            let class = match manner {
+                Manner::Prompt => "fair",
+                Manner::Batch => "batch",
+                Manner::Idle => "idle",
+            };
+            into.put("class", class).put("nice", i32::from(task.nice()))
+        }
+    };
+    let cpus = task.affinity() & CpuSet::first(machine::cpu::count()).0;
+    into.put("cpus", &*CpuSet(cpus).to_string());
+}
