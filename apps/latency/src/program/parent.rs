@@ -213,10 +213,9 @@ impl<'p> Measured<'p> {
         if let Some(keys) = input.filter(|_| screen.is_some()) {
             port.watch(keys, Events::READ, KEYS)?;
         }
-        let end = self
-            .plan
-            .time
-            .map_or(helve::NEVER, |time| self.started.saturating_add(time));
+        // The workers know when they shall end; one that does not come to run is not waited for.
+        let time = self.plan.time.map(|time| time.saturating_add(PATIENCE));
+        let end = time.map_or(helve::NEVER, |time| self.started.saturating_add(time));
         let mut refresh = self.started;
         loop {
             let now = time::now()?;
