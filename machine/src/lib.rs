@@ -28,12 +28,12 @@ pub mod vdso;
 #[cfg(target_os = "none")]
 pub use bare::{
     boot, clock_page, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random,
-    selftest, serial, start, time, user,
+    selftest, serial, snapshot, start, time, user,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
     boot, clock_page, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial,
-    start, time, user,
+    snapshot, start, time, user,
 };
 pub use memory::{PAGE, USER_END};
 

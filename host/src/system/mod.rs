@@ -12,6 +12,7 @@ mod guest;
 mod shell;
 mod suites;
 mod typist;
+mod watchdog;
 
 use crate::cli::TestOptions;
 use crate::kernel::{Kernel, Profile};
@@ -239,6 +240,7 @@ fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     tests.extend(shell::tests());
     tests.extend(busybox::tests(context)?);
     tests.extend(disc::tests());
+    tests.extend(watchdog::tests());
     tests.retain(|test| chosen(&test.name, filters));
     tests.extend(suites::tests(context, filters)?);
     Ok(tests)

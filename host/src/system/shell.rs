@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The longest time for one session with a fast machine.
-const LIMIT: Duration = Duration::from_secs(15);
+pub const LIMIT: Duration = Duration::from_secs(15);
 
 /// How the shell asks for a command.
 pub const PROMPT: &str = "helve> ";
@@ -40,7 +40,7 @@ pub fn machine_checks_itself(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn machine(context: &Context, initramfs: Option<&Path>, append: &str) -> Machine {
+pub fn machine(context: &Context, initramfs: Option<&Path>, append: &str) -> Machine {
     Machine {
         memory: 128 << 20,
         cpus: context.cpus,

@@ -19,6 +19,7 @@ mod registries;
 mod session;
 mod start;
 mod symbols;
+mod watchdog;
 
 use command_line::CommandLine;
 

@@ -27,6 +27,9 @@ static RING: Spin<Ring> = Spin::new(Ring {
 static QUIET: AtomicBool = AtomicBool::new(false);
 static GROWN: Readiness = Readiness::new(Ready::READ);
 
+/// The target of lines that have been on the serial port already.
+pub const SHOWN: &str = "shown";
+
 struct Logger;
 
 static LOGGER: Logger = Logger;
@@ -52,7 +55,8 @@ impl Log for Logger {
         // Writing to a string cannot fail.
         let _ = writeln!(line, "[{seconds:5}.{micros:06}] {}", record.args());
         append(line.as_bytes());
-        if !QUIET.load(Ordering::Relaxed) || record.level() <= log::Level::Warn {
+        let is_loud = !QUIET.load(Ordering::Relaxed) || record.level() <= log::Level::Warn;
+        if is_loud && record.target() != SHOWN {
             machine::serial::write(line.as_bytes());
         }
     }

@@ -1,7 +1,7 @@
 //! The first task: files, devices, and the first program.
 
 use crate::command_line::CommandLine;
-use crate::{console, files, registries, session};
+use crate::{console, files, registries, session, watchdog};
 use abi::Error;
 use alloc::format;
 use alloc::string::String;
@@ -27,6 +27,10 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
     if machine::cpu::count() > 1 {
         log::info!("{} processors", machine::cpu::count());
     }
+    if let Some(plan) = watchdog::Plan::of(line) {
+        watchdog::start(plan);
+    }
+    watchdog::stall(line);
     let seed = u64::from_le_bytes(machine::random::seed()[..8].try_into().unwrap_or_default());
     let devices = Devfs::new(seed, files::now).map_err(|error| format!("the devices: {error}"))?;
     let root = files::root(&devices, seed).map_err(|error| format!("the first files: {error}"))?;

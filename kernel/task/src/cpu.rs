@@ -31,7 +31,7 @@ pub(crate) struct Cpu {
     timers: Timers,
     /// [`SWITCH`] and [`LOOK`], or 0.
     attention: AtomicU8,
-    /// For what time the alarm is set; [`NEVER`]: it is not. Own CPU only.
+    /// For what time the alarm is set; [`NEVER`]: it is not. Written by the own CPU only.
     armed: AtomicU64,
     /// When the run queue wants to be asked again. Own CPU only.
     decision: AtomicU64,
@@ -41,6 +41,8 @@ pub(crate) struct Cpu {
     pub(crate) waiting: AtomicUsize,
     pub(crate) counters: Counters,
     pub(crate) stretch: Stretch,
+    /// The tag of the task that has or had the last turn.
+    pub(crate) tag: AtomicU64,
     pub(crate) longest_poll: Record,
     pub(crate) longest_stretch: Record,
     /// When it began to run tasks; the first one has been busy since boot.
@@ -122,6 +124,7 @@ impl Cpu {
             waiting: AtomicUsize::new(0),
             counters: Counters::default(),
             stretch: Stretch::default(),
+            tag: AtomicU64::new(0),
             longest_poll: Record::default(),
             longest_stretch: Record::default(),
             started: AtomicU64::new(0),
@@ -464,6 +467,11 @@ impl Cpu {
             self.armed.store(deadline, Ordering::Relaxed);
             machine::time::set_alarm(Some(deadline));
         }
+    }
+
+    /// For what time the alarm is set; [`NEVER`]: it is not.
+    pub fn alarm(&self) -> u64 {
+        self.armed.load(Ordering::Relaxed)
     }
 
     /// Halts until an interrupt, with the alarm exactly at the next timer or budget. Returns the time.

@@ -11,6 +11,7 @@ use abi::Error;
 use alloc::sync::Arc;
 use core::future::Future;
 use core::pin::Pin;
+use core::sync::atomic::Ordering;
 use core::task::{Context, Poll};
 
 /// Starts a task in the ordinary class, on this CPU if no other has nothing to do. It runs when the executor gets to
@@ -137,6 +138,7 @@ fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
     LOCAL.with(|local| {
         task.begin(now);
         local.cpu.stretch.begin_turn(now);
+        local.cpu.tag.store(task.tag(), Ordering::Relaxed);
         local.cause.set(Cause::Turn);
         local.yields.set(false);
         *local.current.borrow_mut() = Some(task);

@@ -21,6 +21,7 @@
 //! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
 //! - [`stats`]: what each CPU has done, and how late
 //! - `stretch`: how long interrupts are off, and where
+//! - [`watch`](Watch): whether each CPU gets on, as others see it
 //! - `stopwatch`, `histogram`: what these count with
 //! - `budget`: long loops that stay polite
 //! - `host`: running futures in tests on the developer's machine
@@ -71,6 +72,7 @@ mod timers;
 pub mod turnstile;
 mod wait;
 mod waiters;
+mod watch;
 
 pub use budget::{Budget, budget};
 pub use deadline::Deadline;
@@ -96,3 +98,4 @@ pub use stretch::{Cause, Exact, Here, Longest, here, is_exact, window};
 pub use task::Task;
 pub use timer::{Sleep, TimerGuard, at, sleep_until, try_at};
 pub use wait::{Interruptible, Patient, Timed, WaitQueue};
+pub use watch::{LOOKS, Sign, Verdict, Watch, sign};

@@ -67,6 +67,8 @@ pub(crate) struct Counters {
     /// What tasks have waited here while they could have run.
     pub delay: AtomicU64,
     pub longest_delay: AtomicU64,
+    /// Entries into the kernel that were looked at: all interrupts of user mode, at least.
+    pub entries: AtomicU64,
     pub idle: Stopwatch,
     late: [Histogram; Late::ALL.len()],
 }

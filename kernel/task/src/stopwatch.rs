@@ -38,6 +38,11 @@ impl Stopwatch {
         self.since.store(0, Ordering::Release);
     }
 
+    /// Whether it was started and not stopped yet.
+    pub fn goes_on(&self) -> bool {
+        !matches!(self.since.load(Ordering::Relaxed), 0 | COUNTING)
+    }
+
     /// The sum; if it goes on, up to now.
     pub fn read(&self) -> u64 {
         loop {
@@ -65,13 +70,16 @@ mod tests {
         let watch = Stopwatch::new();
         advance(5);
         assert_eq!(watch.read(), 0);
+        assert!(!watch.goes_on());
         watch.start(clock::now());
         advance(7);
         assert_eq!(watch.read(), 7);
+        assert!(watch.goes_on());
         advance(1);
         watch.stop(8);
         advance(100);
         assert_eq!(watch.read(), 8);
+        assert!(!watch.goes_on());
         watch.start(clock::now());
         advance(2);
         assert_eq!(watch.read(), 10);

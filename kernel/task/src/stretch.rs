@@ -10,6 +10,7 @@
 
 use crate::clock;
 use crate::cpu::{Cpu, LOCAL, this};
+use crate::stats::add;
 use crate::task::{Name, Task};
 use core::fmt;
 use core::marker::PhantomData;
@@ -217,6 +218,7 @@ impl Here {
 
     /// The kernel was entered from user mode, by something that happens less often than calls and faults.
     pub fn enter_kernel(self, cause: Cause) {
+        add(&self.cpu.counters.entries, 1);
         let stretch = &self.cpu.stretch;
         if !stretch.goes_on() {
             stretch.restart(match cause {

@@ -79,7 +79,7 @@ extern "C" fn machine_kernel_trap(frame: &mut KernelFrame) {
             Some(rip) => frame.rip = rip as u64,
             None => die(frame),
         },
-        idt::NMI if nmi::handle() => {}
+        idt::NMI if nmi::handle(frame) => {}
         idt::NMI if frame.cs & 3 != 0 || !panic::in_progress() => unknown_nmi(frame),
         _ => die(frame),
     }

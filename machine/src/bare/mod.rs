@@ -32,9 +32,11 @@ pub mod random;
 mod rtc;
 pub mod selftest;
 pub mod serial;
+pub mod snapshot;
 mod table;
 pub mod time;
 mod tlb;
+mod trace;
 pub mod user;
 mod vector;
 

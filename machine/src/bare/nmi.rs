@@ -1,5 +1,5 @@
 //! What cannot wait until another CPU lets interrupts in: forgetting translations, giving a thread's
-//! vector registers away, stopping.
+//! vector registers away, telling what it does, stopping.
 //!
 //! The one idea: the kernel runs with interrupts off, and a CPU may spin for a lock that the asking one
 //! holds. So it is asked by a non-maskable interrupt, whose handler takes no lock and touches nothing but
@@ -20,8 +20,10 @@
 
 use super::apic;
 use super::cpu::{self, block, block_of};
+use super::exception::KernelFrame;
 use super::instructions::{halt, rdtsc, read_cr3, write_cr3};
 use super::paging::Root;
+use super::snapshot;
 use super::tlb::Walks;
 use super::vector;
 use core::hint::spin_loop;
@@ -37,6 +39,8 @@ struct Wanted {
     vector: AtomicUsize,
     /// When it was last interrupted, on the time stamp counter.
     sent: AtomicU64,
+    /// It has shown what it does to whoever wanted to know.
+    shown: AtomicBool,
     stopped: AtomicBool,
     /// How many non-maskable interrupts it has had, from whomever.
     count: AtomicU64,
@@ -48,6 +52,7 @@ static WANTED: [Wanted; cpu::MAX] = [const {
         done: AtomicU64::new(0),
         vector: AtomicUsize::new(0),
         sent: AtomicU64::new(0),
+        shown: AtomicBool::new(true),
         stopped: AtomicBool::new(false),
         count: AtomicU64::new(0),
     }
@@ -62,7 +67,7 @@ fn interrupt(cpu: usize) {
 }
 
 /// The handler. False when nobody here asked for it.
-pub fn handle() -> bool {
+pub fn handle(frame: &KernelFrame) -> bool {
     let wanted = &WANTED[cpu::index()];
     // They do not nest, and nobody else writes it.
     let count = wanted.count.load(Ordering::Relaxed);
@@ -83,9 +88,25 @@ pub fn handle() -> bool {
         vector::give_up(state);
         served = true;
     }
+    if !wanted.shown.load(Ordering::Acquire) {
+        snapshot::fill(frame);
+        wanted.shown.store(true, Ordering::Release);
+        served = true;
+    }
     // One may come for what another has served already, but not much later.
     const SHORTLY: u64 = 1 << 30;
     served || rdtsc().wrapping_sub(wanted.sent.load(Ordering::Relaxed)) < SHORTLY
+}
+
+/// Makes CPU `cpu` show what it does.
+pub fn ask_for_snapshot(cpu: usize) {
+    WANTED[cpu].shown.store(false, Ordering::Release);
+    interrupt(cpu);
+}
+
+/// Whether it has.
+pub fn has_snapshot(cpu: usize) -> bool {
+    WANTED[cpu].shown.load(Ordering::Acquire)
 }
 
 /// How many non-maskable interrupts a CPU has had.

@@ -1,24 +1,16 @@
 //! The end: a message, a trace with names, and then what the command line wants.
 
 use super::serial::Direct;
-use super::{boot, layout, power};
-use crate::PAGE;
-use crate::firmware::symbols;
-use crate::sync::Once;
+use super::{boot, power, trace};
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-static SYMBOLS: Once<&'static [u8]> = Once::new();
+pub use super::trace::set_symbols;
+
 /// The CPU that reports, or [`NOBODY`].
 static PANICKING: AtomicUsize = AtomicUsize::new(NOBODY);
 const NOBODY: usize = usize::MAX;
-
-/// Gives the symbols for backtraces: text lines of a hexadecimal address, a space and a name, sorted
-/// by address. What does not parse is not found.
-pub fn set_symbols(table: &'static [u8]) {
-    let _ = SYMBOLS.set(table);
-}
 
 /// Whether the machine is ending already.
 pub(super) fn in_progress() -> bool {
@@ -59,7 +51,7 @@ pub(super) fn fatal(message: fmt::Arguments<'_>, at: (u64, u64)) -> ! {
         0 => note(format_args!("\nkernel panic: {message}")),
         _ => note(format_args!("\nkernel panic on CPU {me}: {message}")),
     }
-    trace(at);
+    print_trace(at);
     end()
 }
 
@@ -76,46 +68,8 @@ fn end() -> ! {
     super::instructions::halt()
 }
 
-/// Prints the calls that led here, by the chain of frame pointers.
-fn trace((rip, mut frame): (u64, u64)) {
-    const DEEPEST: usize = 48;
+/// Prints the calls that led here.
+fn print_trace(at: (u64, u64)) {
     note(format_args!("trace:"));
-    if rip != 0 {
-        line(rip);
-    }
-    for _ in 0..DEEPEST {
-        // A frame lies in one of this CPU's stacks, aligned.
-        if !frame.is_multiple_of(8) || !readable(frame as usize) {
-            break;
-        }
-        // SAFETY: the two words lie in one mapped page of the kernel, as was just checked.
-        let [next, back] = unsafe { *(frame as *const [u64; 2]) };
-        if back == 0 {
-            break;
-        }
-        // The call is before the address that it returns to.
-        line(back - 1);
-        if next <= frame {
-            break;
-        }
-        frame = next;
-    }
-}
-
-/// Whether a stack frame can be read there: in the image, or on this CPU's own stacks.
-fn readable(frame: usize) -> bool {
-    let cpu = super::cpu::index();
-    let page = frame & !(PAGE - 1);
-    let own = layout::STACKS + cpu * layout::STACKS_OF_CPU;
-    let in_own = cpu > 0 && (own..layout::stacks(cpu).small[2]).contains(&frame);
-    let in_image = (layout::end_of_rodata()..layout::end_of_image()).contains(&frame)
-        && !layout::guards().contains(&page);
-    page == (frame + 15) & !(PAGE - 1) && (in_image || in_own && !layout::in_guard(cpu, frame))
-}
-
-fn line(rip: u64) {
-    match SYMBOLS.get().and_then(|table| symbols::find(table, rip)) {
-        Some((start, name)) => note(format_args!("  {rip:016x}  {name} + {:#x}", rip - start)),
-        None => note(format_args!("  {rip:016x}")),
-    }
+    trace::walk(at, |rip| note(format_args!("{}", trace::Place(rip))));
 }

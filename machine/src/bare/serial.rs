@@ -7,7 +7,7 @@
 use super::instructions::{in_u8, out_u8, rdtsc};
 use crate::irq::{self, Handler};
 use crate::sync::{Once, Spin};
-use core::fmt;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 const PORT: u16 = 0x3f8;
@@ -132,6 +132,12 @@ pub fn on_receive(handler: Handler) {
     let _ = RECEIVE.set(irq::legacy(LINE, "serial", handler));
     // SAFETY: the handler is connected, so the interrupt finds it.
     unsafe { out_u8(INTERRUPT_ENABLE, RECEIVED_DATA_AVAILABLE) };
+}
+
+/// Writes text without the lock, which somebody may hold who does not get on; it may mix with what that one writes.
+pub fn write_without_lock(text: fmt::Arguments<'_>) {
+    // It cannot fail.
+    let _ = Direct.write_fmt(text);
 }
 
 /// Writes without the lock: for a panic, which may have stopped a writer in the middle.

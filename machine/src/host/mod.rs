@@ -22,6 +22,7 @@ pub mod port;
 pub mod power;
 pub mod random;
 pub mod serial;
+pub mod snapshot;
 pub mod time;
 pub mod user;
 

@@ -1,0 +1,208 @@
+//! The watchdog: CPUs that do not get on any more are noticed, and so are kernel tasks that never wait.
+//!
+//! The one idea: two CPUs, the *guards*, look at all others and at each other a few times in a limit; no other CPU has
+//! a tick for it. What a stalled CPU does is found out by an interrupt that it cannot keep out, and is first of all
+//! printed, without any lock, because it may hold every one of them.
+
+use crate::command_line::CommandLine;
+use alloc::format;
+use core::sync::atomic::{AtomicBool, Ordering};
+use machine::{cpu, serial, snapshot};
+use task::policy::{Class, INHERITED_PRIORITY};
+use task::{LOOKS, Terms, Verdict, Watch};
+
+/// What `watchdog=` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Nanoseconds after which a CPU counts as stalled.
+    pub limit: u64,
+    /// Then the machine starts again.
+    pub reboots: bool,
+}
+
+const SECOND: u64 = 1_000_000_000;
+/// As Linux has it for CPUs that keep interrupts out.
+const LIMIT: u64 = 10;
+
+impl Plan {
+    /// `off`, `report`, `reboot`, each but the first with `:SECONDS`.
+    ///
+    /// # Errors
+    /// It says something else.
+    fn read(text: &str) -> Result<Option<Plan>, ()> {
+        let (what, seconds) = text.split_once(':').unwrap_or((text, ""));
+        let limit = match (what, seconds) {
+            ("off", "") => return Ok(None),
+            ("report" | "reboot", "") if !text.ends_with(':') => LIMIT,
+            ("report" | "reboot", seconds) => match seconds.parse() {
+                Ok(limit @ 1..=3600) => limit,
+                _ => return Err(()),
+            },
+            _ => return Err(()),
+        };
+        Ok(Some(Plan {
+            limit: limit * SECOND,
+            reboots: what == "reboot",
+        }))
+    }
+
+    /// What the command line says; without a word, stalls are reported.
+    pub fn of(line: CommandLine<'_>) -> Option<Plan> {
+        let text = line.value("watchdog").unwrap_or("report");
+        Plan::read(text).unwrap_or_else(|()| {
+            ::log::warn!("watchdog={text}: neither off nor report[:SECONDS] nor reboot[:SECONDS]");
+            Plan::read("report").ok().flatten()
+        })
+    }
+}
+
+/// Starts the guards. All CPUs run already.
+pub fn start(plan: Plan) {
+    if cpu::count() < 2 {
+        if plan.reboots {
+            ::log::warn!("watchdog: one processor is watched by nobody");
+        }
+        return;
+    }
+    for me in 0..2 {
+        let terms = Terms {
+            // Nobody who asks for a priority is before it.
+            class: Class::Realtime {
+                priority: INHERITED_PRIORITY,
+                rotates: false,
+            },
+            nice: 0,
+            affinity: 1 << me,
+        };
+        if task::spawn_with("watchdog", terms, guard(plan, me)).is_err() {
+            ::log::warn!("watchdog: no memory for processor {me}'s");
+        }
+    }
+}
+
+/// Somebody has said that this CPU is stalled: it is said once, whoever sees it first.
+static REPORTED: [AtomicBool; cpu::MAX] = [const { AtomicBool::new(false) }; cpu::MAX];
+
+async fn guard(plan: Plan, me: usize) {
+    let mut watches = [Watch::default(); cpu::MAX];
+    let step = plan.limit / u64::from(LOOKS);
+    loop {
+        // Nothing interrupts this task.
+        let _ = task::sleep_until(task::clock::now().saturating_add(step)).await;
+        for (other, watch) in watches.iter_mut().enumerate().take(cpu::count()) {
+            if other != me {
+                look(plan, watch, other);
+            }
+        }
+    }
+}
+
+fn look(plan: Plan, watch: &mut Watch, other: usize) {
+    let now = task::clock::now();
+    let sign = task::sign(other);
+    match watch.look(sign, now, plan.limit) {
+        Verdict::Fine | Verdict::StillStalled(_) => {}
+        Verdict::Ask => cpu::kick(other),
+        Verdict::Stalled(since) => {
+            if !REPORTED[other].swap(true, Ordering::AcqRel) {
+                report(plan, other, sign.tag, now.saturating_sub(since));
+            }
+        }
+        Verdict::GoesOn(since) => {
+            if REPORTED[other].swap(false, Ordering::AcqRel) {
+                let seconds = now.saturating_sub(since) / SECOND;
+                ::log::warn!("watchdog: processor {other} goes on, after {seconds} s");
+            }
+        }
+    }
+}
+
+fn report(plan: Plan, other: usize, tag: u64, length: u64) {
+    let (seconds, tenths) = (length / SECOND, length % SECOND * 10 / SECOND);
+    let head =
+        format_args!("\nwatchdog: processor {other} has not got on for {seconds}.{tenths} s");
+    match tag {
+        0 => serial::write_without_lock(format_args!("{head}, in a task of the kernel\n")),
+        id => serial::write_without_lock(format_args!("{head}, in process {id}\n")),
+    }
+    let found = snapshot::take(other);
+    match &found {
+        Some(found) => serial::write_without_lock(format_args!("{found}\n")),
+        None => serial::write_without_lock(format_args!("  it does not answer\n")),
+    }
+    if plan.reboots {
+        serial::write_without_lock(format_args!("watchdog: starting again\n"));
+        machine::power::reset();
+    }
+    // From here on locks are taken, which may make this CPU the next one.
+    let name = u32::try_from(tag).ok().and_then(process::find);
+    let name = name.map_or_else(|| format!("{tag}"), |process| process.name());
+    let trace = found.map_or_else(
+        || format!("  it does not answer"),
+        |found| format!("{found}"),
+    );
+    ::log::error!(target: crate::log::SHOWN, "watchdog: processor {other} has not got on for {seconds}.{tenths} s, process {name}\n{trace}");
+}
+
+/// `selftest=stall` or `selftest=stall-soft` on the command line: the last CPU does not get on for a while, so that a test
+/// sees what comes of it. With `soft` it lets interrupts in.
+pub fn stall(line: CommandLine<'_>) {
+    let lets_in = match line.value("selftest") {
+        Some("stall") => false,
+        Some("stall-soft") => true,
+        _ => return,
+    };
+    let last = cpu::count() - 1;
+    let terms = Terms {
+        affinity: 1 << last,
+        ..Terms::ordinary()
+    };
+    // Without memory there is no stall, and the test fails.
+    let _ = task::spawn_with("stall", terms, async move {
+        let end = task::clock::now().saturating_add(STALL);
+        while task::clock::now() < end {
+            if lets_in {
+                machine::irq::window();
+            }
+            core::hint::spin_loop();
+        }
+    });
+}
+
+/// In nanoseconds; longer than a test's limit.
+const STALL: u64 = 8 * SECOND;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_word_means() {
+        let plan = |seconds, reboots| {
+            Ok(Some(Plan {
+                limit: seconds * SECOND,
+                reboots,
+            }))
+        };
+        assert_eq!(Plan::read("off"), Ok(None));
+        assert_eq!(Plan::read("report"), plan(10, false));
+        assert_eq!(Plan::read("report:3"), plan(3, false));
+        assert_eq!(Plan::read("reboot"), plan(10, true));
+        assert_eq!(Plan::read("reboot:60"), plan(60, true));
+        for wrong in [
+            "",
+            "on",
+            "off:3",
+            "report:",
+            "reboot:0",
+            "reboot:x",
+            "reboot:9999",
+        ] {
+            assert_eq!(Plan::read(wrong), Err(()), "{wrong}");
+        }
+        assert_eq!(
+            Plan::of(CommandLine("quiet")),
+            Plan::read("report").unwrap()
+        );
+    }
+}
