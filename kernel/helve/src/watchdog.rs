@@ -73,6 +73,7 @@ pub fn start(plan: Plan) {
             },
             nice: 0,
             affinity: 1 << me,
+            group: None,
         };
         if task::spawn_with("watchdog", terms, guard(plan, me)).is_err() {
             ::log::warn!("watchdog: no memory for processor {me}'s");
