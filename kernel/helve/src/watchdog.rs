@@ -6,6 +6,7 @@
 
 use crate::command_line::CommandLine;
 use alloc::format;
+use alloc::string::String;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::{cpu, serial, snapshot};
 use task::policy::{Class, INHERITED_PRIORITY};
@@ -139,7 +140,7 @@ fn report(plan: Plan, other: usize, tag: u64, length: u64) {
     let name = u32::try_from(tag).ok().and_then(process::find);
     let name = name.map_or_else(|| format!("{tag}"), |process| process.name());
     let trace = found.map_or_else(
-        || format!("  it does not answer"),
+        || String::from("  it does not answer"),
         |found| format!("{found}"),
     );
     ::log::error!(target: crate::log::SHOWN, "watchdog: processor {other} has not got on for {seconds}.{tenths} s, process {name}\n{trace}");
