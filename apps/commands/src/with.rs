@@ -91,8 +91,8 @@ fn limit(limits: &mut Limits, text: &str) -> Option<Result<(), Misuse>> {
             _ => return wrong("not a weight from 1 to 10000 (100 is normal)"),
         },
         "cpus" => match value.parse::<CpuSet>() {
-            Ok(cpus) => limits.cpus = Some(cpus),
-            Err(_) => return wrong("not a list of processors like 0,2-3"),
+            Ok(cpus) if cpus != CpuSet::default() => limits.cpus = Some(cpus),
+            _ => return wrong("not a list of processors like 0,2-3"),
         },
         _ => return None,
     }
