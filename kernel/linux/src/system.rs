@@ -69,10 +69,14 @@ struct SystemInfo {
     padding_end: u32,
 }
 
+/// The load averages of sysinfo(2) have so many bits behind the point.
+const LOAD_FRACTION: u32 = 16;
+
 pub async fn sysinfo(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
     let frames = machine::frame::stats();
     let info = SystemInfo {
         uptime: machine::time::now() / SECOND,
+        loads: task::load::averages().map(|load| load << (LOAD_FRACTION - task::load::FRACTION)),
         total: (frames.total * machine::PAGE) as u64,
         free: (frames.free * machine::PAGE) as u64,
         processes: process::count().min(usize::from(u16::MAX)) as u16,

@@ -18,6 +18,12 @@ pub const INTERRUPTS: Verb = Verb {
     summary: "gives interrupts: for each source its handlers, and how often it interrupted each CPU",
 };
 
+pub const LOCKS: Verb = Verb {
+    name: "locks",
+    rights: Rights::INSPECT,
+    summary: "gives locks: where in the kernel a lock was waited for, how often and how long, most waiting first",
+};
+
 pub const MEASURE: Verb = Verb {
     name: "measure",
     rights: Rights::ADMINISTER,
@@ -112,6 +118,28 @@ pub fn interrupts() -> Result<Value, value::Error> {
                             list.push(irq::count(cpu, source));
                         }
                     });
+                });
+            }
+        });
+    })
+}
+
+/// All places where locks were waited for.
+pub fn locks() -> Result<Value, value::Error> {
+    Value::build(|reply| {
+        reply.array(LOCKS.name, |list| {
+            for counted in machine::sync::contention() {
+                list.document(|entry| {
+                    if let Some(place) = counted.place {
+                        entry.put("file", place.file()).put("line", place.line());
+                    }
+                    entry
+                        .put("waits", counted.waits)
+                        .put("waited", counted.waited)
+                        .put("longest", counted.longest);
+                    if counted.held > 0 {
+                        entry.put("held", counted.held);
+                    }
                 });
             }
         });

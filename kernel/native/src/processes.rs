@@ -284,6 +284,7 @@ impl Object for ProcessRegistry {
         match verb {
             "time" => time(),
             "cpus" => Ok(cpus::all()?),
+            "locks" => Ok(cpus::locks()?),
             "interrupts" => Ok(cpus::interrupts()?),
             "memory" => {
                 let stats = machine::frame::stats();
@@ -307,6 +308,7 @@ impl Object for ProcessRegistry {
         &[
             cpus::CPUS,
             cpus::INTERRUPTS,
+            cpus::LOCKS,
             cpus::MEASURE,
             SHARE,
             Verb {

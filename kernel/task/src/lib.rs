@@ -20,6 +20,7 @@
 //! - [`turnstile`]: locks whose owner inherits the priority of those who wait
 //! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
 //! - [`stats`]: what each CPU has done, and how late
+//! - [`load`]: load averages
 //! - `stretch`: how long interrupts are off, and where
 //! - [`watch`](Watch): whether each CPU gets on, as others see it
 //! - `stopwatch`, `histogram`: what these count with
@@ -47,6 +48,7 @@ mod group_tests;
 mod histogram;
 #[cfg(not(target_os = "none"))]
 mod host;
+pub mod load;
 mod lock;
 mod observers;
 mod placement;

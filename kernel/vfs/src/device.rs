@@ -8,7 +8,7 @@ use crate::metadata::DeviceNumber;
 use abi::Error;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use machine::sync::Spin;
+use machine::sync::Rcu;
 
 /// Blocks or bytes: two separate ranges of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,14 +36,16 @@ pub trait Device: Send + Sync {
 
 /// The devices that can be reached through the nodes of a mount.
 pub struct Devices {
-    drivers: Spin<BTreeMap<(DeviceKind, DeviceNumber), Arc<dyn Device>>>,
+    drivers: Rcu<Drivers>,
 }
+
+type Drivers = BTreeMap<(DeviceKind, DeviceNumber), Arc<dyn Device>>;
 
 impl Devices {
     /// None yet.
     pub fn new() -> Arc<Devices> {
         Arc::new(Devices {
-            drivers: Spin::new(BTreeMap::new()),
+            drivers: Rcu::default(),
         })
     }
 
@@ -54,28 +56,32 @@ impl Devices {
         number: DeviceNumber,
         device: Arc<dyn Device>,
     ) -> Result<(), Error> {
-        let mut drivers = self.drivers.lock();
-        if drivers.contains_key(&(kind, number)) {
-            return Err(Error::Exists);
-        }
-        drivers.insert((kind, number), device);
-        Ok(())
+        self.drivers.change(|drivers| {
+            let mut drivers = drivers.clone();
+            match drivers.insert((kind, number), device) {
+                Some(_) => Err(Error::Exists),
+                None => Ok((drivers, ())),
+            }
+        })
     }
 
     /// Takes a device away; what is open stays open. `NoDevice` if it is not there.
     pub fn remove(&self, kind: DeviceKind, number: DeviceNumber) -> Result<(), Error> {
-        match self.drivers.lock().remove(&(kind, number)) {
-            Some(_) => Ok(()),
-            None => Err(Error::NoDevice),
-        }
+        self.drivers.change(|drivers| {
+            let mut drivers = drivers.clone();
+            match drivers.remove(&(kind, number)) {
+                Some(_) => Ok((drivers, ())),
+                None => Err(Error::NoDevice),
+            }
+        })
     }
 
     /// Whether the device with that number is there, and concerns nobody but whoever opens it.
     pub fn is_harmless(&self, kind: DeviceKind, number: DeviceNumber) -> bool {
-        let drivers = self.drivers.lock();
-        drivers
-            .get(&(kind, number))
-            .is_some_and(|device| device.is_harmless())
+        self.drivers.read(|drivers| {
+            let device = drivers.get(&(kind, number));
+            device.is_some_and(|device| device.is_harmless())
+        })
     }
 
     /// Opens the device with that number. `NoDevice` if there is none.
@@ -85,7 +91,9 @@ impl Devices {
         number: DeviceNumber,
         request: &OpenRequest<'_>,
     ) -> Result<Arc<dyn File>, Error> {
-        let device = self.drivers.lock().get(&(kind, number)).cloned();
+        let device = self
+            .drivers
+            .read(|drivers| drivers.get(&(kind, number)).cloned());
         device.ok_or(Error::NoDevice)?.open(number, request)
     }
 }

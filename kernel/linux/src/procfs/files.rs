@@ -22,6 +22,7 @@ pub const SYSTEM: &[(&str, OfSystem)] = &[
     ("filesystems", file_systems),
     ("interrupts", cpus::interrupts),
     ("loadavg", load_average),
+    ("lock_stat", locks),
     ("meminfo", memory_info),
     ("schedstat", cpus::schedule_statistics),
     ("stat", cpus::statistics),
@@ -50,6 +51,26 @@ fn file_systems() -> Vec<u8> {
     b"nodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n".to_vec()
 }
 
+/// `/proc/lock_stat`. Linux counts by kinds of locks, here it is by places that wait; what it calls holdtime-max is known in
+/// debug builds only. Times are in nanoseconds.
+fn locks() -> Vec<u8> {
+    let mut text = String::from(
+        "lock_stat version helve-1\n place                                                   contentions waittime-total   waittime-max   holdtime-max\n",
+    );
+    for counted in machine::sync::contention() {
+        let place = counted.place.map_or_else(
+            || String::from("elsewhere"),
+            |place| format!("{}:{}", place.file(), place.line()),
+        );
+        let _ = writeln!(
+            text,
+            " {place:<55} {:>11} {:>14} {:>14} {:>14}",
+            counted.waits, counted.waited, counted.longest, counted.held
+        );
+    }
+    text.into_bytes()
+}
+
 fn load_average() -> Vec<u8> {
     let processes = process::all();
     let running = processes
@@ -57,7 +78,12 @@ fn load_average() -> Vec<u8> {
         .filter(|process| state(process) == 'R')
         .count();
     let last = processes.last().map_or(0, |process| process.id());
-    format!("0.00 0.00 0.00 {running}/{} {last}\n", processes.len()).into_bytes()
+    let averages = task::load::averages().map(|load| {
+        let hundredths = (load * 100) >> task::load::FRACTION;
+        format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    });
+    let averages = averages.join(" ");
+    format!("{averages} {running}/{} {last}\n", processes.len()).into_bytes()
 }
 
 fn memory_info() -> Vec<u8> {

@@ -1,17 +1,19 @@
-//! Locks of the kernel: a fair spin lock and a cell that is set once.
+//! The fair spin lock.
 //!
 //! The one idea: the kernel runs with interrupts off, so a spin lock need not touch them, and its
 //! guard is `!Send`, so the compiler refuses to hold it across an await of a spawned future.
 
+use super::contention;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::hint::spin_loop;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::panic::Location;
+use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A fair (ticket) spin lock. Taking a free one costs one atomic addition.
+/// A fair (ticket) spin lock. Taking a free one costs one atomic addition; who must wait is counted
+/// ([`contention`](super::contention())).
 pub struct Spin<T: ?Sized> {
     next: AtomicU32,
     serving: AtomicU32,
@@ -40,19 +42,39 @@ impl<T> Spin<T> {
 impl<T: ?Sized> Spin<T> {
     /// Waits for its turn and takes the lock.
     #[inline]
+    #[track_caller]
     pub fn lock(&self) -> SpinGuard<'_, T> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.serving.load(Ordering::Acquire) != ticket {
+            self.wait(ticket, Location::caller());
+        }
+        self.taken()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self, ticket: u32, place: &'static Location<'static>) {
+        let begin = contention::now();
         while self.serving.load(Ordering::Acquire) != ticket {
             spin_loop();
         }
+        contention::waited(place, contention::now().saturating_sub(begin));
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn taken(&self) -> SpinGuard<'_, T> {
         SpinGuard {
             lock: self,
             not_send: PhantomData,
+            #[cfg(all(debug_assertions, target_os = "none"))]
+            since: (contention::now(), Location::caller()),
         }
     }
 
     /// Takes the lock if it is free now.
     #[inline]
+    #[track_caller]
     pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         let serving = self.serving.load(Ordering::Acquire);
         self.next
@@ -63,10 +85,7 @@ impl<T: ?Sized> Spin<T> {
                 Ordering::Relaxed,
             )
             .ok()?;
-        Some(SpinGuard {
-            lock: self,
-            not_send: PhantomData,
-        })
+        Some(self.taken())
     }
 
     /// The value, without locking: the exclusive reference proves that nobody holds the lock.
@@ -94,6 +113,9 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Spin<T> {
 pub struct SpinGuard<'a, T: ?Sized> {
     lock: &'a Spin<T>,
     not_send: PhantomData<*const ()>,
+    /// When and where it was taken.
+    #[cfg(all(debug_assertions, target_os = "none"))]
+    since: (u64, &'static Location<'static>),
 }
 
 // SAFETY: a shared guard only gives `&T`.
@@ -119,115 +141,13 @@ impl<T: ?Sized> DerefMut for SpinGuard<'_, T> {
 impl<T: ?Sized> Drop for SpinGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        #[cfg(all(debug_assertions, target_os = "none"))]
+        contention::held(self.since.1, contention::now().saturating_sub(self.since.0));
         // Only the holder writes `serving`, so a plain load and store do.
         let serving = self.lock.serving.load(Ordering::Relaxed);
         self.lock
             .serving
             .store(serving.wrapping_add(1), Ordering::Release);
-    }
-}
-
-const EMPTY: u8 = 0;
-const FILLING: u8 = 1;
-const FULL: u8 = 2;
-
-/// A cell that is set once and then only read. Reading costs one load.
-pub struct Once<T> {
-    state: AtomicU8,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-
-// SAFETY: the value moves in from one CPU and may be dropped on another.
-unsafe impl<T: Send> Send for Once<T> {}
-// SAFETY: after `FULL` only `&T` is handed out; before it nobody reads.
-unsafe impl<T: Send + Sync> Sync for Once<T> {}
-
-impl<T> Once<T> {
-    pub const fn new() -> Self {
-        Once {
-            state: AtomicU8::new(EMPTY),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
-        }
-    }
-
-    /// Sets the value; gives it back if there is one already (or one is just being made).
-    pub fn set(&self, value: T) -> Result<(), T> {
-        if self
-            .state
-            .compare_exchange(EMPTY, FILLING, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
-            return Err(value);
-        }
-        // SAFETY: whoever moved the state to `FILLING` is the only writer, and nobody reads yet.
-        unsafe { (*self.value.get()).write(value) };
-        self.state.store(FULL, Ordering::Release);
-        Ok(())
-    }
-
-    #[inline]
-    pub fn get(&self) -> Option<&T> {
-        if self.state.load(Ordering::Acquire) == FULL {
-            // SAFETY: `FULL` is stored after the value is written, and it never changes again.
-            Some(unsafe { (*self.value.get()).assume_init_ref() })
-        } else {
-            None
-        }
-    }
-
-    /// The value, made by `make` the first time. Others wait while it is being made; `make` must
-    /// not call back into the same cell. If `make` unwinds, the cell is empty again.
-    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        if let Some(value) = self.get() {
-            return value;
-        }
-        while self
-            .state
-            .compare_exchange(EMPTY, FILLING, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
-            if let Some(value) = self.get() {
-                return value;
-            }
-            spin_loop();
-        }
-        let undo = Undo(&self.state);
-        let value = make();
-        core::mem::forget(undo);
-        // SAFETY: as in `set`; the value stays where it is written.
-        let value = unsafe { (*self.value.get()).write(value) };
-        self.state.store(FULL, Ordering::Release);
-        value
-    }
-}
-
-/// Empties a cell whose maker unwound.
-struct Undo<'a>(&'a AtomicU8);
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        self.0.store(EMPTY, Ordering::Release);
-    }
-}
-
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Once::new()
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Once<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Once").field(&self.get()).finish()
-    }
-}
-
-impl<T> Drop for Once<T> {
-    fn drop(&mut self) {
-        if *self.state.get_mut() == FULL {
-            // SAFETY: `FULL` means that the value is there, and nobody else can see the cell now.
-            unsafe { self.value.get_mut().assume_init_drop() };
-        }
     }
 }
 
@@ -269,25 +189,38 @@ mod tests {
         assert_eq!(*lock.lock(), 1);
     }
 
-    #[test]
-    fn once_is_set_once_and_dropped_once() {
-        let value = Arc::new(5);
-        let cell = Once::new();
-        assert!(cell.get().is_none());
-        assert!(cell.set(value.clone()).is_ok());
-        assert!(cell.set(value.clone()).is_err());
-        assert_eq!(**cell.get_or_init(|| unreachable!()), 5);
-        drop(cell);
-        assert_eq!(Arc::strong_count(&value), 1);
+    /// How often somebody waited on this line of this file.
+    fn waits_on(line: u32) -> u64 {
+        super::super::contention()
+            .iter()
+            .filter(|counted| {
+                let place = counted.place;
+                place.is_some_and(|place| place.file() == file!() && place.line() == line)
+            })
+            .map(|counted| counted.waits)
+            .sum()
     }
 
     #[test]
-    fn a_maker_that_unwinds_leaves_the_cell_empty() {
-        let cell: Once<u32> = Once::new();
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            cell.get_or_init(|| panic!("no"));
-        }));
-        assert!(caught.is_err());
-        assert_eq!(*cell.get_or_init(|| 3), 3);
+    fn who_waits_is_counted_where_it_waits() {
+        let lock = Arc::new(Spin::new(()));
+        drop(lock.lock());
+        let line = line!() + 7;
+        // It may come just when the lock is free again; then it does not wait.
+        for tried in 0.. {
+            assert!(tried < 10_000, "nobody ever waits");
+            let held = lock.lock();
+            let next = lock.next.load(Ordering::Relaxed) + 1;
+            let other = lock.clone();
+            let waiter = std::thread::spawn(move || drop(other.lock()));
+            while lock.next.load(Ordering::Relaxed) != next {
+                std::thread::yield_now();
+            }
+            drop(held);
+            waiter.join().unwrap();
+            if waits_on(line) > 0 {
+                break;
+            }
+        }
     }
 }

@@ -1,0 +1,14 @@
+//! Locks of the kernel: a fair spin lock, a cell that is set once, values that are read without a lock, and who waits
+//! for locks.
+
+mod atomic;
+mod contention;
+mod grace;
+mod once;
+mod rcu;
+mod spin;
+
+pub use contention::{Contention, contention};
+pub use once::Once;
+pub use rcu::{Rcu, passes};
+pub use spin::{Spin, SpinGuard};
