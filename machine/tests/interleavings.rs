@@ -11,7 +11,7 @@ mod atomic {
 mod grace;
 
 use grace::Grace;
-use loom::cell::UnsafeCell;
+use loom::cell::Cell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -21,15 +21,14 @@ struct World {
     grace: Grace<2>,
     current: AtomicUsize,
     /// The checker sees to it that nobody looks at one while it is taken away.
-    values: [UnsafeCell<usize>; 2],
+    values: [Cell<usize>; 2],
 }
 
 impl World {
     fn read(&self) {
         let current = self.current.load(Ordering::Acquire);
         // What is read is still there.
-        let value = self.values[current].with(|value| unsafe { *value });
-        assert_eq!(value, current + 1);
+        assert_eq!(self.values[current].get(), current + 1);
     }
 }
 
@@ -40,7 +39,7 @@ fn nobody_reads_what_is_gone() {
         let world = Arc::new(World {
             grace: Grace::new(),
             current: AtomicUsize::new(0),
-            values: [UnsafeCell::new(1), UnsafeCell::new(2)],
+            values: [Cell::new(1), Cell::new(2)],
         });
         let reader = {
             let world = world.clone();
@@ -56,7 +55,7 @@ fn nobody_reads_what_is_gone() {
         let moment = world.grace.moment();
         world.grace.passes(1);
         if world.grace.passed(0..2) >= moment {
-            world.values[0].with_mut(|value| unsafe { *value = 0 });
+            world.values[0].set(0);
         }
         reader.join().unwrap();
         world.grace.passes(0);
