@@ -233,7 +233,7 @@ mod tests {
             .map(|me| {
                 let (machine, value) = (machine.clone(), value.clone());
                 std::thread::spawn(move || {
-                    let _inside = machine.enter(me);
+                    machine.enter(me);
                     for step in 0..300 {
                         if step % 3 == me {
                             value.change(next).unwrap();
