@@ -174,8 +174,6 @@ fn stay<D: Door>(
                 return Step::Fault(fault);
             }
             Trap::Interrupt => {
-                // It was in user mode, so it was reading nothing.
-                machine::sync::passes();
                 here.enter_kernel(Cause::Interrupt(machine::irq::last().1));
                 return Step::Flow(Flow::Continue);
             }

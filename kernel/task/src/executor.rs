@@ -88,7 +88,6 @@ pub fn run() -> ! {
     let mut window = now;
     let mut next = cpu.switch(None, now);
     loop {
-        machine::sync::passes();
         next = match next {
             Some(task) => {
                 let polled;
@@ -119,7 +118,6 @@ const WINDOW: u64 = 50_000;
 /// Polls one task, if one is ready; whether there was one. For tests on the host.
 #[cfg(not(target_os = "none"))]
 pub fn poll_once() -> bool {
-    machine::sync::passes();
     let cpu = this();
     let now = clock::now();
     cpu.ring(now);

@@ -85,7 +85,9 @@ mod tests {
     const MINUTE: u64 = 60_000_000_000;
 
     fn hundredths(averages: &Averages) -> [u64; 3] {
-        averages.values.map(|value| (value * 100 + ONE / 2) >> FRACTION)
+        averages
+            .values
+            .map(|value| (value * 100 + ONE / 2) >> FRACTION)
     }
 
     /// However often somebody asks, the averages of a steady load go the same way: 1 − 1/e after their own time.

@@ -112,10 +112,14 @@ impl Location {
             for (place, child) in original.places() {
                 if Dentry::is_above(&copy.dentry, &place) {
                     let child_copy = through(&child, child.root().dentry());
-                    child_copy.mount.cover(&Location {
+                    let covered = child_copy.mount.cover(&Location {
                         mount: copy.mount.clone(),
                         dentry: place,
                     });
+                    debug_assert!(
+                        covered.is_ok(),
+                        "the copies of one tree are in nobody's way"
+                    );
                     todo.push((child, child_copy));
                 }
             }

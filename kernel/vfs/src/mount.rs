@@ -13,8 +13,9 @@ use crate::volume::Volume;
 use abi::{Error, Rights};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::sync::atomic::{AtomicU64, Ordering};
-use machine::sync::Spin;
+use machine::sync::{Rcu, Spin};
 
 bitflags::bitflags! {
     /// What a mount forbids.
@@ -40,7 +41,8 @@ pub struct Mount {
     number: u64,
     /// What it covers; `None` for the top of a tree and after unmounting.
     covers: Spin<Option<(Weak<Mount>, Arc<Dentry>)>>,
-    children: Spin<Vec<(Arc<Dentry>, Arc<Mount>)>>,
+    /// Oldest first, with the places that they cover.
+    children: Rcu<Vec<(Arc<Dentry>, Arc<Mount>)>>,
 }
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -60,7 +62,7 @@ impl Mount {
             devices,
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             covers: Spin::new(None),
-            children: Spin::new(Vec::new()),
+            children: Rcu::default(),
         }
     }
 
@@ -135,13 +137,13 @@ impl Mount {
 
     /// The mounts that sit directly on it, oldest first.
     pub fn children(&self) -> Vec<Arc<Mount>> {
-        let children = self.children.lock();
-        children.iter().map(|(_, mount)| mount.clone()).collect()
+        self.children
+            .read(|children| children.iter().map(|(_, mount)| mount.clone()).collect())
     }
 
     /// The mounts that sit directly on it, with the places that they cover.
     pub(crate) fn places(&self) -> Vec<(Arc<Dentry>, Arc<Mount>)> {
-        self.children.lock().clone()
+        self.children.read(Vec::clone)
     }
 
     pub(crate) fn is_root(&self, dentry: &Arc<Dentry>) -> bool {
@@ -150,23 +152,26 @@ impl Mount {
 
     /// The mount that covers `dentry` here.
     pub(crate) fn child_on(&self, dentry: &Arc<Dentry>) -> Option<Arc<Mount>> {
-        let children = self.children.lock();
-        children
-            .iter()
-            .find(|(place, _)| Arc::ptr_eq(place, dentry))
-            .map(|(_, mount)| mount.clone())
+        self.children.read(|children| {
+            let mut children = children.iter();
+            let child = children.find(|(place, _)| Arc::ptr_eq(place, dentry));
+            child.map(|(_, mount)| mount.clone())
+        })
     }
 
-    /// Puts it at a place that nothing covers yet; `children` are those of the place's mount.
-    fn put_into(self: &Arc<Mount>, children: &mut Vec<(Arc<Dentry>, Arc<Mount>)>, at: &Location) {
-        at.dentry.count_mount();
-        *self.covers.lock() = Some((Arc::downgrade(&at.mount), at.dentry.clone()));
-        children.push((at.dentry.clone(), self.clone()));
-    }
-
-    /// Puts it, which nobody knows yet, into a tree of mounts that nobody knows yet either.
-    pub(crate) fn cover(self: &Arc<Mount>, at: &Location) {
-        self.put_into(&mut at.mount.children.lock(), at);
+    /// Puts it at a place. `Busy` if something covers that.
+    pub(crate) fn cover(self: &Arc<Mount>, at: &Location) -> Result<(), Error> {
+        at.mount.children.change(|children| {
+            let mut places = children.iter();
+            if places.any(|(place, _)| Arc::ptr_eq(place, &at.dentry)) {
+                return Err(Error::Busy);
+            }
+            at.dentry.count_mount();
+            *self.covers.lock() = Some((Arc::downgrade(&at.mount), at.dentry.clone()));
+            let mut children = children.clone();
+            children.push((at.dentry.clone(), self.clone()));
+            Ok((children, ()))
+        })
     }
 
     fn detach(self: &Arc<Mount>) {
@@ -174,13 +179,11 @@ impl Mount {
         if let Some((parent, dentry)) = covers {
             dentry.discount_mount();
             if let Some(parent) = parent.upgrade() {
-                let mut children = parent.children.lock();
-                let place = children
-                    .iter()
-                    .position(|(_, mount)| Arc::ptr_eq(mount, self));
-                let removed = place.map(|place| children.remove(place));
-                drop(children);
-                drop(removed);
+                let Ok(()) = parent.children.change(|children| {
+                    let mut children = children.clone();
+                    children.retain(|(_, mount)| !Arc::ptr_eq(mount, self));
+                    Ok::<_, Infallible>((children, ()))
+                });
             }
         }
     }
@@ -313,15 +316,7 @@ impl Location {
         if !remembered {
             return Err(Error::Busy);
         }
-        let mut children = here.mount.children.lock();
-        if children
-            .iter()
-            .any(|(place, _)| Arc::ptr_eq(place, &here.dentry))
-        {
-            return Err(Error::Busy);
-        }
-        mount.put_into(&mut children, &here);
-        drop(children);
+        mount.cover(&here)?;
         Ok(mount.root())
     }
 
@@ -334,7 +329,7 @@ impl Location {
         }
         drop(dentry);
         // One reference here and one in the list of the mount below.
-        if !lazy && (Arc::strong_count(&mount) > 2 || !mount.children.lock().is_empty()) {
+        if !lazy && (Arc::strong_count(&mount) > 2 || !mount.children.read(Vec::is_empty)) {
             return Err(Error::Busy);
         }
         mount.detach();

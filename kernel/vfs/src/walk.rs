@@ -4,7 +4,7 @@
 //! name (it must be there, it must not, a link there is followed or not) is the operation's business, in
 //! [`crate::view`] and its neighbours. Rules: path_resolution(7).
 //!
-//! A step that the dentry cache can answer allocates nothing, takes one lock and counts one reference.
+//! A step that the dentry cache can answer allocates nothing, takes no lock and counts one reference.
 
 use crate::credentials::Access;
 use crate::dentry::Dentry;

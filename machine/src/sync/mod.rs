@@ -3,12 +3,12 @@
 
 mod atomic;
 mod contention;
-mod grace;
 mod once;
 mod rcu;
+mod readers;
 mod spin;
 
 pub use contention::{Contention, contention};
 pub use once::Once;
-pub use rcu::{Rcu, passes};
+pub use rcu::{Rcu, Reading, reading, wait_for_readers};
 pub use spin::{Spin, SpinGuard};

@@ -1,47 +1,61 @@
 //! Values that are mostly read: without a lock, and without counting a reference (read, copy, update).
 //!
-//! The one idea: whoever changes the value replaces it by a changed copy, and the old one is dropped when nobody can be
-//! reading it any more ([`Grace`]). Readers are given the value in a function of theirs and cannot keep it; that they do
-//! not wait in there either is sure, because a future cannot.
+//! The one idea: whoever changes a value replaces it by a changed copy, waits until all who may be reading the old one
+//! have finished, and drops it. Readers get the value only as long as a [`Reading`] lasts, which cannot be kept and
+//! cannot be held over an await.
+//!
+//! Reading must be short, and nobody who reads may take a lock under which somebody changes values: that one waits for
+//! the reader.
 
 use super::Spin;
-use super::grace::Grace;
+use super::readers::Readers;
 use crate::cpu::{self, Shared};
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// See the module. Reading costs a load and two steps of a counter of this CPU; changing costs a copy and an interrupt
-/// of every other CPU.
-#[derive(Debug)]
+/// See the module. To begin to read costs an atomic addition to a counter of this CPU, to look at a value then a load;
+/// to change one, a copy and a look at every other CPU.
 pub struct Rcu<T: Send + Sync + 'static> {
     /// From a box; never null.
     current: AtomicPtr<T>,
     changing: Spin<()>,
 }
 
-/// What was replaced, in the order of moments.
-struct Waiting {
-    /// Whether there is any; for CPUs to know whether to say that they pass.
-    any: AtomicBool,
-    grace: Grace<{ cpu::MAX }>,
-    old: Spin<VecDeque<(u64, Box<dyn Send>)>>,
+static READERS: Shared<Readers<{ cpu::MAX }>> = Shared::new(Readers::new);
+
+/// What was replaced by somebody who was reading himself, and so could not wait.
+static LATER: Shared<Spin<Vec<Box<dyn Send>>>> = Shared::new(Spin::default);
+
+/// As long as it lasts, nothing goes that this CPU sees in a [`Rcu`].
+#[derive(Debug)]
+pub struct Reading(PhantomData<*const ()>);
+
+/// Reads: what `look` sees in values it may use until it returns.
+#[inline]
+pub fn reading<R>(look: impl FnOnce(&Reading) -> R) -> R {
+    look(&Reading::begin())
 }
 
-static WAITING: Shared<Waiting> = Shared::new(|| Waiting {
-    any: AtomicBool::new(false),
-    grace: Grace::new(),
-    old: Spin::new(VecDeque::new()),
-});
-
-/// In how many values this CPU reads now, one inside the other.
-#[cfg(target_os = "none")]
-static READING: crate::cpu::PerCpu<core::cell::Cell<usize>> =
-    crate::cpu::PerCpu::new(|| core::cell::Cell::new(0));
-/// The same of all threads of a simulated machine: several may be the same CPU there.
-#[cfg(not(target_os = "none"))]
-static READING: Shared<core::sync::atomic::AtomicUsize> = Shared::new(Default::default);
+/// Waits until everybody who reads now has finished. `false`: this CPU reads itself, so it cannot wait.
+pub fn wait_for_readers() -> bool {
+    if Reading::depth() > 0 {
+        return false;
+    }
+    let later = core::mem::take(&mut *LATER.get().lock());
+    let count = cpu::count();
+    // Threads of a simulated machine may be the same CPU.
+    let me = if cfg!(target_os = "none") {
+        cpu::index()
+    } else {
+        count
+    };
+    READERS.get().wait((0..count).filter(|cpu| *cpu != me));
+    drop(later);
+    true
+}
 
 impl<T: Send + Sync + 'static> Rcu<T> {
     /// With this value.
@@ -52,14 +66,24 @@ impl<T: Send + Sync + 'static> Rcu<T> {
         }
     }
 
-    /// Looks at the value as it is now. What `look` calls may read and change values, this one too.
+    /// The value as it is now.
+    #[inline]
+    pub fn get<'r>(&'r self, _: &'r Reading) -> &'r T {
+        // SAFETY: it is from a box. Whoever replaces it waits, before the box is dropped, for everybody who began to
+        // read before that; this reading lasts as long as the reference. The value's own drop needs `self` unborrowed.
+        unsafe { &*self.current.load(Ordering::SeqCst) }
+    }
+
+    /// Looks at the value as it is now.
     #[inline]
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        let _reading = Reading::begin();
-        let current = self.current.load(Ordering::Acquire);
-        // SAFETY: it is from a box, and whoever replaces it drops it only after every CPU has passed a moment since.
-        // This one does not as long as `_reading` lives.
-        look(unsafe { &*current })
+        reading(|reading| look(self.get(reading)))
+    }
+
+    /// The value, for whoever has it alone.
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: it is from a box, and nobody else can look at it: `self` is borrowed exclusively.
+        unsafe { &mut **self.current.get_mut() }
     }
 
     /// Replaces the value by what `change` makes of it, or leaves it if that fails. Changes come one after the other.
@@ -69,22 +93,18 @@ impl<T: Send + Sync + 'static> Rcu<T> {
     #[track_caller]
     pub fn change<R, E>(&self, change: impl FnOnce(&T) -> Result<(T, R), E>) -> Result<R, E> {
         let changing = self.changing.lock();
-        let (new, result) = self.read(change)?;
+        // SAFETY: only who holds the lock replaces it.
+        let (new, result) = change(unsafe { &*self.current.load(Ordering::Acquire) })?;
         let new = Box::into_raw(Box::new(new));
-        let old = self.current.swap(new, Ordering::AcqRel);
+        let old = self.current.swap(new, Ordering::SeqCst);
         drop(changing);
         // SAFETY: it was made by `into_raw`, and nobody else swapped it out.
         let old: Box<dyn Send> = unsafe { Box::from_raw(old) };
-        let waiting = WAITING.get();
-        {
-            let mut all = waiting.old.lock();
-            all.push_back((waiting.grace.moment(), old));
+        if wait_for_readers() {
+            drop(old);
+        } else {
+            LATER.get().lock().push(old);
         }
-        waiting.any.store(true, Ordering::Release);
-        let me = cpu::index();
-        (0..cpu::count())
-            .filter(|other| *other != me)
-            .for_each(cpu::kick);
         Ok(result)
     }
 }
@@ -102,70 +122,58 @@ impl<T: Default + Send + Sync + 'static> Default for Rcu<T> {
     }
 }
 
-/// This CPU reads; as long as it lives the CPU passes no moment. It stays where it is: it is not `Send`.
-struct Reading(PhantomData<*const ()>);
+impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for Rcu<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read(|value| f.debug_tuple("Rcu").field(value).finish())
+    }
+}
 
+#[cfg(target_os = "none")]
 impl Reading {
     #[inline]
     fn begin() -> Self {
-        #[cfg(target_os = "none")]
-        READING.with(|reading| reading.set(reading.get() + 1));
-        #[cfg(not(target_os = "none"))]
-        READING.get().fetch_add(1, Ordering::SeqCst);
+        READERS.get().begin(cpu::index());
         Reading(PhantomData)
     }
 
-    /// Whether nobody reads here.
-    fn is_over() -> bool {
-        #[cfg(target_os = "none")]
-        return READING.with(core::cell::Cell::get) == 0;
-        #[cfg(not(target_os = "none"))]
-        return READING.get().load(Ordering::SeqCst) == 0;
+    /// How deep this CPU is in reading.
+    fn depth() -> u64 {
+        READERS.get().depth(cpu::index())
     }
 }
 
+#[cfg(target_os = "none")]
 impl Drop for Reading {
     #[inline]
     fn drop(&mut self) {
-        #[cfg(target_os = "none")]
-        READING.with(|reading| reading.set(reading.get() - 1));
-        #[cfg(not(target_os = "none"))]
-        READING.get().fetch_sub(1, Ordering::SeqCst);
+        READERS.get().end(cpu::index());
     }
 }
 
-/// This CPU begins another turn, or was in user mode: it has finished whatever it read. Costs a load as long as nothing
-/// was replaced. Drops what nobody reads any more.
-#[inline]
-pub fn passes() {
-    let waiting = WAITING.get();
-    if waiting.any.load(Ordering::Relaxed) {
-        pass(waiting);
+#[cfg(not(target_os = "none"))]
+std::thread_local! {
+    /// How deep this thread is in reading, and as which CPU of which machine it began.
+    static DEPTH: core::cell::Cell<u64> = const { core::cell::Cell::new(0) };
+}
+
+#[cfg(not(target_os = "none"))]
+impl Reading {
+    fn begin() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        READERS.get().begin(cpu::index());
+        Reading(PhantomData)
+    }
+
+    fn depth() -> u64 {
+        DEPTH.get()
     }
 }
 
-#[cold]
-fn pass(waiting: &Waiting) {
-    if !Reading::is_over() {
-        return;
-    }
-    waiting.grace.passes(cpu::index());
-    let passed = waiting.grace.passed(0..cpu::count());
-    loop {
-        let mut all = waiting.old.lock();
-        match all.front() {
-            Some((moment, _)) if *moment <= passed => {
-                let old = all.pop_front();
-                // Dropping may do anything.
-                drop(all);
-                drop(old);
-            }
-            Some(_) => return,
-            None => {
-                waiting.any.store(false, Ordering::Relaxed);
-                return;
-            }
-        }
+#[cfg(not(target_os = "none"))]
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READERS.get().end_among_others(cpu::index());
+        DEPTH.set(DEPTH.get() - 1);
     }
 }
 
@@ -173,7 +181,6 @@ fn pass(waiting: &Waiting) {
 mod tests {
     use super::*;
     use alloc::sync::Arc;
-    use alloc::vec::Vec;
     use core::sync::atomic::AtomicUsize;
 
     /// Counts how many of it there are.
@@ -197,49 +204,41 @@ mod tests {
     }
 
     #[test]
-    fn what_was_replaced_goes_when_every_cpu_has_passed() {
-        cpu::set_index(1);
-        cpu::set_index(0);
+    fn what_was_replaced_is_there_as_long_as_it_is_read() {
         let alive = Arc::new(AtomicUsize::new(0));
+        let count = || alive.load(Ordering::Relaxed);
         let value = Rcu::new(Counted::new(5, &alive));
-        let kicks = cpu::kicks(1);
         value.read(|old| {
             assert_eq!(value.change(next), Ok(5));
             assert_eq!(value.read(|new| new.0), 6);
-            passes();
-            // It is still there for who reads it.
-            assert_eq!((old.0, alive.load(Ordering::Relaxed)), (5, 2));
+            assert!(!wait_for_readers());
+            assert_eq!((old.0, count()), (5, 2));
         });
-        assert_eq!(cpu::kicks(1), kicks + 1);
-        passes();
-        assert_eq!(alive.load(Ordering::Relaxed), 2, "another CPU may read it");
-        cpu::set_index(1);
-        passes();
-        assert_eq!(alive.load(Ordering::Relaxed), 1);
-        cpu::set_index(0);
+        // Who comes next and can wait sees to it.
+        assert_eq!(value.change(next), Ok(6));
+        assert_eq!(count(), 1);
         assert_eq!(value.change(|_| Err::<(Counted, ()), _>("no")), Err("no"));
-        assert_eq!(alive.load(Ordering::Relaxed), 1);
+        assert_eq!((value.read(|now| now.0), count()), (7, 1));
         drop(value);
-        assert_eq!(alive.load(Ordering::Relaxed), 0);
+        assert_eq!(count(), 0);
     }
 
-    /// Threads that read and change at once, and pass now and then; in the end nothing is left over.
+    /// Threads that read and change at once, as different CPUs or as the same one; in the end nothing is left over.
     #[test]
     fn nobody_reads_what_is_gone() {
         let machine = crate::host::fresh();
         let alive = Arc::new(AtomicUsize::new(0));
         let value = Arc::new(Rcu::new(Counted::new(0, &alive)));
-        let threads: Vec<_> = (0..3)
+        let threads: Vec<_> = (0..4)
             .map(|me| {
                 let (machine, value) = (machine.clone(), value.clone());
                 std::thread::spawn(move || {
-                    machine.enter(me);
-                    for step in 0..300 {
-                        if step % 3 == me {
+                    machine.enter(me / 2);
+                    for step in 0..400 {
+                        if step % 4 == me {
                             value.change(next).unwrap();
                         }
                         value.read(|now| assert!(now.1.load(Ordering::Relaxed) > 0));
-                        passes();
                     }
                 })
             })
@@ -247,6 +246,7 @@ mod tests {
         threads
             .into_iter()
             .for_each(|thread| thread.join().unwrap());
-        assert_eq!(value.read(|now| now.0), 300);
+        assert_eq!(value.read(|now| now.0), 400);
+        assert_eq!(alive.load(Ordering::Relaxed), 1);
     }
 }
