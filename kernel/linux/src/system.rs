@@ -4,8 +4,10 @@ use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::time::SECOND;
 use alloc::string::String;
+use core::convert::Infallible;
 use core::sync::atomic::Ordering;
-use machine::sync::Spin;
+use machine::cpu::Shared;
+use machine::sync::Rcu;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What programs that look at the version see: the Linux whose calls are followed.
@@ -13,24 +15,23 @@ pub const RELEASE: &str = concat!("6.1.0-helve-", env!("CARGO_PKG_VERSION"));
 pub const VERSION: &str = "Helve";
 const FIELD: usize = 65;
 
-static HOST_NAME: Spin<Option<String>> = Spin::new(None);
-
 /// The host name; "helve" until somebody sets another.
+static HOST_NAME: Shared<Rcu<String>> = Shared::new(|| Rcu::new(String::from("helve")));
+
+/// The host name.
 pub fn host_name() -> String {
-    HOST_NAME
-        .lock()
-        .clone()
-        .unwrap_or_else(|| String::from("helve"))
+    HOST_NAME.get().read(String::clone)
 }
 
 pub async fn uname(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
-    let host = host_name();
-    let fields = ["Linux", &host, RELEASE, VERSION, "x86_64", "(none)"];
     let mut bytes = [0u8; FIELD * 6];
-    for (slot, field) in bytes.chunks_exact_mut(FIELD).zip(fields) {
-        let length = field.len().min(FIELD - 1);
-        slot[..length].copy_from_slice(&field.as_bytes()[..length]);
-    }
+    HOST_NAME.get().read(|host| {
+        let fields = ["Linux", host, RELEASE, VERSION, "x86_64", "(none)"];
+        for (slot, field) in bytes.chunks_exact_mut(FIELD).zip(fields) {
+            let length = field.len().min(FIELD - 1);
+            slot[..length].copy_from_slice(&field.as_bytes()[..length]);
+        }
+    });
     crate::user::write_bytes(call.space, to as usize, &bytes).await?;
     Ok(0)
 }
@@ -45,7 +46,10 @@ pub async fn sethostname(call: &mut Call<'_>, [name, length, ..]: Args) -> Answe
     }
     let mut bytes = alloc::vec![0u8; length];
     crate::user::read_bytes(call.space, name as usize, &mut bytes).await?;
-    *HOST_NAME.lock() = Some(String::from_utf8_lossy(&bytes).into_owned());
+    let name = String::from_utf8_lossy(&bytes).into_owned();
+    let Ok(()) = HOST_NAME
+        .get()
+        .change(|_| Ok::<_, Infallible>((name, ())));
     Ok(0)
 }
 
