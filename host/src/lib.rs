@@ -17,6 +17,7 @@ pub mod cargo;
 pub mod elf;
 pub mod initramfs;
 pub mod kernel;
+pub mod libraries;
 pub mod programs;
 pub mod toolchain;
 pub mod workspace;

@@ -6,6 +6,7 @@ use crate::exec::session::Give;
 use crate::exec::streams::Standard;
 use crate::initramfs::Initramfs;
 use crate::kernel::{Kernel, Profile};
+use crate::libraries::{self, Surroundings};
 use crate::packages;
 use crate::programs;
 use crate::progress::{Show, say};
@@ -129,7 +130,12 @@ pub fn system_initramfs(
             archive.symlink("/init", "bin/init")?;
         }
     }
-    for give in gives {
+    let around = Surroundings {
+        gives,
+        ..Surroundings::default()
+    };
+    let libraries = libraries::needed(&[], &around)?;
+    for give in gives.iter().chain(&libraries) {
         archive.copy(&give.host, &give.guest)?;
     }
     drop(archive.finish()?);

@@ -9,6 +9,7 @@ pub mod streams;
 use crate::cli::ExecOptions;
 use crate::elf::check_program;
 use crate::kernel::{Kernel, Profile};
+use crate::libraries::{self, Surroundings};
 use crate::packages::{self, find_program};
 use crate::progress::{Show, say};
 use crate::qemu::Accelerator;
@@ -45,6 +46,20 @@ pub fn execute(options: &ExecOptions) -> Result<u8> {
         return Ok(refusal.status());
     }
     let tty = options.wants_tty(terminal::on_both_sides());
+    let path = guest_path(&program)?;
+    let environment = environment(&options.env, tty);
+    let around = Surroundings {
+        gives: &options.give,
+        environment: &environment,
+        ..Surroundings::default()
+    };
+    let libraries = match libraries::needed(&[Give::new(&program, &path)], &around) {
+        Ok(libraries) => libraries,
+        Err(missing) => {
+            say(missing.to_string());
+            return Ok(126);
+        }
+    };
     let show = if options.verbose {
         Show::Progress
     } else {
@@ -65,14 +80,14 @@ pub fn execute(options: &ExecOptions) -> Result<u8> {
     let accelerator = Accelerator::choose(options.accel, &workspace, &kernel)?;
     show.say(accelerator.describe());
     let job = Job {
-        path: guest_path(&program)?,
+        path,
         program,
         launch: Launch {
             directory: options.cwd.clone(),
             arguments: options.command.clone(),
-            environment: environment(&options.env, tty),
+            environment,
         },
-        gives: options.give.clone(),
+        gives: [options.give.clone(), libraries].concat(),
         memory: options.memory,
         cpus: options.cpus,
         accelerator,
@@ -222,10 +237,7 @@ mod tests {
 
     #[test]
     fn gives() {
-        let give = |host: &str, guest: &str| Give {
-            host: host.into(),
-            guest: guest.into(),
-        };
+        let give = |host: &str, guest| Give::new(host.as_ref(), guest);
         assert_eq!(
             parse_give("file:/etc/passwd:ro"),
             Ok(give("/etc/passwd", "/etc/passwd"))

@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +36,16 @@ pub struct Give {
     pub host: PathBuf,
     /// Absolute guest path.
     pub guest: String,
+}
+
+impl Give {
+    /// What is at `host` here is at `guest` there.
+    pub fn new(host: &Path, guest: &str) -> Give {
+        Give {
+            host: host.to_path_buf(),
+            guest: guest.into(),
+        }
+    }
 }
 
 /// What to run, and in what machine.
@@ -168,7 +178,7 @@ pub fn run(kernel: &Kernel, job: &Job, streams: Streams, log: Log) -> Result<End
     })
 }
 
-fn write_initramfs(job: &Job, kernel: &Kernel, path: &std::path::Path) -> Result<()> {
+fn write_initramfs(job: &Job, kernel: &Kernel, path: &Path) -> Result<()> {
     let mut archive = Initramfs::create(path)?;
     archive.base()?;
     archive.copy(&job.program, &job.path)?;

@@ -2,12 +2,13 @@
 
 use super::{Context, Test, busybox};
 use crate::children::Guarded;
+use crate::packages::find_program;
 use crate::scratch::Scratch;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("exec/memory", memory),
         Test::new("exec/timeout", timeout),
         Test::new("exec/refusals", refusals),
+        Test::new("exec/dynamic", dynamic),
         Test::new("exec/log", log),
         Test::new("exec/missing", missing),
         Test::new("exec/reader-goes-away", reader_goes_away),
@@ -216,15 +218,23 @@ fn timeout(context: &Context) -> Result<()> {
 
 fn refusals(context: &Context) -> Result<()> {
     let scratch = Scratch::new()?;
-    let script = scratch.path().join("script");
-    fs::write(&script, "#!/bin/sh\n")?;
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    // A dynamic program of this machine whose library has another name.
+    let cat = fs::read(find_program("cat").context("there is no cat")?)?;
+    let name = cat.windows(10).position(|part| part == b"libc.so.6\0");
+    let mut lonely = cat;
+    lonely[name.context("cat is not dynamic")?..][..4].copy_from_slice(b"none");
+    let lonely = program(&scratch, "lonely", &lonely)?;
+    let script = program(&scratch, "script", b"#!/bin/sh\n")?;
     for (program, status, reason) in [
         (Path::new("/no/such/program"), 127, "not found"),
         (Path::new("no-such-program"), 127, "not found"),
         (Path::new("/etc/passwd"), 126, "no execute permission"),
         (script.as_path(), 126, "is a script"),
-        (context.helve.as_path(), 126, "dynamically linked"),
+        (
+            lonely.as_path(),
+            126,
+            "needs none.so.6, which is not on this machine",
+        ),
     ] {
         let ran = exec(context, &[], &[program.as_os_str()], Stdio::null())?;
         ensure!(
@@ -239,6 +249,37 @@ fn refusals(context: &Context) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// An executable file with these bytes.
+fn program(scratch: &Scratch, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    let path = scratch.path().join(name);
+    fs::write(&path, bytes)?;
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// Programs of this machine as they are, with the loader and the libraries that they have here.
+fn dynamic(context: &Context) -> Result<()> {
+    let run = |options: &[&str], command: &[&str], input: Stdio| {
+        let command: Vec<_> = command.iter().map(OsStr::new).collect();
+        exec(context, options, &command, input)
+    };
+    run(&[], &["/bin/echo", "hello"], Stdio::null())?.check(0, b"hello\n", "")?;
+    let lines = typed("pear\napple\nfig\n")?;
+    run(&[], &["sort", "-r"], lines)?.check(0, b"pear\nfig\napple\n", "")?;
+    let text = "echo one | { read x; echo $x two; }; ls / | grep -c proc; exit 4";
+    let given: Vec<String> = ["ls", "grep"]
+        .iter()
+        .map(|name| {
+            let path = find_program(name).with_context(|| format!("there is no {name}"))?;
+            Ok(format!("file:{}:ro", path.display()))
+        })
+        .collect::<Result<_>>()?;
+    let options = ["--give", &given[0], "--give", &given[1]];
+    run(&options, &["bash", "-c", text], Stdio::null())?.check(4, b"one two\n1\n", "")?;
+    let text = "$_ = join '', map { $_ * 2 } 1 .. 5; print; exit length";
+    run(&[], &["perl", "-e", text], Stdio::null())?.check(6, b"246810", "")
 }
 
 fn log(context: &Context) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::exec::launch::Launch;
 use crate::exec::session::{self, Give, How, Job, Log, Streams};
+use crate::libraries::{self, Surroundings};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::io::{Cursor, Read, Write};
@@ -18,6 +19,7 @@ pub struct Program {
     environment: Vec<OsString>,
     directory: String,
     gives: Vec<Give>,
+    roots: Vec<PathBuf>,
     memory: u64,
     limit: Duration,
 }
@@ -43,6 +45,7 @@ impl Program {
             ],
             directory: "/".into(),
             gives: Vec::new(),
+            roots: Vec::new(),
             memory: 256 << 20,
             limit: Duration::from_secs(60),
         }
@@ -71,15 +74,22 @@ impl Program {
         let Some(name) = self.file.file_name().and_then(|name| name.to_str()) else {
             bail!("a program without a name")
         };
+        let path = format!("/bin/{name}");
+        let around = Surroundings {
+            roots: &self.roots,
+            gives: &self.gives,
+            environment: &self.environment,
+        };
+        let libraries = libraries::needed(&[Give::new(&self.file, &path)], &around)?;
         let job = Job {
-            path: format!("/bin/{name}"),
+            path,
             program: self.file.clone(),
             launch: Launch {
                 directory: self.directory,
                 arguments: self.arguments,
                 environment: self.environment,
             },
-            gives: self.gives,
+            gives: [self.gives, libraries].concat(),
             memory: self.memory,
             cpus: context.cpus,
             accelerator: context.accelerator.clone(),

@@ -11,17 +11,16 @@ use crate::native_program;
 use crate::open::{self, AT_FDCWD, At};
 use crate::process::{Identity, Image, Standing};
 use crate::script;
-use crate::{user, vdso};
+use crate::start_stack::{self, Beside};
+use crate::vdso;
 use abi::Rights;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 use core::sync::atomic::Ordering;
-use machine::user::UserContext;
 use memory::{Object, Space};
+use process::Flow;
 use process::image::{self, Loaded};
-use process::{Flow, elf};
 use vfs::{Access, FileKind, Location, Permissions, mode};
 
 /// All strings together: a quarter of the stack, as Linux has it, and 6 MiB at most.
@@ -205,7 +204,7 @@ pub struct Prepared {
 /// Loads a program and what it starts with. A native one takes a `caller`.
 ///
 /// # Errors
-/// As execve(2): `EACCES`, `ENOEXEC`, `ENOENT` (a script's interpreter), `ENOMEM`, `E2BIG`.
+/// As execve(2): `EACCES`, `ENOEXEC`, `ENOENT` (an interpreter), `ELIBBAD` (a damaged one), `ENOMEM`, `E2BIG`.
 pub async fn prepare(
     identity: &Identity,
     honours_set_id: bool,
@@ -262,26 +261,23 @@ pub async fn prepare(
     program.path = name;
     let running = Some(Arc::new(file.begin_running()?));
     let space = Space::new()?;
-    let interpreter = plan.interpreter.clone();
+    let interpreter = image::interpreter(&file, &plan)?;
     let executable_stack = plan.executable_stack;
     let loaded = image::load(&space, &file, plan, image::PROGRAM_BASE).await?;
     space.set_brk_start(loaded.end);
+    let reserved = limits.stack().max(machine::USER_END - memory::MMAP_BASE);
+    space.set_mmap_base(machine::USER_END - reserved);
     let (entry, interpreter_base) = match interpreter {
         None => (loaded.entry, 0),
+        // No name means the working directory, as Linux has it, which is no program.
+        Some(path) if path.is_empty() => return Err(Errno::EACCES),
         Some(path) => {
             let location = open::view_of(standing, &credentials).locate(&path, true)?;
-            let file = executable(&location, &credentials)?;
-            let plan = image::inspect(&file)?;
-            if plan.interpreter.is_some() || !plan.relocatable {
-                return Err(Errno::ENOEXEC);
-            }
-            let interpreter = image::load(&space, &file, plan, image::INTERPRETER_BASE).await?;
-            (interpreter.entry, interpreter.base)
+            let loaded = load_interpreter(&space, &location, &credentials).await?;
+            (loaded.entry, loaded.base)
         }
     };
     space.set_limits(limits.space());
-    let reserved = limits.stack().max(machine::USER_END - memory::MMAP_BASE);
-    space.set_mmap_base(machine::USER_END - reserved);
     let top = image::map_stack(&space, reserved - machine::PAGE, executable_stack)?;
     let native = caller
         .map(|caller| native_program::start_block(caller, &space, standing, &program))
@@ -299,7 +295,7 @@ pub async fn prepare(
         vdso,
         block,
     };
-    let start = build_stack(&space, top, &program, &loaded, &beside).await?;
+    let start = start_stack::build(&space, top, &program, &loaded, &beside).await?;
     // One that was given from outside the root has no path there but the one that it was given by.
     let path = match program.location.path(&standing.root) {
         path if path.starts_with(b"/") => path,
@@ -342,6 +338,24 @@ fn identity_in(caller: &Identity, file: Permissions, honours_set_id: bool) -> Id
     identity
 }
 
+/// Maps what loads a dynamic program: below all else, as a program would map it.
+async fn load_interpreter(
+    space: &Arc<Space>,
+    location: &Location,
+    credentials: &vfs::Credentials,
+) -> Result<Loaded, Errno> {
+    let file = executable(location, credentials)?;
+    // Nobody may be writing it while it is looked at.
+    let _running = file.begin_running()?;
+    let damaged = |error| match error {
+        abi::Error::NotExecutable | abi::Error::Exists => Errno::ELIBBAD,
+        other => other.into(),
+    };
+    let plan = image::inspect(&file).map_err(damaged)?;
+    let base = image::free_base(space, &plan)?;
+    image::load(space, &file, plan, base).await.map_err(damaged)
+}
+
 fn executable(location: &Location, credentials: &vfs::Credentials) -> Result<Arc<Object>, Errno> {
     let inode = location.inode();
     if inode.kind() != FileKind::File {
@@ -363,134 +377,4 @@ fn first_line(file: &Arc<Object>) -> Result<script::Line, Errno> {
 fn is_script(location: &Location) -> bool {
     let pages = location.inode().pages();
     pages.is_some_and(|file| !matches!(first_line(&file), Ok(None)))
-}
-
-struct StackStart {
-    pointer: usize,
-    arguments: Range<usize>,
-    environment: Range<usize>,
-    auxiliary: Arc<[u8]>,
-}
-
-const AT_NULL: u64 = 0;
-const AT_PHDR: u64 = 3;
-const AT_PHENT: u64 = 4;
-const AT_PHNUM: u64 = 5;
-const AT_PAGESZ: u64 = 6;
-const AT_BASE: u64 = 7;
-const AT_FLAGS: u64 = 8;
-const AT_ENTRY: u64 = 9;
-const AT_UID: u64 = 11;
-const AT_EUID: u64 = 12;
-const AT_GID: u64 = 13;
-const AT_EGID: u64 = 14;
-const AT_PLATFORM: u64 = 15;
-const AT_HWCAP: u64 = 16;
-const AT_CLKTCK: u64 = 17;
-const AT_SECURE: u64 = 23;
-const AT_RANDOM: u64 = 25;
-const AT_HWCAP2: u64 = 26;
-const AT_EXECFN: u64 = 31;
-const AT_SYSINFO_EHDR: u64 = 33;
-const AT_MINSIGSTKSZ: u64 = 51;
-
-/// Lays out strings, auxiliary vector, environment and argument pointers as the psABI says (3.4.1).
-/// What a program finds on its stack besides itself.
-struct Beside<'a> {
-    interpreter_base: usize,
-    identity: &'a Identity,
-    /// Where the object with the clocks begins; 0 for a native program, which has none.
-    vdso: usize,
-    /// Of a native program; else empty.
-    block: &'a [u8],
-}
-
-async fn build_stack(
-    space: &Arc<Space>,
-    top: usize,
-    program: &Program,
-    loaded: &Loaded,
-    beside: &Beside<'_>,
-) -> Result<StackStart, Errno> {
-    let Beside {
-        interpreter_base,
-        identity,
-        vdso,
-        block,
-    } = *beside;
-    // The last word of the stack stays empty.
-    let block_at = (top - 8 - block.len()) & !15;
-    let mut strings = Vec::new();
-    let mut put = |bytes: &[u8]| {
-        let at = strings.len();
-        strings.extend_from_slice(bytes);
-        strings.push(0);
-        at
-    };
-    let arguments: Vec<usize> = program
-        .arguments
-        .iter()
-        .map(|argument| put(argument))
-        .collect();
-    let arguments_end = put(b"");
-    let environment: Vec<usize> = program.environment.iter().map(|entry| put(entry)).collect();
-    let environment_end = put(b"");
-    let name = put(&program.path);
-    let platform = put(b"x86_64");
-    let mut random = [0u8; 16];
-    crate::system::fill_random(&mut random);
-
-    let strings_at = (block_at - strings.len()) & !15;
-    let random_at = strings_at - 16;
-    let at = |offset: usize| (strings_at + offset) as u64;
-    let mut auxiliary = alloc::vec![
-        (AT_HWCAP, u64::from(machine::cpu::features().leaf1_edx)),
-        (AT_PAGESZ, machine::PAGE as u64),
-        (AT_CLKTCK, 100),
-        (AT_PHDR, loaded.headers as u64),
-        (AT_PHENT, elf::PROGRAM_HEADER_SIZE as u64),
-        (AT_PHNUM, loaded.plan.header_count as u64),
-        (AT_BASE, interpreter_base as u64),
-        (AT_FLAGS, 0),
-        (AT_ENTRY, loaded.entry as u64),
-        (AT_UID, u64::from(identity.real_uid)),
-        (AT_EUID, u64::from(identity.effective.uid)),
-        (AT_GID, u64::from(identity.real_gid)),
-        (AT_EGID, u64::from(identity.effective.gid)),
-        (AT_SECURE, u64::from(identity.gains())),
-        (AT_RANDOM, random_at as u64),
-        (AT_HWCAP2, 0),
-        (AT_EXECFN, at(name)),
-        (AT_PLATFORM, at(platform)),
-        (AT_MINSIGSTKSZ, (UserContext::vector_size() + 1024) as u64),
-    ];
-    if vdso != 0 {
-        auxiliary.push((AT_SYSINFO_EHDR, vdso as u64));
-    }
-    if !block.is_empty() {
-        auxiliary.push((abi::AUXILIARY, block_at as u64));
-    }
-    auxiliary.push((AT_NULL, 0));
-
-    let mut words: Vec<u64> = alloc::vec![arguments.len() as u64];
-    words.extend(arguments.iter().map(|&offset| at(offset)));
-    words.push(0);
-    words.extend(environment.iter().map(|&offset| at(offset)));
-    words.push(0);
-    words.extend(auxiliary.iter().flat_map(|&(kind, value)| [kind, value]));
-
-    let pointer = (random_at - words.len() * 8) & !15;
-    user::write_bytes(space, block_at, block).await?;
-    user::write_bytes(space, strings_at, &strings).await?;
-    user::write_bytes(space, random_at, &random).await?;
-    let auxiliary = auxiliary.iter().flat_map(|&(kind, value)| [kind, value]);
-    let auxiliary: Vec<u8> = auxiliary.flat_map(u64::to_le_bytes).collect();
-    let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    user::write_bytes(space, pointer, &words).await?;
-    Ok(StackStart {
-        pointer,
-        auxiliary: Arc::from(auxiliary),
-        arguments: strings_at..strings_at + arguments_end,
-        environment: strings_at + arguments_end + 1..strings_at + environment_end,
-    })
 }

@@ -49,6 +49,7 @@ mod script;
 mod session;
 mod signal;
 mod socket;
+mod start_stack;
 mod stat;
 mod stop;
 mod system;

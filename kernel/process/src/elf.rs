@@ -20,6 +20,8 @@ use machine::{PAGE, USER_END};
 
 /// The largest program header table that is accepted, in bytes: Linux's own limit is one 64 KiB table.
 const TABLE_LIMIT: usize = 4096 * 4;
+/// The longest path of an interpreter, in bytes, with the zero at its end (`PATH_MAX`).
+const PATH_LIMIT: u64 = 4096;
 const HEADER_SIZE: usize = 64;
 const ENTRY_SIZE: usize = 56;
 
@@ -53,8 +55,8 @@ pub struct Plan {
     pub header_count: usize,
     /// The program asks for an executable stack.
     pub executable_stack: bool,
-    /// The path of the interpreter that a dynamic program names.
-    pub interpreter: Option<Vec<u8>>,
+    /// Where in the file a dynamic program names its interpreter: offset and length, as alleged. [`interpreter`] reads it.
+    pub interpreter: Option<(u64, u64)>,
 }
 
 /// Delivers the bytes of a program file from an offset on, exactly as many as fit.
@@ -93,7 +95,10 @@ pub fn plan(length: u64, read: Reader<'_>) -> Result<Plan, Error> {
     for entry in &table {
         match entry.p_type {
             spec::PT_LOAD if entry.p_memsz > 0 => add_segment(&mut plan, entry, &header, length)?,
-            spec::PT_INTERP => plan.interpreter = Some(interpreter(entry, length, read)?),
+            // The first one counts, as on Linux.
+            spec::PT_INTERP if plan.interpreter.is_none() => {
+                plan.interpreter = Some((entry.p_offset, entry.p_filesz));
+            }
             spec::PT_GNU_STACK => plan.executable_stack = entry.p_flags & spec::PF_X != 0,
             _ => {}
         }
@@ -199,21 +204,27 @@ fn add_segment(
     Ok(())
 }
 
-fn interpreter(entry: &ProgramHeader, length: u64, read: Reader<'_>) -> Result<Vec<u8>, Error> {
-    let size = entry.p_filesz as usize;
-    let in_file = entry
-        .p_offset
-        .checked_add(entry.p_filesz)
-        .is_some_and(|end| end <= length);
-    if !(2..=4096).contains(&size) || !in_file {
+/// The path of the interpreter that the program names; `None` if it needs none.
+///
+/// # Errors
+/// [`Error::NotExecutable`] when that is no string in the file, or one longer than a path can be; what `read` returns.
+pub fn interpreter(plan: &Plan, length: u64, read: Reader<'_>) -> Result<Option<Vec<u8>>, Error> {
+    let Some((offset, size)) = plan.interpreter else {
+        return Ok(None);
+    };
+    let in_file = offset.checked_add(size).is_some_and(|end| end <= length);
+    if !(2..=PATH_LIMIT).contains(&size) || !in_file {
         return Err(Error::NotExecutable);
     }
-    let mut path = vec![0u8; size];
-    read(entry.p_offset, &mut path)?;
-    match path.pop() {
-        Some(0) if !path.contains(&0) => Ok(path),
-        _ => Err(Error::NotExecutable),
+    let mut path = vec![0u8; size as usize];
+    read(offset, &mut path)?;
+    if path.last() != Some(&0) {
+        return Err(Error::NotExecutable);
     }
+    // Linux takes the bytes up to the first zero.
+    let end = path.iter().position(|&byte| byte == 0);
+    path.truncate(end.unwrap_or_default());
+    Ok(Some(path))
 }
 
 fn access(flags: u32) -> Access {
@@ -238,14 +249,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn plan_of(bytes: &[u8]) -> Result<Plan, Error> {
-        plan(bytes.len() as u64, &mut |offset, into| {
+    fn reader(bytes: &[u8]) -> impl FnMut(u64, &mut [u8]) -> Result<(), Error> {
+        |offset, into| {
             let from = bytes
                 .get(offset as usize..)
                 .and_then(|rest| rest.get(..into.len()));
             into.copy_from_slice(from.ok_or(Error::Io)?);
             Ok(())
-        })
+        }
+    }
+
+    fn plan_of(bytes: &[u8]) -> Result<Plan, Error> {
+        plan(bytes.len() as u64, &mut reader(bytes))
+    }
+
+    fn interpreter_of(bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        interpreter(&plan_of(bytes)?, bytes.len() as u64, &mut reader(bytes))
     }
 
     /// A program of two segments: text with the headers, then data with 0x2000 bytes of zero after it.
@@ -320,7 +339,50 @@ mod tests {
         }
     }
 
+    /// The small program, with more headers that name interpreters; they stand in its text.
+    fn dynamic_program(names: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = small_program();
+        bytes[56..58].copy_from_slice(&(2 + names.len() as u16).to_le_bytes());
+        let mut place = 0x700;
+        for (index, name) in names.iter().enumerate() {
+            let at = 176 + index * ENTRY_SIZE;
+            bytes[at..at + 4].copy_from_slice(&3u32.to_le_bytes());
+            bytes[at + 8..at + 16].copy_from_slice(&(place as u64).to_le_bytes());
+            bytes[at + 32..at + 40].copy_from_slice(&(name.len() as u64).to_le_bytes());
+            bytes[place..place + name.len()].copy_from_slice(name);
+            place += name.len();
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_interpreter_is_the_first_string_of_the_first_header() {
+        let named = |names: &[&[u8]]| interpreter_of(&dynamic_program(names));
+        assert_eq!(named(&[]), Ok(None));
+        assert_eq!(named(&[b"/ld.so\0"]), Ok(Some(b"/ld.so".to_vec())));
+        assert_eq!(named(&[b"a\0", b"b\0"]), Ok(Some(b"a".to_vec())));
+        assert_eq!(named(&[b"a\0b\0"]), Ok(Some(b"a".to_vec())));
+        assert_eq!(named(&[b"\0\0"]), Ok(Some(Vec::new())));
+        for bad in [&b""[..], b"\0", b"no end", &[b'a'; 4097]] {
+            assert_eq!(named(&[bad]), Err(Error::NotExecutable), "{bad:?}");
+        }
+        // The headers are sound nevertheless: an interpreter that asks for another one is not asked.
+        assert!(plan_of(&dynamic_program(&[b"no end"])).is_ok());
+    }
+
     proptest! {
+        #[test]
+        fn any_interpreter_is_refused_or_a_part_of_the_file(offset: u64, size in prop_oneof![0u64..5000, any::<u64>()], near in any::<bool>()) {
+            let mut program = dynamic_program(&[b"/lib/ld.so\0"]);
+            let offset = if near { offset % 0x1900 } else { offset };
+            program[184..192].copy_from_slice(&offset.to_le_bytes());
+            program[208..216].copy_from_slice(&size.to_le_bytes());
+            if let Ok(Some(path)) = interpreter_of(&program) {
+                prop_assert!((path.len() as u64) < size && !path.contains(&0));
+                prop_assert_eq!(&program[offset as usize..][..path.len()], path);
+            }
+        }
+
         #[test]
         fn any_change_is_refused_or_stays_in_bounds(changes in prop::collection::vec((0usize..176, any::<u8>()), 1..8)) {
             let mut program = small_program();

@@ -5,14 +5,14 @@
 use crate::elf::{self, Plan};
 use abi::Error;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use machine::paging::Access;
 use machine::{PAGE, USER_END};
 use memory::{Backing, Kind, MapRequest, Object, Placement, Space};
 use object::SliceSink;
 
-/// Where a position-independent program goes, and an interpreter: the places that Linux uses without randomisation.
+/// Where a position-independent program goes: the place that Linux uses without randomisation.
 pub const PROGRAM_BASE: usize = 0x5555_5555_4000;
-pub const INTERPRETER_BASE: usize = 0x7fff_f7fc_0000;
 /// The stack ends here.
 pub const STACK_TOP: usize = USER_END - PAGE;
 /// Size up to which a stack may grow, in bytes, unless the caller says otherwise.
@@ -37,16 +37,28 @@ pub struct Loaded {
 /// # Errors
 /// [`Error::NotExecutable`] when it is not a well-formed x86-64 program.
 pub fn inspect(file: &Arc<Object>) -> Result<Plan, Error> {
-    elf::plan(file.len(), &mut |offset, into| {
+    elf::plan(file.len(), &mut reader(file))
+}
+
+/// The path of the interpreter that a program file names; `None` if it needs none.
+///
+/// # Errors
+/// [`Error::NotExecutable`] when that is no path.
+pub fn interpreter(file: &Arc<Object>, plan: &Plan) -> Result<Option<Vec<u8>>, Error> {
+    elf::interpreter(plan, file.len(), &mut reader(file))
+}
+
+fn reader(file: &Arc<Object>) -> impl FnMut(u64, &mut [u8]) -> Result<(), Error> {
+    |offset, into| {
         let wanted = into.len();
         match file.read(offset, &mut SliceSink::new(into)) {
             count if count == wanted => Ok(()),
             _ => Err(Error::NotExecutable),
         }
-    })
+    }
 }
 
-/// Maps a planned program. `base` is used if it is position-independent.
+/// Maps a planned program. If it is position-independent, its first page is at or above `base`, aligned as it asks.
 ///
 /// # Errors
 /// [`Error::NotExecutable`] when its segments do not fit at the base; [`Error::NoMemory`].
@@ -105,6 +117,27 @@ pub async fn load(
         headers,
         plan,
     })
+}
+
+/// A base at which the whole of a position-independent program finds room in the highest hole that a mapping would
+/// get, aligned as it asks.
+///
+/// # Errors
+/// [`Error::NoMemory`] when there is none.
+pub fn free_base(space: &Space, plan: &Plan) -> Result<usize, Error> {
+    let slack = plan.alignment - PAGE;
+    let len = plan.span.end - (plan.span.start & !(plan.alignment - 1)) + slack;
+    // Nobody else maps in a space that no thread runs in yet: what is free now stays free.
+    let start = space.map(MapRequest {
+        at: Placement::Anywhere { hint: 0 },
+        len,
+        access: Access::empty(),
+        backing: Backing::Anonymous,
+        kind: Kind::Plain,
+        max_access: Access::empty(),
+    })?;
+    space.unmap(start..start + len)?;
+    Ok(start)
 }
 
 /// The base that puts the program's first page at or above `wanted`, aligned as it asks.

@@ -122,8 +122,14 @@ pub fn dies_of(signal: i32, life: impl FnOnce()) {
     );
 }
 
-/// Runs the closure in a child whose standard output is collected.
+/// Runs the closure in a child whose standard output is collected, as text.
 pub fn output(life: impl FnOnce() -> i32) -> (Status, String) {
+    let (status, bytes) = output_bytes(life);
+    (status, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Runs the closure in a child whose standard output is collected.
+pub fn output_bytes(life: impl FnOnce() -> i32) -> (Status, Vec<u8>) {
     use crate::raw::short;
     let (reader, writer) = short::pipe();
     let child = fork(|| {
@@ -142,7 +148,7 @@ pub fn output(life: impl FnOnce() -> i32) -> (Status, String) {
         bytes.extend(part);
     }
     short::close(reader);
-    (child.wait(), String::from_utf8_lossy(&bytes).into_owned())
+    (child.wait(), bytes)
 }
 
 /// A list of C strings with the final null, as `execve` takes it.

@@ -5,6 +5,7 @@
 //! - [`raw`]: calls straight to the kernel, without the C library's opinion in between, and the macros that check results.
 //! - [`crowd`]: very many threads that sleep.
 //! - [`child`]: forked children, how they ended, and gates and shared cells to order them without sleeping.
+//! - [`elf`]: program files made by hand.
 //! - [`memory`]: mappings, and places in memory that fault in a known way.
 //! - [`signal`]: handlers that record what the kernel told them.
 //! - [`pattern`]: a seeded byte stream that a reader can check.
@@ -14,6 +15,7 @@ pub mod raw;
 
 pub mod child;
 pub mod crowd;
+pub mod elf;
 pub mod harness;
 pub mod memory;
 pub mod pattern;

@@ -12,7 +12,7 @@ use test_programs::child::{Status, Strings, exec_helper, fork, output, own_path,
 use test_programs::harness::Helper;
 use test_programs::memory::{Cliff, Mapping, PAGE};
 use test_programs::raw::short::*;
-use test_programs::{fails, ok, sys};
+use test_programs::{elf, fails, ok, sys};
 
 test_programs::tests!(
     arguments_and_environment_arrive,
@@ -126,7 +126,7 @@ fn auxv() -> i32 {
     0
 }
 
-fn exec(path: &std::ffi::CStr, arguments: &[&str], environment: &[&str]) -> Result<usize, i32> {
+pub fn exec(path: &std::ffi::CStr, arguments: &[&str], environment: &[&str]) -> Result<usize, i32> {
     let (argv, envp) = (Strings::new(arguments), Strings::new(environment));
     sys!(SYS_execve, path, argv.as_ptr(), envp.as_ptr())
 }
@@ -138,7 +138,7 @@ fn says(arguments: &[&str], environment: &[&str]) -> String {
 }
 
 /// An executable file with these bytes.
-fn program(path: &std::ffi::CStr, bytes: &[u8]) {
+pub fn program(path: &std::ffi::CStr, bytes: &[u8]) {
     let fd = file_with(path, bytes);
     ok!(SYS_fchmod, fd, 0o755);
     close(fd);
@@ -333,30 +333,9 @@ fn auxiliary_vector() {
     assert_ne!(first, second, "the sixteen random bytes are the same twice");
 }
 
-/// A program of a few instructions with the right headers: it gets the code alone, without any C library.
+/// A program of a few instructions, without any C library.
 fn tiny(code: &[u8]) -> Vec<u8> {
-    let mut elf = vec![0u8; 120];
-    let base = 0x40_0000u64;
-    elf[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\x00");
-    let mut put = |at: usize, bytes: &[u8]| elf[at..at + bytes.len()].copy_from_slice(bytes);
-    put(16, &2u16.to_le_bytes());
-    put(18, &62u16.to_le_bytes());
-    put(20, &1u32.to_le_bytes());
-    put(24, &(base + 120).to_le_bytes());
-    put(32, &64u64.to_le_bytes());
-    put(52, &64u16.to_le_bytes());
-    put(54, &56u16.to_le_bytes());
-    put(56, &1u16.to_le_bytes());
-    put(64, &1u32.to_le_bytes());
-    put(68, &5u32.to_le_bytes());
-    put(80, &base.to_le_bytes());
-    put(88, &base.to_le_bytes());
-    let size = 120 + code.len() as u64;
-    put(96, &size.to_le_bytes());
-    put(104, &size.to_le_bytes());
-    put(112, &0x1000u64.to_le_bytes());
-    elf.extend_from_slice(code);
-    elf
+    elf::program(elf::FIXED, 0x40_0000, code)
 }
 
 fn runs(code: &[u8]) -> Status {

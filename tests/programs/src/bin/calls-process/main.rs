@@ -1,5 +1,6 @@
 //! Processes and threads by direct calls: how they begin, become other programs, end, and are waited for.
 
+mod dynamic;
 mod exec;
 mod fork;
 mod groups;
@@ -18,6 +19,7 @@ const SUITE: Suite = Suite {
         ("fork", fork::TESTS),
         ("wait", wait::TESTS),
         ("exec", exec::TESTS),
+        ("dynamic", dynamic::TESTS),
         ("inheritance", inheritance::TESTS),
         ("scripts", scripts::TESTS),
         ("groups", groups::TESTS),

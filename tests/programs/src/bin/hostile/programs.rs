@@ -4,6 +4,7 @@ use super::ending::{all_is_well, own_machine, within};
 use libc::{E2BIG, EACCES, EINVAL, EIO, ENOENT, ENOEXEC, ENOMEM, EPERM, ITIMER_REAL};
 use std::ffi::CStr;
 use test_programs::child::{Status, Strings, fork};
+use test_programs::elf::{self, Header};
 use test_programs::harness::Helper;
 use test_programs::pattern::Numbers;
 use test_programs::raw::short::{close, create, write};
@@ -34,26 +35,15 @@ fn program() -> Vec<u8> {
     // movzx edi, byte [0x601000 + offset]; add dil, [0x601800]; mov eax, 60; syscall
     let code =
         b"\x0f\xb6\x3c\x25\xc5\x10\x60\x00\x40\x02\x3c\x25\x00\x18\x60\x00\xb8\x3c\0\0\0\x0f\x05";
-    let start = 64 + 2 * 56;
-    let mut elf = Vec::new();
-    elf.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0");
-    for word in [code_at + start as u64, 64, 0] {
-        elf.extend_from_slice(&word.to_le_bytes());
-    }
-    elf.extend_from_slice(b"\0\0\0\0\x40\0\x38\0\x02\0\0\0\0\0\0\0");
-    let total = (start + code.len() + 1) as u64;
-    for (flags, address, memory) in [(5u32, code_at, total), (6, data_at, 0x2000)] {
-        elf.extend_from_slice(&1u32.to_le_bytes());
-        elf.extend_from_slice(&flags.to_le_bytes());
-        for word in [0, address, address, total, memory, 0x1000] {
-            elf.extend_from_slice(&word.to_le_bytes());
-        }
-    }
-    assert_eq!(elf.len(), start);
-    elf.extend_from_slice(code);
     // The data byte, at 0xc7: the code reads one near it, whatever it is.
-    elf.push(42);
-    elf
+    let rest = [code.as_slice(), &[42]].concat();
+    let start = elf::code_at(2);
+    let total = start + rest.len() as u64;
+    let segments = [
+        Header::load(elf::READ_EXECUTE, code_at, total, total),
+        Header::load(elf::READ_WRITE, data_at, total, 0x2000),
+    ];
+    elf::file(elf::FIXED, code_at + start, &segments, &rest)
 }
 
 fn file(path: &CStr, bytes: &[u8]) {
