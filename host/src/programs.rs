@@ -50,17 +50,29 @@ pub fn c_sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     Ok(sources)
 }
 
-/// Compiles a C program and links it statically with this machine's C library.
-pub fn c_program(workspace: &Workspace, source: &Path) -> Result<PathBuf> {
+/// How a C program gets the C library of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linkage {
+    Static,
+    Dynamic,
+}
+
+/// Compiles a C program and links it with this machine's C library.
+pub fn c_program(workspace: &Workspace, source: &Path, linkage: Linkage) -> Result<PathBuf> {
     packages::ensure(&[
         Need::program("cc", "gcc"),
         Need::file("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev"),
     ])?;
-    let folder = workspace.target().join("programs/c");
+    let (folder, option) = match linkage {
+        Linkage::Static => ("programs/c", Some("-static")),
+        Linkage::Dynamic => ("programs/c-dynamic", None),
+    };
+    let folder = workspace.target().join(folder);
     fs::create_dir_all(&folder)?;
     let program = folder.join(source.file_stem().unwrap_or_default());
     let status = Command::new("cc")
-        .args(["-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"])
+        .args(["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"])
+        .args(option)
         .arg("-o")
         .args([&program, source])
         .status()

@@ -7,7 +7,7 @@ use super::guest::Program;
 use super::{Body, Context, Test, chosen};
 use crate::children::Guarded;
 use crate::exec::session::How;
-use crate::programs;
+use crate::programs::{self, Linkage};
 use crate::tap::{Point, Report};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeSet;
@@ -44,22 +44,24 @@ pub fn tests(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-/// The C programs of `tests/c`: each is run as a whole, and compiled when it is.
+/// The C programs of `tests/c`, linked in both ways: each is run as a whole, and compiled when it is.
 fn in_c(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     let mut tests = Vec::new();
     for source in programs::c_sources(&context.workspace)? {
         let name = source.file_stem().unwrap_or_default().to_string_lossy();
-        for place in [Place::Linux, Place::Helve] {
-            let name = format!("{}/c/{name}", place.name());
-            let source = source.clone();
-            let run = move |context: &Context| {
-                let program = programs::c_program(&context.workspace, &source)?;
-                place.run(context, &program, None)
-            };
-            tests.push(Test {
-                name,
-                body: Body::Many(Box::new(run)),
-            });
+        for (folder, linkage) in [("c", Linkage::Static), ("c-dynamic", Linkage::Dynamic)] {
+            for place in [Place::Linux, Place::Helve] {
+                let name = format!("{}/{folder}/{name}", place.name());
+                let source = source.clone();
+                let run = move |context: &Context| {
+                    let program = programs::c_program(&context.workspace, &source, linkage)?;
+                    place.run(context, &program, None)
+                };
+                tests.push(Test {
+                    name,
+                    body: Body::Many(Box::new(run)),
+                });
+            }
         }
     }
     tests.retain(|test| chosen(&test.name, filters));

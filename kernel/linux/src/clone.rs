@@ -184,6 +184,8 @@ async fn thread(call: &mut Call<'_>, request: Request) -> Answer {
     let parent = call.thread.clone();
     let core = process::Thread::new(parent.core().process())?;
     let thread = Thread::new(core, parent.process().clone(), parent.mask());
+    // It may have been alone until now, and known by that.
+    parent.rseq.look_again();
     start(call, &request, thread).await
 }
 
@@ -277,6 +279,9 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
             return Err(error.into());
         }
     };
+    if flags & CLONE_VM == 0 {
+        thread.rseq.inherit(&call.thread.rseq);
+    }
     if call.thread.alternate_stack().size != 0 && flags & (CLONE_VM | CLONE_VFORK) != CLONE_VM {
         thread.set_alternate_stack(call.thread.alternate_stack());
     }

@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use machine::user::{Fault, UserContext};
 use memory::Space;
 use process::{Door, Flow};
+use task::Task;
 
 /// One Linux thread at its door.
 pub struct LinuxDoor(pub Arc<Thread>);
@@ -28,6 +29,13 @@ impl Door for LinuxDoor {
         match abi::decode(number) {
             Some(call) => Some(call.name()),
             None => table::name(number),
+        }
+    }
+
+    #[inline]
+    fn enters(&self, task: &Task, space: &Arc<Space>, user: &mut UserContext) {
+        if self.0.rseq.turned(|| task.delays().1) {
+            self.0.rseq.settle(&self.0, space, user);
         }
     }
 

@@ -129,6 +129,7 @@ async fn run(
     }
     process.set_identity(prepared.identity);
     exit::leave_memory(call.thread, call.space);
+    call.thread.rseq.forget();
     call.thread
         .set_alternate_stack(crate::signal::frame::Stack {
             flags: crate::signal::frame::SS_DISABLE,

@@ -44,6 +44,7 @@ pub mod power;
 mod process;
 pub mod procfs;
 pub mod realm;
+mod rseq;
 mod schedule;
 mod script;
 mod session;
@@ -64,6 +65,7 @@ mod user;
 mod vdso;
 mod vectors;
 mod wait;
+mod xattr;
 
 pub use errno::Errno;
 pub use jobs::Jobs;

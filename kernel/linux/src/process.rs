@@ -7,6 +7,7 @@ use crate::jobs::Group;
 use crate::limits::Limits;
 use crate::native_program;
 use crate::realm::{self, Realm};
+use crate::rseq::Concurrency;
 use crate::signal::action::{Actions, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN};
 use crate::signal::queue::{Fields, Info, Pending};
 use crate::signal::set::{SIGCHLD, SIGCONT};
@@ -115,6 +116,7 @@ pub struct Process {
     /// Woken when the process runs another program or ends: a vfork parent waits for it.
     vfork: Spin<Option<Arc<Latch>>>,
     pub timers: IntervalTimers,
+    pub concurrency: Concurrency,
     /// `execve` has happened: a parent may no longer move it to another group.
     pub has_executed: AtomicBool,
     pub dumpable: AtomicBool,
@@ -178,6 +180,7 @@ impl Process {
             children_changed: WaitQueue::new(),
             vfork: Spin::new(None),
             timers: IntervalTimers::default(),
+            concurrency: Concurrency::default(),
             has_executed: AtomicBool::new(false),
             dumpable: AtomicBool::new(true),
             child_subreaper: AtomicBool::new(false),

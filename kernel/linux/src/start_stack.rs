@@ -5,6 +5,7 @@
 use crate::errno::Errno;
 use crate::execute::Program;
 use crate::process::Identity;
+use crate::rseq;
 use crate::user;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -40,6 +41,8 @@ const AT_CLKTCK: u64 = 17;
 const AT_SECURE: u64 = 23;
 const AT_RANDOM: u64 = 25;
 const AT_HWCAP2: u64 = 26;
+const AT_RSEQ_FEATURE_SIZE: u64 = 27;
+const AT_RSEQ_ALIGN: u64 = 28;
 const AT_EXECFN: u64 = 31;
 const AT_SYSINFO_EHDR: u64 = 33;
 const AT_MINSIGSTKSZ: u64 = 51;
@@ -114,6 +117,8 @@ pub async fn build(
         (AT_SECURE, u64::from(identity.gains())),
         (AT_RANDOM, random_at as u64),
         (AT_HWCAP2, 0),
+        (AT_RSEQ_FEATURE_SIZE, rseq::FEATURES),
+        (AT_RSEQ_ALIGN, rseq::ALIGN),
         (AT_EXECFN, at(name)),
         (AT_PLATFORM, at(platform)),
         (AT_MINSIGSTKSZ, (UserContext::vector_size() + 1024) as u64),

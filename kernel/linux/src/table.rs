@@ -11,9 +11,9 @@ use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::{
     clone, copy, directory, event, execute, exit, futex, identity, io, ioctl, limits, lock,
-    mapping, open, path, pipe, poll,
+    mapping, open, path, pipe, poll, rseq,
 };
-use crate::{schedule, session, signal, socket, stat, system, time, timer, vectors, wait};
+use crate::{schedule, session, signal, socket, stat, system, time, timer, vectors, wait, xattr};
 
 /// How much of a call is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +215,18 @@ calls! {
     169 reboot now system::reboot, Part;
     170 sethostname wait system::sethostname, Whole;
     186 gettid now identity::gettid, Whole;
+    188 setxattr wait xattr::by_path, Part;
+    189 lsetxattr wait xattr::by_link, Part;
+    190 fsetxattr now xattr::by_descriptor, Part;
+    191 getxattr wait xattr::by_path, Part;
+    192 lgetxattr wait xattr::by_link, Part;
+    193 fgetxattr now xattr::by_descriptor, Part;
+    194 listxattr wait xattr::list, Part;
+    195 llistxattr wait xattr::list_link, Part;
+    196 flistxattr now xattr::list_descriptor, Part;
+    197 removexattr wait xattr::by_path, Part;
+    198 lremovexattr wait xattr::by_link, Part;
+    199 fremovexattr now xattr::by_descriptor, Part;
     200 tkill now signal::calls::tkill, Whole;
     201 time wait time::time, Whole;
     202 futex first futex::futex_now => futex::futex, Whole;
@@ -281,6 +293,7 @@ calls! {
     327 preadv2 wait vectors::preadv2, Whole;
     328 pwritev2 wait vectors::pwritev2, Whole;
     332 statx wait stat::statx, Part;
+    334 rseq wait rseq::rseq, Whole;
     435 clone3 wait clone::clone3, Part;
     436 close_range now open::close_range, Whole;
     439 faccessat2 wait path::faccessat2, Whole;
@@ -302,6 +315,6 @@ mod tests {
     fn numbers_ascend() {
         assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(name(59), Some("execve"));
-        assert_eq!(name(334), None);
+        assert_eq!(name(335), None);
     }
 }

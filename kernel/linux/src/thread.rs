@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::futex::Awaited;
 use crate::process::Process;
+use crate::rseq::Rseq;
 use crate::signal::frame::{SS_AUTODISARM, SS_DISABLE, Stack};
 use crate::signal::queue::Pending;
 use crate::signal::set::{Set, Signal};
@@ -29,6 +30,7 @@ pub struct Thread {
     pub clear_child_tid: AtomicU64,
     /// `set_robust_list`: head and length.
     pub robust_list: AtomicU64,
+    pub rseq: Rseq,
     /// The lock that it waits for.
     pub awaited_lock: Spin<Option<Awaited>>,
     /// `PR_SET_PDEATHSIG`.
@@ -85,6 +87,7 @@ impl Thread {
             interrupted_call: AtomicU64::new(0),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
+            rseq: Rseq::default(),
             awaited_lock: Spin::new(None),
             parent_death_signal: AtomicU32::new(0),
             reset_on_fork: AtomicBool::new(false),

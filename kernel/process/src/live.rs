@@ -31,6 +31,10 @@ pub trait Door: Send + Sync + 'static {
     /// The name of a call by its number (`rax`), for whoever reads what the kernel was doing.
     fn call_name(number: u64) -> Option<&'static str>;
 
+    /// The thread goes to user mode after something that may have been another turn of its task. What that means to it
+    /// may come as an interruption of the task.
+    fn enters(&self, _task: &Task, _space: &Arc<Space>, _user: &mut UserContext) {}
+
     /// The thread made a call, whose number and arguments are in the registers: answers it if that needs no waiting,
     /// without making a future. `None`: nothing has happened yet, and [`Door::call`] does all of it.
     fn immediate(&self, space: &Arc<Space>, user: &mut UserContext) -> Option<Flow>;
@@ -106,6 +110,7 @@ async fn run<D: Door>(
 ) -> Status {
     let mut root = space.root();
     loop {
+        door.enters(task, &space, user);
         // Timers rang and others ran at the end of the last round: what came for the thread is seen before user mode.
         let mut flow = match task.interrupted() {
             true => Flow::Continue,

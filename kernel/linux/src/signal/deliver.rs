@@ -123,6 +123,7 @@ fn run_handler(
     info: &Info,
     action: &Action,
 ) -> Result<(), Errno> {
+    thread.rseq.interrupted(thread, space, user);
     let mask_after = thread.take_saved_mask();
     frame::push(thread, space, user, info, action, mask_after)?;
     let mut mask = thread.mask().with(Set(action.mask));

@@ -1,5 +1,6 @@
 //! Files, directories and descriptors by direct calls: results and errors as the manual pages (sections 2 and 7) have them.
 
+mod attributes;
 mod descriptors;
 mod devices;
 mod directories;
@@ -24,6 +25,7 @@ const SUITE: Suite = Suite {
         ("transfer", transfer::TESTS),
         ("vectors", vectors::TESTS),
         ("names", names::TESTS),
+        ("attributes", attributes::TESTS),
         ("resolution", resolution::TESTS),
         ("directories", directories::TESTS),
         ("stat", stat::TESTS),

@@ -6,6 +6,7 @@ mod inherit;
 mod nice;
 mod policy;
 mod processors;
+mod rseq;
 mod show;
 
 use std::process::ExitCode;
@@ -19,9 +20,10 @@ const SUITE: Suite = Suite {
         ("inherit", inherit::TESTS),
         ("processors", processors::TESTS),
         ("show", show::TESTS),
+        ("rseq", rseq::TESTS),
         ("effect", effect::TESTS),
     ],
-    helpers: &[],
+    helpers: rseq::HELPERS,
     limit: 60,
     root: true,
     machine: false,
