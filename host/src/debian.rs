@@ -74,6 +74,31 @@ pub fn linux(workspace: &Workspace, show: Show) -> Result<(PathBuf, String)> {
     Ok((kernel, image.version))
 }
 
+/// Debian's programs that measure latencies.
+#[derive(Debug, Clone)]
+pub struct RtTests {
+    /// Where its files are, and those of its libraries.
+    pub roots: Vec<PathBuf>,
+    pub version: String,
+}
+
+impl RtTests {
+    /// One of its programs, by name.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.roots[0].join("usr/bin").join(name)
+    }
+}
+
+/// The package `rt-tests`, and the one library of it that not every machine has.
+pub fn rt_tests(workspace: &Workspace, show: Show) -> Result<RtTests> {
+    let programs = package(workspace, "rt-tests", show)?;
+    let library = package(workspace, "libnuma1", show)?;
+    Ok(RtTests {
+        roots: vec![programs.files, library.files],
+        version: programs.version,
+    })
+}
+
 fn cached(cache: &Path, name: &str) -> Result<Option<PathBuf>> {
     let prefix = format!("{name}_");
     let mut found: Vec<PathBuf> = fs::read_dir(cache)?

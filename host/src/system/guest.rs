@@ -63,6 +63,12 @@ impl Program {
         self
     }
 
+    /// Unpacked packages in which its libraries are looked for first.
+    pub fn roots(mut self, roots: &[PathBuf]) -> Program {
+        self.roots = roots.to_vec();
+        self
+    }
+
     /// The longest time that it may take, with a fast machine.
     pub fn limit(mut self, limit: Duration) -> Program {
         self.limit = limit;

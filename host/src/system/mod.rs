@@ -9,6 +9,7 @@ pub mod crates;
 mod disc;
 mod exec;
 mod guest;
+mod rt_tests;
 mod shell;
 mod suites;
 mod typist;
@@ -241,6 +242,7 @@ fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     tests.extend(busybox::tests(context)?);
     tests.extend(disc::tests());
     tests.extend(watchdog::tests());
+    tests.extend(rt_tests::tests());
     tests.retain(|test| chosen(&test.name, filters));
     tests.extend(suites::tests(context, filters)?);
     Ok(tests)

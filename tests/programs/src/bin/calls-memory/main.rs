@@ -5,6 +5,7 @@ mod brk;
 mod copying;
 mod files;
 mod mmap;
+mod nodes;
 mod protect;
 mod remap;
 mod unmap;
@@ -15,6 +16,7 @@ use test_programs::harness::Suite;
 const SUITE: Suite = Suite {
     groups: &[
         ("mmap", mmap::TESTS),
+        ("nodes", nodes::TESTS),
         ("unmap", unmap::TESTS),
         ("protect", protect::TESTS),
         ("remap", remap::TESTS),
