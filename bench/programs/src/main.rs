@@ -14,6 +14,7 @@ mod calls;
 mod clock;
 mod console;
 mod files;
+mod latency;
 mod measure;
 mod memory;
 mod pipes;
@@ -37,6 +38,7 @@ const GROUPS: &[&[Bench]] = &[
     threads::BENCHES,
     processes::BENCHES,
     processors::BENCHES,
+    latency::BENCHES,
 ];
 
 #[unsafe(no_mangle)]

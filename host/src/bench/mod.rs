@@ -9,8 +9,10 @@ mod run;
 mod table;
 
 use crate::cli::BenchOptions;
+use crate::exec::session::Give;
 use crate::initramfs::Initramfs;
 use crate::kernel::{Kernel, Profile};
+use crate::libraries::{self, Surroundings};
 use crate::packages;
 use crate::programs;
 use crate::progress::{Show, say};
@@ -30,6 +32,9 @@ pub const LINUX_COMMAND_LINE: &str = "mitigations=off init_on_alloc=0 hardened_u
 
 /// The program, among those of `bench/programs`, that measures.
 const PROGRAM: &str = "bench";
+
+/// The programs of Debian's package `rt-tests` that measure.
+const DEBIAN: [&str; 2] = ["hackbench", "cyclictest"];
 
 /// The value that no kernel has a part in.
 const CONTROL: &str = "control";
@@ -61,7 +66,11 @@ pub fn bench(options: &BenchOptions) -> Result<u8> {
     say(accelerator.describe());
     let scratch = Scratch::new()?;
     let initramfs = scratch.path().join("initramfs");
-    write_initramfs(&programs, &initramfs)?;
+    let borrowed = match options.wants(&DEBIAN) {
+        true => borrowed(&workspace)?,
+        false => Vec::new(),
+    };
+    write_initramfs(&programs, &borrowed, &initramfs)?;
     let bench = Bench {
         options,
         accelerator,
@@ -96,8 +105,37 @@ pub fn bench(options: &BenchOptions) -> Result<u8> {
     Ok(0)
 }
 
-/// The same for both systems: the benchmark program as /init, and its helpers in /bin.
-fn write_initramfs(programs: &[crate::cargo::Executable], path: &Path) -> Result<()> {
+impl BenchOptions {
+    /// Whether Debian's programs are needed. They take memory, so they are there only if they are what is asked for, or
+    /// if there are several processors, which they are made for.
+    fn wants(&self, programs: &[&str]) -> bool {
+        match &self.only {
+            None => self.cpus > 1,
+            Some(only) => programs
+                .iter()
+                .any(|name| name.contains(only.as_str()) || only.contains(name)),
+        }
+    }
+}
+
+/// Debian's programs and the libraries that they need, each with its place in the guest.
+fn borrowed(workspace: &Workspace) -> Result<Vec<Give>> {
+    let package = debian::rt_tests(workspace, Show::Progress)?;
+    let programs = DEBIAN.map(|name| Give::new(&package.program(name), &format!("/bin/{name}")));
+    let around = Surroundings {
+        roots: &package.roots,
+        ..Surroundings::default()
+    };
+    let libraries = libraries::needed(&programs, &around)?;
+    Ok([programs.to_vec(), libraries].concat())
+}
+
+/// The same for both systems: the benchmark program as /init, its helpers in /bin, and what was borrowed.
+fn write_initramfs(
+    programs: &[crate::cargo::Executable],
+    borrowed: &[Give],
+    path: &Path,
+) -> Result<()> {
     let main = programs.iter().find(|program| program.name == PROGRAM);
     let main = main.with_context(|| format!("bench/programs has no program `{PROGRAM}`"))?;
     let mut archive = Initramfs::create(path)?;
@@ -109,6 +147,9 @@ fn write_initramfs(programs: &[crate::cargo::Executable], path: &Path) -> Result
             0o755,
             &std::fs::read(&program.path)?,
         )?;
+    }
+    for file in borrowed {
+        archive.copy(&file.host, &file.guest)?;
     }
     archive.finish()?;
     Ok(())

@@ -36,7 +36,6 @@ mod limits;
 mod lock;
 mod mapping;
 mod native_program;
-mod numa;
 mod open;
 mod path;
 mod pipe;

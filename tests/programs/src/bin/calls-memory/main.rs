@@ -5,7 +5,6 @@ mod brk;
 mod copying;
 mod files;
 mod mmap;
-mod nodes;
 mod protect;
 mod remap;
 mod unmap;
@@ -16,7 +15,6 @@ use test_programs::harness::Suite;
 const SUITE: Suite = Suite {
     groups: &[
         ("mmap", mmap::TESTS),
-        ("nodes", nodes::TESTS),
         ("unmap", unmap::TESTS),
         ("protect", protect::TESTS),
         ("remap", remap::TESTS),
