@@ -135,6 +135,7 @@ async fn run(
             flags: crate::signal::frame::SS_DISABLE,
             ..Default::default()
         });
+    process.posix_timers.clear();
     process.unshare_actions();
     process.actions().forget_handlers();
     let descriptors = process.descriptors();

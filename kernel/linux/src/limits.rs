@@ -90,6 +90,12 @@ impl Limits {
         self.0[RLIMIT_CPU]
     }
 
+    /// The soft limit of CPU time was reached, and the process was told: the next time in a second.
+    pub fn allow_another_second(&mut self) {
+        let limit = &mut self.0[RLIMIT_CPU];
+        limit.soft = limit.soft.saturating_add(1).min(limit.hard);
+    }
+
     /// How little nice a thread may be made: 20 - nice at most.
     pub fn nice(&self) -> u64 {
         self.0[RLIMIT_NICE].soft

@@ -14,7 +14,7 @@ use crate::signal::set::{SIGCHLD, SIGCONT};
 use crate::signal::{self, Set};
 use crate::stop::{Change, Stop};
 use crate::thread::Thread;
-use crate::timer::IntervalTimers;
+use crate::timer::{IntervalTimers, PosixTimers};
 use abi::Rights;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -117,6 +117,7 @@ pub struct Process {
     vfork: Spin<Option<Arc<Latch>>>,
     pub timers: IntervalTimers,
     pub concurrency: Concurrency,
+    pub posix_timers: PosixTimers,
     /// `execve` has happened: a parent may no longer move it to another group.
     pub has_executed: AtomicBool,
     pub dumpable: AtomicBool,
@@ -181,6 +182,7 @@ impl Process {
             vfork: Spin::new(None),
             timers: IntervalTimers::default(),
             concurrency: Concurrency::default(),
+            posix_timers: PosixTimers::default(),
             has_executed: AtomicBool::new(false),
             dumpable: AtomicBool::new(true),
             child_subreaper: AtomicBool::new(false),
@@ -199,6 +201,11 @@ impl Process {
 
     pub fn core(&self) -> Option<Arc<process::Process>> {
         self.core.get().and_then(Weak::upgrade)
+    }
+
+    /// The same, without keeping it; of one that has just been made, nothing.
+    pub fn weak_core(&self) -> Weak<process::Process> {
+        self.core.get().cloned().unwrap_or_default()
     }
 
     /// The Linux side of a process, if it has one.
@@ -443,6 +450,7 @@ impl Personality for Process {
 
     fn ended(&self, process: &Arc<process::Process>) {
         self.timers.stop();
+        self.posix_timers.clear();
         self.release_vfork();
         // Files that nobody else shares are closed now, not when the parent has waited.
         self.set_descriptors(Arc::new(Descriptors::new(Arc::new(object::Table::new()))));

@@ -101,7 +101,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::queue::{Info, Pending};
+    use crate::signal::queue::{Behind, Info, Pending};
     use crate::signal::set::{SIGSTOP, Set};
     use std::thread;
 
@@ -126,7 +126,10 @@ mod tests {
         for _ in 0..2000 {
             let stop = Stop::new();
             let pending = Spin::new(Pending::default());
-            pending.lock().push(Info::kernel(SIGSTOP), None).unwrap();
+            pending
+                .lock()
+                .push(Info::kernel(SIGSTOP), Behind::Nothing)
+                .unwrap();
             thread::scope(|scope| {
                 scope.spawn(|| {
                     let mut queue = pending.lock();

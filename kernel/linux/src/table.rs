@@ -103,7 +103,7 @@ calls! {
     32 dup now open::dup, Whole;
     33 dup2 now open::dup2, Whole;
     34 pause wait signal::calls::pause, Whole;
-    35 nanosleep wait time::nanosleep, Whole;
+    35 nanosleep wait time::sleeping::nanosleep, Whole;
     36 getitimer wait timer::interval::getitimer, Whole;
     37 alarm now timer::interval::alarm, Whole;
     38 setitimer wait timer::interval::setitimer, Whole;
@@ -156,7 +156,7 @@ calls! {
     93 fchown now path::fchown, Whole;
     94 lchown wait path::lchown, Whole;
     95 umask now directory::umask, Whole;
-    96 gettimeofday now time::gettimeofday, Whole;
+    96 gettimeofday now time::reading::gettimeofday, Whole;
     97 getrlimit wait limits::getrlimit, Part;
     98 getrusage wait limits::getrusage, Part;
     99 sysinfo wait system::sysinfo, Whole;
@@ -211,7 +211,7 @@ calls! {
     160 setrlimit wait limits::setrlimit, Part;
     161 chroot wait directory::chroot, Whole;
     162 sync now io::sync, Whole;
-    164 settimeofday wait time::settimeofday, Whole;
+    164 settimeofday wait time::setting::settimeofday, Whole;
     169 reboot now system::reboot, Part;
     170 sethostname wait system::sethostname, Whole;
     186 gettid now identity::gettid, Whole;
@@ -228,7 +228,7 @@ calls! {
     198 lremovexattr wait xattr::by_link, Part;
     199 fremovexattr now xattr::by_descriptor, Part;
     200 tkill now signal::calls::tkill, Whole;
-    201 time wait time::time, Whole;
+    201 time wait time::reading::time, Whole;
     202 futex first futex::futex_now => futex::futex, Whole;
     203 sched_setaffinity wait schedule::affinity::sched_setaffinity, Part;
     204 sched_getaffinity wait schedule::affinity::sched_getaffinity, Part;
@@ -237,10 +237,15 @@ calls! {
     218 set_tid_address now clone::set_tid_address, Whole;
     219 restart_syscall wait signal::calls::restart_syscall, Whole;
     221 fadvise64 now io::fadvise, Whole;
-    227 clock_settime wait time::clock_settime, Whole;
-    228 clock_gettime now time::clock_gettime, Part;
-    229 clock_getres now time::clock_getres, Part;
-    230 clock_nanosleep wait time::clock_nanosleep, Part;
+    222 timer_create wait timer::calls::timer_create, Whole;
+    223 timer_settime wait timer::calls::timer_settime, Whole;
+    224 timer_gettime wait timer::calls::timer_gettime, Whole;
+    225 timer_getoverrun now timer::calls::timer_getoverrun, Whole;
+    226 timer_delete now timer::calls::timer_delete, Whole;
+    227 clock_settime wait time::setting::clock_settime, Whole;
+    228 clock_gettime now time::reading::clock_gettime, Whole;
+    229 clock_getres now time::reading::clock_getres, Whole;
+    230 clock_nanosleep wait time::sleeping::clock_nanosleep, Whole;
     231 exit_group now exit::exit_group, Whole;
     232 epoll_wait wait event::epoll::calls::epoll_wait, Whole;
     233 epoll_ctl wait event::epoll::calls::epoll_ctl, Whole;

@@ -53,6 +53,12 @@ struct Own {
 pub enum Restart {
     /// Sleep on until this time (nanoseconds since boot); where to write what remained if interrupted by a handler.
     Sleep { until: u64, remaining: usize },
+    /// Sleep on until a clock of CPU time shows this.
+    SleepWhileUsed {
+        clock: i32,
+        until: u64,
+        remaining: usize,
+    },
     /// Poll on.
     Poll {
         descriptors: usize,

@@ -9,6 +9,7 @@
 //! - [`process`], [`thread`], [`table`]: the objects, and the numbers by which they are known
 //! - [`family`]: parents, children, orphans, zombies
 //! - [`live`]: the life of one user thread
+//! - `meter`: rings when so much CPU time was used
 //! - `shortage`: who ends when memory does
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod elf;
 mod family;
 pub mod image;
 mod live;
+mod meter;
 mod process;
 mod shortage;
 mod table;

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use machine::sync::{Once, Spin};
 use memory::Space;
 use object::{Namespace, Table};
-use task::{Readiness, Ready, WaitQueue};
+use task::{Meter, Readiness, Ready, WaitQueue};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,7 @@ pub struct Process {
     started: u64,
     /// CPU time of threads that have ended, in nanoseconds.
     past_threads: AtomicU64,
+    pub(crate) meter: Once<Arc<Meter>>,
 }
 
 impl Process {
@@ -132,6 +133,7 @@ impl Process {
             thread_left: WaitQueue::new(),
             started: now,
             past_threads: AtomicU64::new(0),
+            meter: Once::new(),
         });
         // The cell is new, so this is the first and only value.
         let _ = process.personality.set(personality(id));

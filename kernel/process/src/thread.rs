@@ -7,7 +7,7 @@ use alloc::sync::{Arc, Weak};
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use machine::sync::Once;
-use task::Task;
+use task::{Meter, Task};
 
 pub struct Thread {
     id: AtomicU32,
@@ -17,6 +17,7 @@ pub struct Thread {
     killed: AtomicBool,
     /// What its door knows of it.
     side: Once<Weak<dyn Any + Send + Sync>>,
+    pub(crate) meter: Once<Arc<Meter>>,
 }
 
 impl Thread {
@@ -40,6 +41,7 @@ impl Thread {
             task: Once::new(),
             killed: AtomicBool::new(false),
             side: Once::new(),
+            meter: Once::new(),
         });
         if let Err(error) = process.add_thread(thread.clone()) {
             if !first {

@@ -1,7 +1,7 @@
 //! What time it is.
 //!
-//! Two scales, both in nanoseconds: [`now`] counts from boot and never goes back; [`wall`] counts from 1970 (UTC) and can
-//! be set. A [`crate::Deadline`] is on either. Logic takes time as an argument; only the doors and this crate read it.
+//! Three scales, all in nanoseconds: [`now`] counts from boot and never goes back; [`wall`] counts from 1970 (UTC) and can
+//! be set; [`tai`] is ahead of it by so many seconds as somebody said. A [`crate::Deadline`] is on one of them. Logic takes time as an argument; only the doors and this crate read it.
 
 use crate::{Readiness, Ready, placement};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,8 @@ pub fn now() -> u64 {
 struct Setting {
     /// What was added to the real-time clock's word, modulo 2^64.
     correction: AtomicU64,
+    /// The same for atomic time: by itself, so that who reads it is not disturbed by a leap second.
+    tai_correction: AtomicU64,
     changes: Readiness,
     /// Who sets the clock.
     setter: Spin<()>,
@@ -32,6 +34,7 @@ struct Setting {
 
 static SETTING: Shared<Setting> = Shared::new(|| Setting {
     correction: AtomicU64::new(0),
+    tai_correction: AtomicU64::new(0),
     changes: Readiness::new(Ready::empty()),
     setter: Spin::new(()),
 });
@@ -47,9 +50,31 @@ pub fn wall() -> u64 {
     wall_at_boot().saturating_add(now())
 }
 
+/// Nanoseconds of atomic time at boot time 0, modulo 2^64.
+pub(crate) fn tai_at_boot() -> u64 {
+    let correction = SETTING.get().tai_correction.load(Ordering::Relaxed);
+    machine::time::wall_at_boot().wrapping_add(correction)
+}
+
+/// Atomic time, on the scale of [`wall`] but without leap seconds: ahead of it by [`tai_offset`].
+pub fn tai() -> u64 {
+    tai_at_boot().wrapping_add(now())
+}
+
+/// What atomic time is ahead of UTC, in seconds: 0 until somebody says.
+pub fn tai_offset() -> i32 {
+    let ahead = tai_at_boot().wrapping_sub(wall_at_boot()) as i64;
+    (ahead / SECOND as i64) as i32
+}
+
 /// The time since boot at which the wall clock shows `wall`, unless it is set before; 0 if it showed that before boot.
 pub fn boot_time(wall: u64) -> u64 {
     wall.saturating_sub(wall_at_boot())
+}
+
+/// The same for atomic time.
+pub(crate) fn boot_time_of_tai(tai: u64) -> u64 {
+    tai.saturating_sub(tai_at_boot())
 }
 
 /// Sets the wall clock to `nanoseconds` since 1970 (UTC). Deadlines on it move, those since boot do not. Costs a look at
@@ -58,14 +83,55 @@ pub fn boot_time(wall: u64) -> u64 {
 /// # Errors
 /// [`abi::Error::Invalid`]: the machine would have booted before 1970, or the time is [`WALL_END`] or later.
 pub fn set_wall(nanoseconds: u64) -> Result<(), abi::Error> {
+    change(|now, offset| Some((checked(nanoseconds, now)?, offset)))
+}
+
+/// Moves the wall clock by so many nanoseconds, as [`set_wall`] would.
+///
+/// # Errors
+/// As [`set_wall`].
+pub fn step_wall(nanoseconds: i64) -> Result<(), abi::Error> {
+    change(|now, offset| {
+        let wall = wall_at_boot().checked_add(now)?;
+        let wall = wall.checked_add_signed(nanoseconds)?;
+        Some((checked(wall, now)?, offset))
+    })
+}
+
+/// Says what atomic time is ahead of UTC, in seconds. The wall clock stays as it is.
+pub fn set_tai_offset(seconds: i32) {
+    let changed = change(|_, _| Some((wall_at_boot(), seconds)));
+    debug_assert!(changed.is_ok());
+}
+
+/// Inserts a leap second (1) or leaves one out (-1): the wall clock moves, atomic time does not.
+///
+/// # Errors
+/// As [`set_wall`].
+pub fn leap(seconds: i32) -> Result<(), abi::Error> {
+    change(|now, offset| {
+        let wall = wall_at_boot().checked_add(now)?;
+        let wall = wall.checked_add_signed(-i64::from(seconds) * SECOND as i64)?;
+        Some((checked(wall, now)?, offset.saturating_add(seconds)))
+    })
+}
+
+/// The wall time at boot if it is `wall` at `now`, if that is a time.
+fn checked(wall: u64, now: u64) -> Option<u64> {
+    wall.checked_sub(now).filter(|_| wall < WALL_END)
+}
+
+/// Sets the wall time at boot, and the seconds that atomic time is ahead, to what comes of this time and what they were.
+fn change(to: impl FnOnce(u64, i32) -> Option<(u64, i32)>) -> Result<(), abi::Error> {
     let setting = SETTING.get();
     {
         let _setter = setting.setter.lock();
-        let booted = nanoseconds.checked_sub(now());
-        let booted = booted.filter(|_| nanoseconds < WALL_END);
-        let booted = booted.ok_or(abi::Error::Invalid)?;
+        let (booted, offset) = to(now(), tai_offset()).ok_or(abi::Error::Invalid)?;
         let correction = booted.wrapping_sub(machine::time::wall_at_boot());
+        let ahead = (i64::from(offset) * SECOND as i64) as u64;
         setting.correction.store(correction, Ordering::Relaxed);
+        let tai = correction.wrapping_add(ahead);
+        setting.tai_correction.store(tai, Ordering::Relaxed);
         machine::clock_page::set_wall(wall_base());
     }
     for cpu in placement::cpus() {
@@ -84,7 +150,7 @@ pub fn changes() -> &'static Readiness {
 fn wall_base() -> Wall {
     Wall {
         at_boot: wall_at_boot(),
-        tai: 0,
+        tai: tai_at_boot().wrapping_sub(wall_at_boot()),
     }
 }
 
@@ -115,6 +181,43 @@ mod tests {
         assert_eq!(set_wall(WALL_END), Err(abi::Error::Invalid));
         assert_eq!(set_wall(since), Ok(()));
         assert_eq!(wall_at_boot(), 0);
+    }
+
+    #[test]
+    fn atomic_time_is_ahead_and_does_not_leap() {
+        assert_eq!((tai(), tai_offset()), (wall(), 0));
+        set_tai_offset(37);
+        assert_eq!((tai(), tai_offset()), (wall() + 37 * SECOND, 37));
+        let (before, atomic) = (wall(), tai());
+        leap(1).unwrap();
+        assert_eq!((wall(), tai(), tai_offset()), (before - SECOND, atomic, 38));
+        leap(-1).unwrap();
+        assert_eq!((wall(), tai(), tai_offset()), (before, atomic, 37));
+        step_wall(-5).unwrap();
+        assert_eq!((wall(), tai(), tai_offset()), (before - 5, atomic - 5, 37));
+        set_wall(before).unwrap();
+        assert_eq!(tai(), atomic);
+        set_tai_offset(-3);
+        assert_eq!((tai(), tai_offset()), (before - 3 * SECOND, -3));
+        assert_eq!(step_wall(i64::MIN), Err(abi::Error::Invalid));
+    }
+
+    #[test]
+    fn sleepers_in_atomic_time_follow_both_settings() {
+        let sleeper = |until| spawn("sleeper", async move { sleep_until(until).await.unwrap() });
+        let start = tai();
+        let first = sleeper(Deadline::Tai(start + 100 * SECOND)).unwrap();
+        let second = sleeper(Deadline::Tai(start + 200 * SECOND)).unwrap();
+        run_until_idle();
+        leap(1).unwrap();
+        run_until_idle();
+        assert!(!first.is_done());
+        set_tai_offset(101);
+        run_until_idle();
+        assert_eq!((first.is_done(), second.is_done()), (true, false));
+        step_wall(100 * SECOND as i64).unwrap();
+        run_until_idle();
+        assert!(second.is_done());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A moment that somebody waits for.
 //!
-//! The one idea: a deadline names its scale. One since boot never moves; one on the wall clock comes earlier or later
-//! when that clock is set, without anybody who waits for it having to be told.
+//! The one idea: a deadline names its scale. One since boot never moves; one on the wall clock or in atomic time comes
+//! earlier or later when that clock is set, without anybody who waits for it having to be told.
 
 use crate::clock;
 
@@ -12,6 +12,8 @@ pub enum Deadline {
     Boot(u64),
     /// Since 1970 (UTC), as [`clock::wall`] counts.
     Wall(u64),
+    /// Atomic time, as [`clock::tai`] counts.
+    Tai(u64),
 }
 
 impl Deadline {
@@ -20,12 +22,13 @@ impl Deadline {
         match self {
             Deadline::Boot(_) => clock::now(),
             Deadline::Wall(_) => clock::wall(),
+            Deadline::Tai(_) => clock::tai(),
         }
     }
 
     /// What its own clock shows then.
     pub fn time(self) -> u64 {
-        let (Deadline::Boot(time) | Deadline::Wall(time)) = self;
+        let (Deadline::Boot(time) | Deadline::Wall(time) | Deadline::Tai(time)) = self;
         time
     }
 
@@ -34,12 +37,22 @@ impl Deadline {
         match self {
             Deadline::Boot(_) => Deadline::Boot(time),
             Deadline::Wall(_) => Deadline::Wall(time),
+            Deadline::Tai(_) => Deadline::Tai(time),
         }
     }
 
     /// Whether it is now, or was before.
     pub fn has_passed(self) -> bool {
         self.now() >= self.time()
+    }
+
+    /// The time since boot at which it comes, unless its clock is set before; 0 if it came before boot.
+    pub(crate) fn since_boot(self) -> u64 {
+        match self {
+            Deadline::Boot(time) => time,
+            Deadline::Wall(time) => clock::boot_time(time),
+            Deadline::Tai(time) => clock::boot_time_of_tai(time),
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 //! - [`observers`](Observer): who is told each time
 //! - [`Deadline`]: a point in time, on the clock since boot or on the wall clock
 //! - `timer`, `timers`: wake-ups then
+//! - `meter`: wake-ups when so much CPU time has been used
 //! - [`clock`]: what time it is
 //! - [`turnstile`]: locks whose owner inherits the priority of those who wait
 //! - `lock`: an async [`Mutex`] and a fair [`Semaphore`]
@@ -50,6 +51,7 @@ mod histogram;
 mod host;
 pub mod load;
 mod lock;
+mod meter;
 mod observers;
 mod placement;
 #[cfg(test)]
@@ -90,6 +92,7 @@ pub use histogram::STEPS;
 #[cfg(not(target_os = "none"))]
 pub use host::{block_on, run_until_idle};
 pub use lock::{Mutex, MutexGuard, Permit, Semaphore};
+pub use meter::{Meter, MeterGuard, MeterSleep, Metered};
 pub use observers::{Observer, ObserverGuard};
 pub use placement::{isolate, isolated};
 pub use ready::{Readiness, Ready, Wait, WaitAny, wait_any};

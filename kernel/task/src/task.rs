@@ -17,10 +17,11 @@ use crate::turnstile::{self, Holding};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::task::Wake;
+use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use core::task::{Context, Waker};
 use machine::sync::Spin;
 
@@ -47,6 +48,9 @@ pub struct Task {
     turn: AtomicU32,
     tag: AtomicU64,
     nice: AtomicI8,
+    /// Somebody is to be woken when its next turn begins, and who.
+    is_awaited: AtomicBool,
+    awaited_by: Spin<Vec<Waker>>,
     me: Weak<Task>,
     name: Name,
     work: &'static str,
@@ -91,6 +95,8 @@ impl Task {
             turn: AtomicU32::new(FIRST_TURN),
             tag: AtomicU64::new(0),
             nice: AtomicI8::new(terms.nice),
+            is_awaited: AtomicBool::new(false),
+            awaited_by: Spin::new(Vec::new()),
             me: me.clone(),
             name: Name::new(name),
             work,
@@ -175,7 +181,8 @@ impl Task {
         }
     }
 
-    fn is_running(&self) -> bool {
+    /// Whether it has a turn at this moment.
+    pub fn is_running(&self) -> bool {
         matches!(self.state(), State::Running | State::Notified)
     }
 
@@ -397,9 +404,34 @@ impl Task {
         add(&self.user, nanoseconds);
     }
 
+    /// Wakes `waker` once, when the next turn of this task begins: in that turn, before anything else. A task that has a
+    /// turn now goes on with that one. Costs a task nothing for which nobody waits.
+    ///
+    /// # Errors
+    /// [`abi::Error::NoMemory`].
+    pub fn wake_at_turn(&self, waker: &Waker) -> Result<(), abi::Error> {
+        let mut wakers = self.awaited_by.lock();
+        if !wakers.iter().any(|other| other.will_wake(waker)) {
+            wakers.try_reserve(1).map_err(|_| abi::Error::NoMemory)?;
+            wakers.push(waker.clone());
+        }
+        self.is_awaited.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    #[cold]
+    fn tell_of_turn(&self) {
+        self.is_awaited.store(false, Ordering::Relaxed);
+        let wakers = core::mem::take(&mut *self.awaited_by.lock());
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// Polls the future once; whether it is finished. Only for the executor that popped the task.
     pub(crate) fn poll(&self) -> bool {
         self.state.start();
+        if self.is_awaited.load(Ordering::Acquire) {
+            self.tell_of_turn();
+        }
         let mut body = self.body.lock();
         match &mut *body {
             Some(Body { future, waker }) => {
@@ -418,7 +450,8 @@ impl Task {
     /// After the last poll: drops the future, then is done.
     pub(crate) fn finish(&self) {
         let body = self.body.lock().take();
-        drop(body);
+        let wakers = core::mem::take(&mut *self.awaited_by.lock());
+        drop((body, wakers));
         turnstile::ended(self);
         self.state.finish();
         let group = self.group.lock().take();

@@ -39,6 +39,12 @@ pub(crate) struct Heap<T> {
     serial: u64,
 }
 
+impl<T> Default for Heap<T> {
+    fn default() -> Self {
+        Heap::new()
+    }
+}
+
 impl<T> Heap<T> {
     pub const fn new() -> Self {
         Heap {

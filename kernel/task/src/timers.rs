@@ -1,6 +1,6 @@
 //! One CPU's timers.
 //!
-//! The one idea: two heaps, one for each scale of a [`Deadline`], and one number, the earliest of all as time since boot.
+//! The one idea: a heap for each scale of a [`Deadline`], and one number, the earliest of all as time since boot.
 //! Setting the wall clock changes that number and nothing else, however many timers there are.
 
 use crate::timer_heap::{self, Heap};
@@ -18,16 +18,19 @@ pub(crate) struct Timers {
     next: AtomicU64,
 }
 
+/// Wakers by deadline, a heap for each scale.
+#[derive(Default)]
 struct Heaps {
     boot: Heap<Waker>,
     wall: Heap<Waker>,
+    tai: Heap<Waker>,
 }
 
 /// Names a timer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Key {
-    Boot(timer_heap::Key),
-    Wall(timer_heap::Key),
+    /// In the heap of this deadline's scale.
+    In(Deadline, timer_heap::Key),
     /// None at all.
     Nowhere,
 }
@@ -35,10 +38,7 @@ pub(crate) enum Key {
 impl Timers {
     pub fn new() -> Self {
         Timers {
-            heaps: Spin::new(Heaps {
-                boot: Heap::new(),
-                wall: Heap::new(),
-            }),
+            heaps: Spin::default(),
             next: AtomicU64::new(NEVER),
         }
     }
@@ -52,20 +52,16 @@ impl Timers {
     /// Adds one. The waker comes back when the heap memory is exhausted.
     pub fn add(&self, deadline: Deadline, waker: Waker) -> Result<Key, Waker> {
         let mut heaps = self.heaps.lock();
-        let key = match deadline {
-            Deadline::Boot(time) => Key::Boot(heaps.boot.insert(time, waker)?),
-            Deadline::Wall(time) => Key::Wall(heaps.wall.insert(time, waker)?),
-        };
+        let key = heaps.of(deadline).insert(deadline.time(), waker)?;
         self.note_next(&heaps);
-        Ok(key)
+        Ok(Key::In(deadline, key))
     }
 
     /// Takes one out before its time.
     pub fn cancel(&self, key: Key) {
         let mut heaps = self.heaps.lock();
         let waker = match key {
-            Key::Boot(key) => heaps.boot.cancel(key),
-            Key::Wall(key) => heaps.wall.cancel(key),
+            Key::In(deadline, key) => heaps.of(deadline).cancel(key),
             Key::Nowhere => None,
         };
         self.note_next(&heaps);
@@ -96,10 +92,16 @@ impl Timers {
             let mut heaps = self.heaps.lock();
             // Under the lock, as in `note_next`: what is next by one is due by the other.
             let wall = clock::wall_at_boot().saturating_add(now);
+            let tai = clock::tai_at_boot().wrapping_add(now);
             let mut due = || {
-                let (heap, time) = match heaps.boot.next() {
-                    Some(next) if next <= now => (&mut heaps.boot, now),
-                    _ => (&mut heaps.wall, wall),
+                let (heap, time) = match &mut *heaps {
+                    Heaps { boot, .. } if boot.next().is_some_and(|next| next <= now) => {
+                        (boot, now)
+                    }
+                    Heaps { tai: heap, .. } if heap.next().is_some_and(|next| next <= tai) => {
+                        (heap, tai)
+                    }
+                    Heaps { wall: heap, .. } => (heap, wall),
                 };
                 let (deadline, waker) = heap.pop_due(time)?;
                 Some((time - deadline, waker))
@@ -116,25 +118,38 @@ impl Timers {
         }
     }
 
-    /// The wall clock was set: whether a timer is on it.
+    /// The wall clock was set, or how atomic time follows it: whether a timer is on either.
     pub fn wall_was_set(&self) -> bool {
         let heaps = self.heaps.lock();
         self.note_next(&heaps);
-        heaps.wall.next().is_some()
+        heaps.wall.next().or(heaps.tai.next()).is_some()
     }
 
     fn note_next(&self, heaps: &Heaps) {
-        let boot = heaps.boot.next().unwrap_or(NEVER);
-        let wall = heaps.wall.next().map_or(NEVER, clock::boot_time);
-        self.next.store(boot.min(wall), Ordering::Relaxed);
+        let Heaps { boot, wall, tai } = heaps;
+        let next = [
+            boot.next().map(Deadline::Boot),
+            wall.next().map(Deadline::Wall),
+            tai.next().map(Deadline::Tai),
+        ];
+        let next = next.into_iter().flatten().map(Deadline::since_boot);
+        self.next
+            .store(next.min().unwrap_or(NEVER), Ordering::Relaxed);
     }
 }
 
 impl Heaps {
+    fn of(&mut self, deadline: Deadline) -> &mut Heap<Waker> {
+        match deadline {
+            Deadline::Boot(_) => &mut self.boot,
+            Deadline::Wall(_) => &mut self.wall,
+            Deadline::Tai(_) => &mut self.tai,
+        }
+    }
+
     fn waker(&mut self, key: Key) -> Option<&mut Waker> {
         match key {
-            Key::Boot(key) => self.boot.get_mut(key),
-            Key::Wall(key) => self.wall.get_mut(key),
+            Key::In(deadline, key) => self.of(deadline).get_mut(key),
             Key::Nowhere => None,
         }
     }

@@ -8,6 +8,7 @@ use super::{check, open};
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::open::{O_CLOEXEC, O_NONBLOCK};
+use crate::time::clock::check_alarm;
 use crate::time::{
     CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
     Timespec,
@@ -49,20 +50,6 @@ struct State {
     cancelled: bool,
     /// Those of the last setting.
     flags: u64,
-}
-
-/// Whether it would wake a machine that sleeps, which not everybody may do.
-fn is_alarm(clock: u64) -> bool {
-    matches!(clock, CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM)
-}
-
-/// # Errors
-/// `EPERM`.
-fn check_alarm(call: &Call<'_>, clock: u64) -> Result<(), Errno> {
-    if is_alarm(clock) && call.process().identity().effective.uid != 0 {
-        return Err(Errno::EPERM);
-    }
-    Ok(())
 }
 
 /// # Errors

@@ -74,6 +74,7 @@ pub const FILES: &[(&str, Make)] = &[
     ("stat", statistics),
     ("statm", memory_sizes),
     ("status", status),
+    ("timers", timers),
 ];
 
 fn auxiliary(subject: &Subject) -> Vec<u8> {
@@ -99,6 +100,12 @@ fn environment(subject: &Subject) -> Vec<u8> {
     };
     let range = side.image.lock().environment.clone();
     memory::peek(&space, range.start, range.len())
+}
+
+fn timers(subject: &Subject) -> Vec<u8> {
+    let side = subject.side();
+    let text = side.map(|side| side.posix_timers.describe(side.id()));
+    text.unwrap_or_default().into_bytes()
 }
 
 fn limits(subject: &Subject) -> Vec<u8> {

@@ -11,8 +11,8 @@ use crate::jobs::Group;
 use crate::process::Process;
 use crate::realm;
 use crate::thread::{Restart, Thread};
-use crate::time::Timespec;
-use crate::{futex, poll, time};
+use crate::time::{Timespec, sleeping};
+use crate::{futex, poll};
 use abi::Rights;
 use alloc::sync::Arc;
 use task::{WaitError, WaitQueue};
@@ -49,6 +49,8 @@ pub fn rt_sigaction(call: &mut Call<'_>, [signal, new, old, size, ..]: Args) -> 
             let before = actions.set(signal, action);
             if action.ignores(signal) {
                 forget(call.process(), signal);
+            } else if before.ignores(signal) {
+                call.process().posix_timers.heard(signal);
             }
             before
         }
@@ -216,7 +218,12 @@ pub fn rt_sigreturn(call: &mut Call<'_>, _: Args) -> Answer {
 
 pub async fn restart_syscall(call: &mut Call<'_>, _: Args) -> Answer {
     match call.thread.take_restart() {
-        Some(Restart::Sleep { until, remaining }) => time::sleep(call, until, remaining).await,
+        Some(Restart::Sleep { until, remaining }) => sleeping::sleep(call, until, remaining).await,
+        Some(Restart::SleepWhileUsed {
+            clock,
+            until,
+            remaining,
+        }) => sleeping::resume_while_used(call, clock, until, remaining).await,
         Some(Restart::Poll {
             descriptors,
             count,

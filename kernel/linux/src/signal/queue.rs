@@ -1,9 +1,11 @@
 //! Signals that wait to be delivered.
 //!
-//! A standard signal is pending at most once; real-time signals queue, each with what its sender said.
+//! A standard signal is pending at most once; real-time signals queue, each with what its sender said. A timer has one
+//! place of its own, whatever its signal, and is asked what to say when its turn comes.
 
 use super::set::{SIGRTMIN, Set, Signal};
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::sync::Spin;
 
@@ -34,12 +36,22 @@ pub enum Fields {
 pub const SI_USER: i32 = 0;
 pub const SI_KERNEL: i32 = 0x80;
 pub const SI_TKILL: i32 = -6;
+pub const SI_TIMER: i32 = -2;
 
 impl Info {
     pub const fn kernel(signal: Signal) -> Info {
         Info {
             signal,
             code: SI_KERNEL,
+            fields: Fields::None,
+        }
+    }
+
+    /// What is known of a signal for which there was no room.
+    const fn from_nobody(signal: Signal) -> Info {
+        Info {
+            signal,
+            code: SI_USER,
             fields: Fields::None,
         }
     }
@@ -99,11 +111,33 @@ impl Drop for Place {
     }
 }
 
+/// A timer whose signal waits in a queue. Both are called with the queue locked.
+pub trait Teller: Send + Sync {
+    /// The signal is taken: what comes with it by now. `None`: nobody wants it any more.
+    fn taken(self: Arc<Self>) -> Option<Info>;
+    /// The signal is forgotten.
+    fn forgotten(&self);
+}
+
+/// What a pending signal has its place in the queue by.
+pub enum Behind {
+    /// It is a standard signal, or its user's queue is full.
+    Nothing,
+    Place(Place),
+    Timer(Arc<dyn Teller>),
+}
+
+impl From<Option<Place>> for Behind {
+    fn from(place: Option<Place>) -> Behind {
+        place.map_or(Behind::Nothing, Behind::Place)
+    }
+}
+
 /// The pending signals of a thread or of a process.
 #[derive(Default)]
 pub struct Pending {
     set: Set,
-    queue: Vec<(Info, Option<Place>)>,
+    queue: Vec<(Info, Behind)>,
 }
 
 /// The queue of real-time signals is full.
@@ -117,14 +151,15 @@ impl Pending {
 
     /// Adds a signal; a standard one that is pending already stays as it was. Real-time signals need a place: without
     /// one, a plain `kill` is still noted, as a number without anything else.
-    pub fn push(&mut self, info: Info, place: Option<Place>) -> Result<(), QueueFull> {
-        if info.signal < SIGRTMIN {
+    pub fn push(&mut self, info: Info, behind: Behind) -> Result<(), QueueFull> {
+        let is_of_timer = matches!(behind, Behind::Timer(_));
+        if info.signal < SIGRTMIN && !is_of_timer {
             if self.set.contains(info.signal) {
                 return Ok(());
             }
-            self.queue.push((info, None));
-        } else if place.is_some() {
-            self.queue.push((info, place));
+            self.queue.push((info, Behind::Nothing));
+        } else if !matches!(behind, Behind::Nothing) {
+            self.queue.push((info, behind));
         } else if info.code != SI_USER {
             return Err(QueueFull);
         }
@@ -134,32 +169,43 @@ impl Pending {
 
     /// Takes the next signal of `wanted`.
     pub fn take(&mut self, wanted: Set) -> Option<Info> {
-        let signal = self.set.and(wanted).first()?;
-        let at = self
-            .queue
-            .iter()
-            .position(|(info, _)| info.signal == signal);
-        let info = match at {
-            Some(at) => self.queue.remove(at).0,
-            // The queue was full when it came: it is known by its number only.
-            None => Info {
-                signal,
-                code: SI_USER,
-                fields: Fields::None,
-            },
-        };
-        if !self.queue.iter().any(|(other, _)| other.signal == signal) {
-            self.set = self.set.without(Set::of(signal));
+        loop {
+            let signal = self.set.and(wanted).first()?;
+            let of_signal = |(info, _): &(Info, Behind)| info.signal == signal;
+            let (info, behind) = match self.queue.iter().position(of_signal) {
+                Some(at) => self.queue.remove(at),
+                // The queue was full when it came: it is known by its number only.
+                None => (Info::from_nobody(signal), Behind::Nothing),
+            };
+            if !self.queue.iter().any(of_signal) {
+                self.set = self.set.without(Set::of(signal));
+            }
+            match behind {
+                Behind::Timer(timer) => {
+                    if let Some(info) = timer.taken() {
+                        return Some(info);
+                    }
+                }
+                Behind::Nothing | Behind::Place(_) => return Some(info),
+            }
         }
-        Some(info)
     }
 
     /// Forgets all pending signals of `which`.
     pub fn discard(&mut self, which: Set) {
-        if !self.set.and(which).is_empty() {
-            self.queue.retain(|(info, _)| !which.contains(info.signal));
-            self.set = self.set.without(which);
+        if self.set.and(which).is_empty() {
+            return;
         }
+        self.queue.retain(|(info, behind)| {
+            let stays = !which.contains(info.signal);
+            if let Behind::Timer(timer) = behind
+                && !stays
+            {
+                timer.forgotten();
+            }
+            stays
+        });
+        self.set = self.set.without(which);
     }
 }
 
@@ -170,8 +216,8 @@ mod tests {
 
     const SI_QUEUE: i32 = -1;
 
-    fn place() -> Option<Place> {
-        Place::take(4711, 1 << 20)
+    fn place() -> Behind {
+        Place::take(4711, 1 << 20).into()
     }
 
     #[test]
@@ -179,7 +225,9 @@ mod tests {
         let mut pending = Pending::default();
         for pid in 0..3 {
             let info = |signal, code| Info::from_process(signal, code, pid, 0);
-            pending.push(info(SIGUSR1, SI_USER), None).unwrap();
+            pending
+                .push(info(SIGUSR1, SI_USER), Behind::Nothing)
+                .unwrap();
             pending.push(info(40, SI_QUEUE), place()).unwrap();
         }
         let all = Set(!0);
@@ -198,14 +246,14 @@ mod tests {
     fn without_a_place_values_are_refused_but_not_kill() {
         let mut pending = Pending::default();
         assert_eq!(
-            pending.push(Info::from_process(40, SI_QUEUE, 1, 0), None),
+            pending.push(Info::from_process(40, SI_QUEUE, 1, 0), Behind::Nothing),
             Err(QueueFull)
         );
         pending
-            .push(Info::from_process(41, SI_USER, 1, 0), None)
+            .push(Info::from_process(41, SI_USER, 1, 0), Behind::Nothing)
             .unwrap();
         pending
-            .push(Info::from_process(SIGTERM, SI_USER, 1, 0), None)
+            .push(Info::from_process(SIGTERM, SI_USER, 1, 0), Behind::Nothing)
             .unwrap();
         assert_eq!(pending.take(Set(!0)).map(|info| info.signal), Some(SIGTERM));
         assert_eq!(pending.take(Set(!0)).map(|info| info.signal), Some(41));
@@ -219,7 +267,7 @@ mod tests {
         for pid in 0..2 {
             let place = Place::take(USER, 2);
             pending
-                .push(Info::from_process(40, SI_QUEUE, pid, 0), place)
+                .push(Info::from_process(40, SI_QUEUE, pid, 0), place.into())
                 .unwrap();
         }
         assert!(Place::take(USER, 2).is_none());
@@ -233,9 +281,59 @@ mod tests {
     #[test]
     fn discarding_leaves_the_others() {
         let mut pending = Pending::default();
-        pending.push(Info::kernel(SIGTSTP), None).unwrap();
-        pending.push(Info::kernel(SIGCONT), None).unwrap();
+        pending
+            .push(Info::kernel(SIGTSTP), Behind::Nothing)
+            .unwrap();
+        pending
+            .push(Info::kernel(SIGCONT), Behind::Nothing)
+            .unwrap();
         pending.discard(Set::STOPS);
         assert_eq!(pending.set(), Set::of(SIGCONT));
+    }
+
+    /// Says how often it was asked before; nobody wants what it says the second time.
+    #[derive(Default)]
+    struct Clockwork(core::sync::atomic::AtomicU32);
+
+    impl Teller for Clockwork {
+        fn taken(self: Arc<Self>) -> Option<Info> {
+            let before = self.0.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+            (before != 1).then(|| Info::from_process(SIGALRM, SI_TIMER, before, 0))
+        }
+
+        fn forgotten(&self) {
+            self.0.store(100, core::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn timers_have_places_of_their_own_and_say_late_what_they_say() {
+        let mut pending = Pending::default();
+        let timer = Arc::new(Clockwork::default());
+        let from_timer = || Behind::Timer(timer.clone());
+        let ask = |pending: &mut Pending| match pending.take(Set(!0))?.fields {
+            Fields::Sender { pid, .. } => Some(pid),
+            _ => None,
+        };
+        let killed = Info::from_process(SIGALRM, SI_USER, 77, 0);
+        pending.push(killed, Behind::Nothing).unwrap();
+        pending.push(killed, Behind::Nothing).unwrap();
+        pending.push(Info::kernel(SIGALRM), from_timer()).unwrap();
+        assert_eq!(ask(&mut pending), Some(77));
+        assert_eq!(pending.set(), Set::of(SIGALRM));
+        assert_eq!(ask(&mut pending), Some(0));
+        pending.push(Info::kernel(SIGALRM), from_timer()).unwrap();
+        pending.push(killed, Behind::Nothing).unwrap();
+        assert_eq!(
+            ask(&mut pending),
+            None,
+            "the second came while the first was pending"
+        );
+        pending.push(Info::kernel(SIGALRM), from_timer()).unwrap();
+        pending.discard(Set::of(SIGALRM));
+        assert!(pending.set().is_empty());
+        pending.push(Info::kernel(SIGALRM), from_timer()).unwrap();
+        assert_eq!(ask(&mut pending), Some(100));
+        assert_eq!(Arc::strong_count(&timer), 1);
     }
 }

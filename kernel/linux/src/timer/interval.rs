@@ -1,10 +1,10 @@
 //! The three timers of a process: alarm(2), getitimer(2), setitimer(2), and the limit of CPU time (`RLIMIT_CPU`).
 //!
-//! Each is a kernel task that sleeps until the earliest time at which it could go off, and looks again. Arming again
-//! replaces it. The virtual timer and the profiling timer both count the CPU time of all threads, in user mode and in
-//! the kernel: the two are not told apart.
+//! The one idea: each is an alarm on its clock that sends its signal and is set again. The virtual timer and the profiling
+//! timer both count the CPU time of all threads, in user mode and in the kernel: the two are not told apart.
 
-use super::schedule::Schedule;
+use super::MOMENT;
+use super::schedule::{Schedule, Setting};
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::limits::INFINITY;
@@ -12,10 +12,12 @@ use crate::process::Process;
 use crate::signal::queue::Info;
 use crate::signal::send;
 use crate::signal::set::{SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU, Signal};
+use crate::time::clock::{Alarm, Clock};
 use crate::time::{SECOND, Timeval};
 use alloc::sync::{Arc, Weak};
-use machine::sync::Spin;
-use task::Task;
+use alloc::task::Wake;
+use core::task::Waker;
+use machine::sync::{Once, Spin};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which clock a timer follows, and which signal it sends: `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`.
@@ -44,35 +46,17 @@ impl Which {
         }
     }
 
-    /// The time on its clock, in nanoseconds.
-    fn now(self, process: &Process) -> u64 {
+    fn clock(self, process: &Process) -> Clock {
         match self {
-            Which::Real => machine::time::now(),
-            Which::Virtual | Which::Profiling => cpu_time(process),
-        }
-    }
-
-    /// The time since boot before which the clock cannot show `time`. At least a moment from now, so that a timer with a
-    /// tiny interval leaves the CPU to others.
-    fn earliest(self, process: &Process, time: u64) -> u64 {
-        const MOMENT: u64 = 50_000;
-        match self {
-            Which::Real => time.max(machine::time::now().saturating_add(MOMENT)),
-            Which::Virtual | Which::Profiling => cpu_earliest(process, time),
+            Which::Real => Clock::Boot,
+            Which::Virtual | Which::Profiling => used(process),
         }
     }
 }
 
-fn cpu_time(process: &Process) -> u64 {
-    process.core().map_or(0, |core| core.cpu_time())
-}
-
-/// The time since boot before which the process cannot have used `time`, and a moment more: a look costs something.
-fn cpu_earliest(process: &Process, time: u64) -> u64 {
-    const MOMENT: u64 = 200_000;
-    let left = time.saturating_sub(cpu_time(process));
-    let at_once = machine::cpu::count().max(1) as u64;
-    machine::time::now().saturating_add((left / at_once).max(MOMENT))
+/// The CPU time of the process.
+fn used(process: &Process) -> Clock {
+    Clock::Process(process.weak_core())
 }
 
 /// `struct itimerval`.
@@ -83,35 +67,109 @@ pub struct Interval {
     value: Timeval,
 }
 
+impl From<Setting> for Interval {
+    fn from(setting: Setting) -> Interval {
+        Interval {
+            interval: Timeval::from_nanoseconds(setting.interval),
+            value: Timeval::from_nanoseconds(setting.value),
+        }
+    }
+}
+
 /// The timers of a process.
 #[derive(Default)]
 pub struct IntervalTimers {
-    timers: [Spin<State>; 3],
+    timers: [Once<Arc<Timer>>; 3],
     /// Watches the limit of CPU time.
-    limit: Spin<Option<Arc<Task>>>,
+    limit: Once<Arc<Limit>>,
+}
+
+struct Timer {
+    which: Which,
+    process: Weak<Process>,
+    clock: Clock,
+    state: Spin<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Counts up at every arming, so that an older task knows that it is no longer meant.
-    generation: u64,
-    /// On the timer's clock.
     schedule: Schedule,
-    task: Option<Arc<Task>>,
+    alarm: Option<Alarm>,
 }
 
-impl State {
-    fn disarm(&mut self) {
-        self.generation += 1;
-        self.schedule = Schedule::default();
-        if let Some(task) = self.task.take() {
-            task.kill();
+impl Timer {
+    fn now(&self) -> u64 {
+        self.clock.now().unwrap_or(0)
+    }
+
+    fn setting(&self, state: &State) -> Setting {
+        let mut setting = state.schedule.setting(self.now());
+        if state.schedule.next().is_some() {
+            // What is armed does not show 0.
+            setting.value = setting.value.max(1000);
+        }
+        setting
+    }
+
+    fn get(&self) -> Setting {
+        self.setting(&self.state.lock())
+    }
+
+    /// Sets it, whatever it was; gives what it was.
+    ///
+    /// # Errors
+    /// `ENOMEM`: it is not set at all then.
+    fn set(self: &Arc<Timer>, wanted: Setting) -> Result<Setting, Errno> {
+        let mut state = self.state.lock();
+        let before = self.setting(&state);
+        let old = state.alarm.take();
+        let next = (wanted.value != 0).then(|| self.now().saturating_add(wanted.value));
+        state.schedule = Schedule::new(next, wanted.interval);
+        let armed = next.map_or(Ok(()), |next| self.watch(&mut state, next));
+        if armed.is_err() {
+            state.schedule = Schedule::default();
+        }
+        drop(state);
+        drop(old);
+        armed?;
+        Ok(before)
+    }
+
+    fn watch(self: &Arc<Timer>, state: &mut State, next: u64) -> Result<(), Errno> {
+        let waker = Waker::from(self.clone());
+        state.alarm = Some(self.clock.alarm(next, waker)?);
+        Ok(())
+    }
+}
+
+impl Wake for Timer {
+    /// Its alarm rings.
+    fn wake(self: Arc<Timer>) {
+        let mut state = self.state.lock();
+        let now = self.now();
+        // What was missed is not made up for: its signal would have been merged with the one before.
+        let went_off = state.schedule.take(now) > 0;
+        let alarm = state.alarm.take();
+        if let Some(next) = state.schedule.next() {
+            let next = match went_off {
+                true => next.max(now.saturating_add(MOMENT)),
+                // The alarm of an older setting.
+                false => next,
+            };
+            // There is room: that of the alarm that rang.
+            let _ = self.watch(&mut state, next);
+        }
+        drop(state);
+        drop(alarm);
+        if went_off && let Some(process) = self.process.upgrade() {
+            // A standard signal never overflows the queue.
+            let _ = send::to_process(&process, Info::kernel(self.which.signal()));
         }
     }
 }
 
 impl IntervalTimers {
-    fn of(&self, which: Which) -> &Spin<State> {
+    fn of(&self, which: Which) -> &Once<Arc<Timer>> {
         let [real, virtual_time, profiling] = &self.timers;
         match which {
             Which::Real => real,
@@ -122,91 +180,40 @@ impl IntervalTimers {
 
     /// Disarms everything.
     pub fn stop(&self) {
-        for timer in &self.timers {
-            timer.lock().disarm();
+        for timer in self.timers.iter().filter_map(Once::get) {
+            // To nothing: that needs no memory.
+            let _ = timer.set(Setting::default());
         }
-        if let Some(task) = self.limit.lock().take() {
-            task.kill();
-        }
-    }
-
-    fn get(&self, process: &Process, which: Which) -> Interval {
-        let state = self.of(which).lock();
-        let setting = state.schedule.setting(which.now(process));
-        // What is armed does not show 0.
-        let left = state.schedule.next().map_or(0, |_| setting.value.max(1000));
-        Interval {
-            interval: Timeval::from_nanoseconds(setting.interval),
-            value: Timeval::from_nanoseconds(left),
+        if let Some(limit) = self.limit.get() {
+            drop(limit.alarm.lock().take());
         }
     }
 
-    fn set(
-        &self,
-        process: &Arc<Process>,
-        which: Which,
-        value: u64,
-        interval: u64,
-    ) -> Result<Interval, Errno> {
-        let before = self.get(process, which);
-        let mut state = self.of(which).lock();
-        state.disarm();
-        let next = (value != 0).then(|| which.now(process).saturating_add(value));
-        state.schedule = Schedule::new(next, interval);
-        if let Some(next) = next {
-            let life = run(Arc::downgrade(process), which, state.generation, next);
-            state.task = Some(task::spawn("timer", life)?);
-        }
-        Ok(before)
+    fn get(&self, which: Which) -> Setting {
+        let timer = self.of(which).get();
+        timer.map_or(Setting::default(), |timer| timer.get())
+    }
+
+    fn set(&self, process: &Arc<Process>, which: Which, wanted: Setting) -> Result<Setting, Errno> {
+        let timer = self.of(which).get_or_init(|| {
+            Arc::new(Timer {
+                which,
+                process: Arc::downgrade(process),
+                clock: which.clock(process),
+                state: Spin::default(),
+            })
+        });
+        timer.set(wanted)
     }
 }
 
-/// The life of one armed timer.
-async fn run(process: Weak<Process>, which: Which, generation: u64, mut next: u64) {
-    let mut first = which == Which::Real;
-    loop {
-        let Some(earliest) = process
-            .upgrade()
-            .map(|process| which.earliest(&process, next))
-        else {
-            return;
-        };
-        // Only what repeats has to leave a pause.
-        let until = if first { next } else { earliest };
-        first = false;
-        if task::sleep_until(until).await.is_err() {
-            return;
-        }
-        let Some(process) = process.upgrade() else {
-            return;
-        };
-        let now = which.now(&process);
-        if now < next {
-            continue;
-        }
-        let again = {
-            let mut state = process.timers.of(which).lock();
-            if state.generation != generation {
-                return;
-            }
-            // What was missed is not made up for: its signal would have been merged with the one before.
-            state.schedule.take(now);
-            let again = state.schedule.next();
-            if again.is_none() {
-                state.task = None;
-            }
-            again
-        };
-        // A standard signal never overflows the queue.
-        let _ = send::to_process(&process, Info::kernel(which.signal()));
-        match again {
-            Some(again) => next = again,
-            None => return,
-        }
-    }
+/// Watches the limit of CPU time of a process.
+struct Limit {
+    process: Weak<Process>,
+    alarm: Spin<Option<Alarm>>,
 }
 
-/// Begins to watch the limit of CPU time, if the process has one and nobody watches it yet.
+/// Begins to watch the limit of CPU time, if the process has one.
 ///
 /// # Errors
 /// `ENOMEM`.
@@ -214,46 +221,59 @@ pub fn watch_cpu_limit(process: &Arc<Process>) -> Result<(), Errno> {
     if process.limits.lock().cpu().soft == INFINITY {
         return Ok(());
     }
-    let mut watcher = process.timers.limit.lock();
-    if let Some(task) = watcher.take() {
-        task.kill();
-    }
-    *watcher = Some(task::spawn("cpu limit", watch(Arc::downgrade(process)))?);
-    Ok(())
+    let limit = process.timers.limit.get_or_init(|| {
+        Arc::new(Limit {
+            process: Arc::downgrade(process),
+            alarm: Spin::default(),
+        })
+    });
+    limit.watch(process)
 }
 
-/// At the soft limit the process is told, and again every second; at the hard limit it ends (setrlimit(2)).
-async fn watch(process: Weak<Process>) {
-    let mut told = 0;
-    loop {
-        let Some(alive) = process.upgrade() else {
+impl Limit {
+    /// Looks when as much was used as is allowed: all of it, or the soft limit.
+    fn watch(self: &Arc<Limit>, process: &Process) -> Result<(), Errno> {
+        let limit = process.limits.lock().cpu();
+        let next = limit.soft.min(limit.hard);
+        let alarm = match next {
+            INFINITY => None,
+            next => {
+                let waker = Waker::from(self.clone());
+                Some(used(process).alarm(next.saturating_mul(SECOND), waker)?)
+            }
+        };
+        let old = core::mem::replace(&mut *self.alarm.lock(), alarm);
+        drop(old);
+        Ok(())
+    }
+}
+
+impl Wake for Limit {
+    /// At the soft limit, which moves on by a second each time, the process is told; at the hard limit it ends
+    /// (setrlimit(2)).
+    fn wake(self: Arc<Limit>) {
+        let Some(process) = self.process.upgrade() else {
             return;
         };
-        let limit = alive.limits.lock().cpu();
-        if limit.soft == INFINITY {
-            return;
-        }
-        let nanoseconds = |seconds: u64| seconds.saturating_mul(SECOND);
-        let (soft, hard) = (
-            nanoseconds(limit.soft).saturating_add(told),
-            nanoseconds(limit.hard),
-        );
-        let used = cpu_time(&alive);
-        if used >= hard {
-            // Killing has no queue.
-            let _ = send::to_process(&alive, Info::kernel(SIGKILL));
-            return;
-        }
-        if used >= soft {
+        let seconds = used(&process).now().unwrap_or(0) / SECOND;
+        let mut limits = process.limits.lock();
+        let limit = limits.cpu();
+        let signal = if seconds >= limit.hard {
+            Some(SIGKILL)
+        } else if seconds >= limit.soft {
+            limits.allow_another_second();
+            Some(SIGXCPU)
+        } else {
+            None
+        };
+        drop(limits);
+        if let Some(signal) = signal {
             // A standard signal never overflows the queue.
-            let _ = send::to_process(&alive, Info::kernel(SIGXCPU));
-            told += SECOND;
-            continue;
+            let _ = send::to_process(&process, Info::kernel(signal));
         }
-        let until = cpu_earliest(&alive, soft.min(hard));
-        drop(alive);
-        if task::sleep_until(until).await.is_err() {
-            return;
+        if signal != Some(SIGKILL) {
+            // There is room: that of the alarm that rang.
+            let _ = self.watch(&process);
         }
     }
 }
@@ -261,8 +281,8 @@ async fn watch(process: Weak<Process>) {
 pub fn alarm(call: &mut Call<'_>, [seconds, ..]: Args) -> Answer {
     let process = call.process();
     let value = u64::from(seconds as u32) * SECOND;
-    let before = process.timers.set(process, Which::Real, value, 0)?;
-    let left = before.value.nanoseconds()?;
+    let wanted = Setting { value, interval: 0 };
+    let left = process.timers.set(process, Which::Real, wanted)?.value;
     // Rounded to the nearest second, but never to 0 while there is time left.
     Ok(if left == 0 {
         0
@@ -273,8 +293,8 @@ pub fn alarm(call: &mut Call<'_>, [seconds, ..]: Args) -> Answer {
 
 pub async fn getitimer(call: &mut Call<'_>, [which, to, ..]: Args) -> Answer {
     let which = Which::new(which)?;
-    let process = call.process();
-    call.write(to, &process.timers.get(process, which)).await?;
+    let setting = call.process().timers.get(which);
+    call.write(to, &Interval::from(setting)).await?;
     Ok(0)
 }
 
@@ -285,9 +305,12 @@ pub async fn setitimer(call: &mut Call<'_>, [which, from, to, ..]: Args) -> Answ
     } else {
         call.read::<Interval>(from).await?
     };
-    let (value, interval) = (wanted.value.nanoseconds()?, wanted.interval.nanoseconds()?);
+    let wanted = Setting {
+        value: wanted.value.nanoseconds()?,
+        interval: wanted.interval.nanoseconds()?,
+    };
     let process = call.process();
-    let before = process.timers.set(process, which, value, interval)?;
-    call.write_if(to, &before).await?;
+    let before = process.timers.set(process, which, wanted)?;
+    call.write_if(to, &Interval::from(before)).await?;
     Ok(0)
 }

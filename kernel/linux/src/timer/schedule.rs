@@ -62,6 +62,11 @@ impl Schedule {
         self.next
     }
 
+    /// Whether it has an interval.
+    pub fn repeats(&self) -> bool {
+        self.interval != 0
+    }
+
     /// How often it has gone off until `now`, not counting what was taken before. The cost is the same for all.
     pub fn take(&mut self, now: u64) -> u64 {
         let Some(next) = self.next.filter(|&next| next <= now) else {

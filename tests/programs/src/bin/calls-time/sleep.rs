@@ -1,11 +1,12 @@
 //! nanosleep and clock_nanosleep.
 
 use libc::{
-    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME,
-    CLOCK_THREAD_CPUTIME_ID, EINVAL, EOPNOTSUPP, SIGKILL, TIMER_ABSTIME,
+    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME,
+    CLOCK_THREAD_CPUTIME_ID, EINVAL, EOPNOTSUPP, SIGALRM, SIGKILL, TIMER_ABSTIME,
 };
-use test_programs::child::{Child, spawn};
+use test_programs::child::{Child, Gate, spawn};
 use test_programs::raw::short::*;
+use test_programs::signal::{catch, tick};
 use test_programs::{fails, gives, ok, sys};
 
 test_programs::tests!(
@@ -18,6 +19,9 @@ test_programs::tests!(
     on_the_wall_clock,
     on_the_boot_clock,
     clock_errors,
+    while_another_works,
+    interrupted_while_another_should_work,
+    while_another_thread_works,
     remaining_is_left_alone_on_success,
     many_sleepers_wake_in_order,
     sleepers_do_not_use_the_processor,
@@ -158,6 +162,116 @@ fn clock_errors() {
         bad::<u8>(),
         0
     );
+}
+
+/// A child that works for so long when the gate opens, and the number of its clock.
+fn worker(start: &Gate, ns: u64) -> (Child, i32) {
+    let child = spawn(|| {
+        start.wait();
+        let end = clock(CLOCK_PROCESS_CPUTIME_ID) + ns;
+        while clock(CLOCK_PROCESS_CPUTIME_ID) < end {
+            std::hint::spin_loop();
+        }
+    });
+    let which = (!child.pid << 3) | 2;
+    (child, which)
+}
+
+fn while_another_works() {
+    let start = Gate::new();
+    let (child, which) = worker(&start, 40_000_000);
+    let before = clock(which);
+    start.open();
+    gives!(0, SYS_clock_nanosleep, which, 0, &timespec(10_000_000), 0);
+    assert!(clock(which) >= before + 10_000_000);
+    let goal = before + 20_000_000;
+    gives!(
+        0,
+        SYS_clock_nanosleep,
+        which,
+        TIMER_ABSTIME,
+        &timespec(goal),
+        0
+    );
+    assert!(clock(which) >= goal);
+    child.passes();
+    fails!(EINVAL, SYS_clock_nanosleep, which, 0, &timespec(1), 0);
+}
+
+fn interrupted_while_another_should_work() {
+    catch(SIGALRM);
+    let start = Gate::new();
+    let (child, which) = worker(&start, 1);
+    let mut left = timespec(0);
+    tick(5000);
+    fails!(
+        EINTR,
+        SYS_clock_nanosleep,
+        which,
+        0,
+        &timespec(1_000_000_000),
+        &mut left
+    );
+    assert!(left.tv_sec == 0 && left.tv_nsec > 900_000_000 || left.tv_sec == 1);
+    fails!(
+        EINTR,
+        SYS_clock_nanosleep,
+        which,
+        TIMER_ABSTIME,
+        &timespec(1 << 60),
+        &mut left
+    );
+    tick(0);
+    start.open();
+    child.passes();
+}
+
+/// One's own threads can be waited for; one's own time stands still meanwhile.
+fn while_another_thread_works() {
+    let own = ok!(SYS_gettid) as i32;
+    fails!(
+        EINVAL,
+        SYS_clock_nanosleep,
+        (!own << 3) | 6,
+        0,
+        &timespec(1),
+        0
+    );
+    fails!(
+        EINVAL,
+        SYS_clock_nanosleep,
+        (!0 << 3) | 6,
+        0,
+        &timespec(1),
+        0
+    );
+    fails!(
+        EOPNOTSUPP,
+        SYS_clock_nanosleep,
+        CLOCK_MONOTONIC_RAW,
+        0,
+        &timespec(1),
+        0
+    );
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let end = clock(CLOCK_THREAD_CPUTIME_ID) + 30_000_000;
+            while clock(CLOCK_THREAD_CPUTIME_ID) < end {
+                std::hint::spin_loop();
+            }
+        });
+        let before = clock(CLOCK_PROCESS_CPUTIME_ID);
+        let length = timespec(10_000_000);
+        gives!(
+            0,
+            SYS_clock_nanosleep,
+            CLOCK_PROCESS_CPUTIME_ID,
+            0,
+            &length,
+            0
+        );
+        assert!(clock(CLOCK_PROCESS_CPUTIME_ID) >= before + 10_000_000);
+    });
 }
 
 fn remaining_is_left_alone_on_success() {

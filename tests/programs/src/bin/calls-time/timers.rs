@@ -1,8 +1,7 @@
-//! alarm, setitimer, getitimer, timer_create where it is there.
+//! alarm, setitimer, getitimer.
 
 use libc::{
-    CLOCK_MONOTONIC, ENOSYS, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, SI_TIMER, SIGALRM, SIGPROF,
-    SIGVTALRM, itimerspec, itimerval, timeval,
+    ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, SIGALRM, SIGPROF, SIGVTALRM, itimerval, timeval,
 };
 use std::sync::atomic::Ordering;
 use test_programs::child::{dies_of, passes, until};
@@ -26,7 +25,6 @@ test_programs::tests!(
     not_early,
     a_blocked_alarm_waits,
     children_have_none,
-    posix_timers_or_enosys,
 );
 
 fn period(us: i64) -> timeval {
@@ -227,22 +225,4 @@ fn children_have_none() {
     start(ITIMER_REAL, 100_000_000, 1_000_000);
     passes(|| assert_eq!(current(ITIMER_REAL), (0, 0)));
     assert!(current(ITIMER_REAL).0 > 0);
-}
-
-fn posix_timers_or_enosys() {
-    catch(SIGALRM);
-    let mut number = -1i32;
-    match sys!(SYS_timer_create, CLOCK_MONOTONIC, 0, &mut number) {
-        Err(errno) => return assert_eq!(errno, ENOSYS),
-        Ok(value) => assert_eq!(value, 0),
-    }
-    let time = itimerspec {
-        it_interval: timespec(1_000_000),
-        it_value: timespec(1_000_000),
-    };
-    gives!(0, SYS_timer_settime, number, 0, &time, 0);
-    until(|| RECORD.count() >= 3);
-    assert_eq!(RECORD.code.load(Ordering::SeqCst), SI_TIMER);
-    gives!(0, SYS_timer_delete, number);
-    fails!(EINVAL, SYS_timer_delete, number);
 }
