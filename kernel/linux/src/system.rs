@@ -126,22 +126,20 @@ const LINUX_REBOOT_CMD_POWER_OFF: u64 = 0x4321_fedc;
 const LINUX_REBOOT_CMD_CAD_ON: u64 = 0x89ab_cdef;
 const LINUX_REBOOT_CMD_CAD_OFF: u64 = 0;
 
-/// reboot(2). The machine belongs to whoever holds the power handle: the first program of a machine of its own does.
+/// Whether the machine is the caller's: it is user 0 and was given the devices, as the first program of a machine is.
+pub fn owns_machine(call: &Call<'_>) -> bool {
+    let process = call.thread.core().process();
+    call.process().identity().effective.uid == 0 && process.namespace().get("device").is_ok()
+}
+
+/// reboot(2).
 pub fn reboot(call: &mut Call<'_>, [first, second, command, ..]: Args) -> Answer {
     if first as u32 as u64 != LINUX_REBOOT_MAGIC1
         || !LINUX_REBOOT_MAGIC2.contains(&(second as u32 as u64))
     {
         return Err(Errno::EINVAL);
     }
-    let may = call.process().identity().effective.uid == 0
-        && call
-            .thread
-            .core()
-            .process()
-            .namespace()
-            .get("device")
-            .is_ok();
-    if !may {
+    if !owns_machine(call) {
         return Err(Errno::EPERM);
     }
     match command as u32 as u64 {

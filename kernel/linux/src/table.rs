@@ -208,6 +208,7 @@ calls! {
     152 munlockall now mapping::munlockall, Whole;
     157 prctl wait system::prctl, Part;
     158 arch_prctl wait system::arch_prctl, Part;
+    159 adjtimex wait time::adjust::adjtimex, Whole;
     160 setrlimit wait limits::setrlimit, Part;
     161 chroot wait directory::chroot, Whole;
     162 sync now io::sync, Whole;
@@ -287,6 +288,7 @@ calls! {
     296 pwritev wait vectors::pwritev, Whole;
     297 rt_tgsigqueueinfo wait signal::calls::rt_tgsigqueueinfo, Whole;
     302 prlimit64 wait limits::prlimit64, Part;
+    305 clock_adjtime wait time::adjust::clock_adjtime, Whole;
     309 getcpu wait schedule::affinity::getcpu, Whole;
     314 sched_setattr wait schedule::attributes::sched_setattr, Part;
     315 sched_getattr wait schedule::attributes::sched_getattr, Part;

@@ -141,6 +141,17 @@ fn change(to: impl FnOnce(u64, i32) -> Option<(u64, i32)>) -> Result<(), abi::Er
     Ok(())
 }
 
+/// The clock that nobody adjusts: nanoseconds since boot as its counter says.
+pub fn raw() -> u64 {
+    machine::time::raw()
+}
+
+/// Makes [`now`] and [`wall`] run faster or slower than the counter says: by so many nanoseconds in a second, times 2^32; at
+/// most by a tenth. Costs an interrupt of each other CPU, whose alarm was set for the old rate.
+pub fn set_rate(rate: i64) {
+    machine::time::set_rate(rate);
+}
+
 /// Tells its observers each time that the wall clock was set.
 pub fn changes() -> &'static Readiness {
     &SETTING.get().changes

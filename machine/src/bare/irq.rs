@@ -231,6 +231,10 @@ fn serve(vector: u8) {
             apic::end();
             time::alarm();
         }
+        KICK => {
+            apic::end();
+            time::kicked();
+        }
         SPURIOUS => {}
         _ => apic::end(),
     }

@@ -32,6 +32,10 @@ struct Shared {
     base_stamp: AtomicU64,
     base: AtomicU64,
     factor: AtomicU64,
+    raw_base: AtomicU64,
+    raw_factor: AtomicU64,
+    /// Who changes it, and by how much the clock runs faster than its counter says: see [`set_rate`].
+    rate: Spin<i64>,
 }
 
 static SCALE: Shared = Shared {
@@ -40,6 +44,9 @@ static SCALE: Shared = Shared {
     base: AtomicU64::new(0),
     // One tick a nanosecond until measured.
     factor: AtomicU64::new(1 << 32),
+    raw_base: AtomicU64::new(0),
+    raw_factor: AtomicU64::new(1 << 32),
+    rate: Spin::new(0),
 };
 
 /// A moment on both clocks.
@@ -206,22 +213,62 @@ pub(super) fn start_cpu() {
     apic::init_timer(features().tsc_deadline);
 }
 
+/// Makes the clock run faster than its counter says, or slower: by so many nanoseconds in a second, times 2^32. At most
+/// by a tenth. All CPUs are made to set their alarms again.
+pub fn set_rate(rate: i64) {
+    const TENTH: i64 = 100_000_000 << 32;
+    let mut current = SCALE.rate.lock();
+    *current = rate.clamp(-TENTH, TENTH);
+    change(SCALE.raw_factor.load(Ordering::Relaxed), *current);
+    drop(current);
+    kicked();
+    for cpu in (0..super::cpu::count()).filter(|cpu| *cpu != super::cpu::index()) {
+        super::cpu::kick(cpu);
+    }
+}
+
+/// The clock that nobody adjusts: nanoseconds since boot as its counter says.
+pub fn raw() -> u64 {
+    let scale = scale();
+    let stamps = rdtsc().saturating_sub(scale.base_stamp);
+    scale.raw_base + scaled(stamps, scale.raw_factor)
+}
+
 fn set_factor(hertz: u64) {
     let factor = ((1_000_000_000u128 << 32) / u128::from(hertz)) as u64;
+    let rate = SCALE.rate.lock();
+    change(factor, *rate);
+}
+
+/// From now on so many nanoseconds a tick, times 2^32, and the clock at this rate. The time goes on from where it is. Only
+/// with the rate locked.
+fn change(raw_factor: u64, rate: i64) {
+    let second = i128::from(1_000_000_000i64) << 32;
+    let more = i128::from(raw_factor) * i128::from(rate) / second;
+    let factor = raw_factor.saturating_add_signed(more as i64);
     let stamp = rdtsc();
     let passed = stamp.wrapping_sub(SCALE.base_stamp.load(Ordering::Relaxed));
     let first_time = SCALE.base.load(Ordering::Relaxed) == 0;
-    let old = if first_time {
-        factor
-    } else {
-        SCALE.factor.load(Ordering::Relaxed)
+    let go_on = |base: &AtomicU64, old: &AtomicU64, new: u64| {
+        let factor = match first_time {
+            true => new,
+            false => old.load(Ordering::Relaxed),
+        };
+        base.load(Ordering::Relaxed) + scaled(passed, factor)
     };
-    let base = SCALE.base.load(Ordering::Relaxed) + scaled(passed, old);
+    let base = go_on(&SCALE.base, &SCALE.factor, factor);
+    let raw_base = go_on(&SCALE.raw_base, &SCALE.raw_factor, raw_factor);
     SCALE.sequence.fetch_add(1, Ordering::Relaxed);
     fence(Ordering::Release);
-    SCALE.base_stamp.store(stamp, Ordering::Relaxed);
-    SCALE.base.store(base, Ordering::Relaxed);
-    SCALE.factor.store(factor, Ordering::Relaxed);
+    for (place, value) in [
+        (&SCALE.base_stamp, stamp),
+        (&SCALE.base, base),
+        (&SCALE.factor, factor),
+        (&SCALE.raw_base, raw_base),
+        (&SCALE.raw_factor, raw_factor),
+    ] {
+        place.store(value, Ordering::Relaxed);
+    }
     SCALE.sequence.fetch_add(1, Ordering::Release);
     clock_page::update();
 }
@@ -234,6 +281,8 @@ pub(super) fn scale() -> Scale {
             base_stamp: SCALE.base_stamp.load(Ordering::Relaxed),
             base: SCALE.base.load(Ordering::Relaxed),
             factor: SCALE.factor.load(Ordering::Relaxed),
+            raw_base: SCALE.raw_base.load(Ordering::Relaxed),
+            raw_factor: SCALE.raw_factor.load(Ordering::Relaxed),
         };
         fence(Ordering::Acquire);
         if sequence & 1 == 0 && sequence == SCALE.sequence.load(Ordering::Relaxed) {
@@ -253,7 +302,7 @@ fn look_again() {
     };
     let last = best_look();
     let stamps = last.stamp - first.stamp;
-    let factor = SCALE.factor.load(Ordering::Relaxed);
+    let factor = SCALE.raw_factor.load(Ordering::Relaxed);
     let estimate = scaled(stamps, factor) as u128 * u128::from(PIT_HERTZ) / 1_000_000_000;
     let remainder = u128::from(first.pit.wrapping_sub(last.pit));
     // The whole number of wraps that comes closest.
@@ -269,11 +318,14 @@ struct Alarm {
     wanted: Cell<u64>,
     /// When the timer will interrupt; `u64::MAX` when it is not running.
     armed: Cell<u64>,
+    /// How the clock ran when it was set.
+    factor: Cell<u64>,
 }
 
 static ALARM: PerCpu<Alarm> = PerCpu::new(|| Alarm {
     wanted: Cell::new(u64::MAX),
     armed: Cell::new(u64::MAX),
+    factor: Cell::new(0),
 });
 
 /// Sets or clears this CPU's one-shot alarm, a time on the scale of [`now`]. Moving it later, or
@@ -289,12 +341,23 @@ pub fn set_alarm(deadline: Option<u64>) {
     });
 }
 
+/// This CPU was made to look: perhaps the clock runs at another rate, and its alarm would ring too late.
+pub(super) fn kicked() {
+    ALARM.with(|alarm| {
+        let factor = SCALE.factor.load(Ordering::Relaxed);
+        if alarm.wanted.get() != u64::MAX && alarm.factor.get() != factor {
+            arm(alarm);
+        }
+    });
+}
+
 /// Starts the timer for what is wanted.
 fn arm(alarm: &Alarm) {
     let deadline = alarm.wanted.get();
     let now = now();
     let left = deadline.saturating_sub(now);
     alarm.armed.set(deadline);
+    alarm.factor.set(SCALE.factor.load(Ordering::Relaxed));
     match ALARM_KIND.load(Ordering::Relaxed) {
         BY_DEADLINE => {
             let factor = SCALE.factor.load(Ordering::Relaxed).max(1);

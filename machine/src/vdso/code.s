@@ -14,14 +14,11 @@ machine_vdso_start:
 # The clock page, seen from here.
 .set machine_vdso_page, machine_vdso_start - {page_distance}
 
-# rax = nanoseconds since boot, r8 = the page, r9 = the sequence number to compare with afterwards.
-# Goes to `unusable` when there is no clock but the kernel's. Changes rdx.
-.macro machine_vdso_read unusable
-    mov     r9, [r8 + {sequence}]
-    test    r9b, 1
-    jnz     8f
-    test    byte ptr [r8 + {mode}], {mode_counter}
-    jz      \unusable
+# rax = what a clock shows. r9 = the page, r8 = that and as many bytes as the clock's words lie behind the first one's.
+# One branch finds both exceptions: the page is being changed, or the kernel is to be asked. They are taken at 8.
+# Changes rcx, rdx, r10.
+.macro machine_vdso_read
+1:  mov     r10, [r9 + {sequence}]
     # Not before what the program did before (SDM volume 2B, RDTSC).
     lfence
     rdtsc
@@ -29,20 +26,28 @@ machine_vdso_start:
     or      rax, rdx
     # A CPU whose counter is a little behind stands still for that while.
     xor     edx, edx
-    sub     rax, [r8 + {base_stamp}]
+    sub     rax, [r9 + {base_stamp}]
     cmovb   rax, rdx
     mul     qword ptr [r8 + {factor}]
     shrd    rax, rdx, 32
     add     rax, [r8 + {base}]
+    # Bit 0 of the number, and of the refusal: neither may be set. And the number must be the same.
+    mov     rcx, r10
+    and     ecx, 1
+    or      rcx, [r8 + {refused}]
+    xor     r10, [r9 + {sequence}]
+    or      rcx, r10
+    jnz     8f
 .endm
 
-# Looks again unless the page is still what it was. 8 waits for the kernel to be done writing.
-.macro machine_vdso_again
-    cmp     r9, [r8 + {sequence}]
-    je      9f
-8:  pause
+# The other side of that branch, behind the function.
+.macro machine_vdso_again ask
+8:  test    r10, r10
+    jnz     9f
+    test    byte ptr [r8 + {refused}], 1
+    jnz     \ask
+9:  pause
     jmp     1b
-9:
 .endm
 
 # rdx = rax / 1_000_000_000, rax = the rest. Changes rcx and r10.
@@ -61,26 +66,19 @@ machine_vdso_start:
 .balign 16
 .global machine_vdso_clock_gettime
 machine_vdso_clock_gettime:
-    cmp     edi, 11
+    cmp     edi, {last_clock}
     ja      5f
-    mov     ecx, {clocks}
-    bt      ecx, edi
-    jnc     5f
-    lea     r8, [rip + machine_vdso_page]
-1:  machine_vdso_read 5f
-    mov     ecx, {real_clocks}
-    bt      ecx, edi
-    jnc     2f
-    add     rax, [r8 + {wall}]
-    cmp     edi, 11
-    jne     2f
-    add     rax, [r8 + {tai}]
-2:  machine_vdso_again
+    lea     r9, [rip + machine_vdso_page]
+    mov     r8d, edi
+    shl     r8d, {clock_shift}
+    add     r8, r9
+    machine_vdso_read
     machine_vdso_split
     mov     [rsi], rdx
     mov     [rsi + 8], rax
     xor     eax, eax
     ret
+    machine_vdso_again 5f
 5:  mov     eax, 228
     syscall
     ret
@@ -89,10 +87,9 @@ machine_vdso_clock_gettime:
 .balign 16
 .global machine_vdso_gettimeofday
 machine_vdso_gettimeofday:
-    lea     r8, [rip + machine_vdso_page]
-1:  machine_vdso_read 5f
-    add     rax, [r8 + {wall}]
-    machine_vdso_again
+    lea     r9, [rip + machine_vdso_page]
+    mov     r8, r9
+    machine_vdso_read
     test    rdi, rdi
     jz      3f
     machine_vdso_split
@@ -107,6 +104,7 @@ machine_vdso_gettimeofday:
     mov     qword ptr [rsi], 0
 4:  xor     eax, eax
     ret
+    machine_vdso_again 5f
 5:  mov     eax, 96
     syscall
     ret
@@ -115,16 +113,16 @@ machine_vdso_gettimeofday:
 .balign 16
 .global machine_vdso_time
 machine_vdso_time:
-    lea     r8, [rip + machine_vdso_page]
-1:  machine_vdso_read 5f
-    add     rax, [r8 + {wall}]
-    machine_vdso_again
+    lea     r9, [rip + machine_vdso_page]
+    mov     r8, r9
+    machine_vdso_read
     machine_vdso_split
     mov     rax, rdx
     test    rdi, rdi
     jz      4f
     mov     [rdi], rax
 4:  ret
+    machine_vdso_again 5f
 5:  mov     eax, 201
     syscall
     ret
@@ -133,11 +131,13 @@ machine_vdso_time:
 .balign 16
 .global machine_vdso_clock_getres
 machine_vdso_clock_getres:
-    cmp     edi, 11
+    cmp     edi, {last_clock}
     ja      5f
-    mov     ecx, {clocks}
-    bt      ecx, edi
-    jnc     5f
+    lea     r9, [rip + machine_vdso_page]
+    mov     r8d, edi
+    shl     r8d, {clock_shift}
+    test    byte ptr [r8 + r9 + {refused}], 1
+    jnz     5f
     test    rsi, rsi
     jz      4f
     mov     qword ptr [rsi], 0
@@ -152,8 +152,8 @@ machine_vdso_clock_getres:
 .balign 16
 .global machine_vdso_getcpu
 machine_vdso_getcpu:
-    lea     r8, [rip + machine_vdso_page]
-    test    byte ptr [r8 + {mode}], {mode_cpu}
+    lea     r9, [rip + machine_vdso_page]
+    test    byte ptr [r9 + {mode}], {mode_cpu}
     jz      5f
     rdtscp
     test    rdi, rdi

@@ -1,8 +1,8 @@
 //! Reading the clocks without entering the kernel: the code that a Linux program calls for it, and
 //! the page that this code reads.
 //!
-//! The one idea: the page holds what the kernel itself multiplies the time stamp counter with, under
-//! a sequence number that is odd while it changes. The image around the code, and who maps it, are
+//! The one idea: the page holds what the kernel itself multiplies the time stamp counter with, for each
+//! clock, under a sequence number that is odd while it changes. The image around the code, and who maps it, are
 //! the Linux door's business.
 
 mod page;
@@ -10,34 +10,26 @@ mod page;
 pub use page::{ClockPage, Contents, MODE_COUNTER, MODE_CPU, Scale, Wall, Words};
 
 use core::arch::global_asm;
-use page::Word;
+use page::{CLOCK_WORDS, CLOCKS, Word};
 
 /// Where the code must lie: so many bytes after the beginning of its image.
 pub const CODE: usize = 0x800;
 /// Where the clock page must lie: so many bytes before the beginning of the image.
 pub const BEFORE: usize = crate::PAGE;
 
-/// Clocks that the code can read: all that `clock_gettime(2)` has but those of used time and those
-/// that may wake the machine.
-const CLOCKS: u32 = REAL_CLOCKS | 1 << 1 | 1 << 4 | 1 << 6 | 1 << 7;
-/// `CLOCK_REALTIME`, `CLOCK_REALTIME_COARSE`, `CLOCK_TAI`: those that count from 1970.
-const REAL_CLOCKS: u32 = 1 << 0 | 1 << 5 | 1 << 11;
-
 global_asm!(
     include_str!("code.s"),
     page_distance = const CODE + BEFORE,
     code = const CODE,
     sequence = const Word::Sequence.offset(),
-    mode = const Word::Mode.offset(),
     base_stamp = const Word::BaseStamp.offset(),
+    mode = const Word::Mode.offset(),
     base = const Word::Base.offset(),
     factor = const Word::Factor.offset(),
-    wall = const Word::Wall.offset(),
-    tai = const Word::Tai.offset(),
-    mode_counter = const MODE_COUNTER,
+    refused = const Word::Refused.offset(),
+    clock_shift = const (CLOCK_WORDS * size_of::<u64>()).ilog2(),
+    last_clock = const CLOCKS - 1,
     mode_cpu = const MODE_CPU,
-    clocks = const CLOCKS,
-    real_clocks = const REAL_CLOCKS,
 );
 
 macro_rules! functions {

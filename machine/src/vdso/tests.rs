@@ -88,6 +88,8 @@ impl Mapped {
                 base_stamp: 0,
                 base,
                 factor: 0,
+                raw_base: base,
+                raw_factor: 0,
             };
             contents.wall = wall;
         });
@@ -144,6 +146,8 @@ fn the_counter_is_scaled_as_the_kernel_does() {
             base_stamp,
             base: 50,
             factor,
+            raw_base: 70,
+            raw_factor: factor / 2,
         };
     });
     let kernel =
@@ -154,6 +158,10 @@ fn the_counter_is_scaled_as_the_kernel_does() {
         // The counter may be read early; not by as much as this.
         assert!(before <= now + 10 && now <= kernel(stamp() + 1000));
     }
+    // Nobody adjusts the raw clock: here it goes at half the speed.
+    let (before, raw) = (mapped.get(1), mapped.get(4));
+    let after = mapped.get(1);
+    assert!((before / 2..=after / 2 + 50).contains(&raw));
     // A CPU that is behind where the scale begins stands still.
     mapped
         .page

@@ -20,6 +20,8 @@ use task::{Deadline, Meter, MeterGuard, TimerGuard};
 pub enum Clock {
     /// Since boot.
     Boot,
+    /// The same, but nobody adjusts it: only to be read.
+    Raw,
     /// Since 1970 (UTC).
     Wall,
     /// Atomic time.
@@ -70,11 +72,10 @@ pub fn find(call: &Call<'_>, number: u64) -> Result<Clock, Errno> {
     match u64::from(number as u32) {
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM => Ok(Clock::Wall),
         CLOCK_TAI => Ok(Clock::Tai),
-        CLOCK_MONOTONIC
-        | CLOCK_MONOTONIC_RAW
-        | CLOCK_MONOTONIC_COARSE
-        | CLOCK_BOOTTIME
-        | CLOCK_BOOTTIME_ALARM => Ok(Clock::Boot),
+        CLOCK_MONOTONIC | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => {
+            Ok(Clock::Boot)
+        }
+        CLOCK_MONOTONIC_RAW => Ok(Clock::Raw),
         CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::Process(Arc::downgrade(thread.process()))),
         CLOCK_THREAD_CPUTIME_ID => Ok(Clock::Thread(Arc::downgrade(thread))),
         _ if (number as i32) < 0 && !is_of_device(number) => used_by(call, number as i32),
@@ -125,6 +126,7 @@ impl Clock {
     pub fn now(&self) -> Option<u64> {
         match self {
             Clock::Boot => Some(task::clock::now()),
+            Clock::Raw => Some(task::clock::raw()),
             Clock::Wall => Some(task::clock::wall()),
             Clock::Tai => Some(task::clock::tai()),
             Clock::Process(process) => Some(process.upgrade()?.cpu_time()),
@@ -146,7 +148,7 @@ impl Clock {
             Clock::Boot => Some(Deadline::Boot(time)),
             Clock::Wall => Some(Deadline::Wall(time)),
             Clock::Tai => Some(Deadline::Tai(time)),
-            Clock::Process(_) | Clock::Thread(_) => None,
+            Clock::Raw | Clock::Process(_) | Clock::Thread(_) => None,
         }
     }
 
@@ -155,7 +157,7 @@ impl Clock {
         match self {
             Clock::Process(process) => Some(process.upgrade()?.meter().clone()),
             Clock::Thread(thread) => Some(thread.upgrade()?.meter().clone()),
-            Clock::Boot | Clock::Wall | Clock::Tai => None,
+            Clock::Boot | Clock::Raw | Clock::Wall | Clock::Tai => None,
         }
     }
 

@@ -3,9 +3,14 @@
 //! - [`clock`]: the clocks that have a number, and waiting for them
 //! - [`reading`]: clock_gettime(2), clock_getres(2), gettimeofday(2), time(2)
 //! - [`setting`]: clock_settime(2), settimeofday(2)
+//! - [`adjust`], [`ntp`]: adjtimex(2), clock_adjtime(2), and what a clock makes of it
 //! - [`sleeping`]: nanosleep(2), clock_nanosleep(2)
 
+pub mod adjust;
 pub mod clock;
+mod ntp;
+#[cfg(test)]
+mod ntp_tests;
 pub mod reading;
 pub mod setting;
 pub mod sleeping;

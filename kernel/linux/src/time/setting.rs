@@ -1,17 +1,21 @@
 //! Setting the wall clock.
 
-use super::{CLOCK_REALTIME, Timespec, Timeval};
+use super::clock::{self, Clock};
+use super::{CLOCK_REALTIME, Timespec, Timeval, adjust};
 use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
+use crate::system;
 
-pub async fn clock_settime(call: &mut Call<'_>, [clock, from, ..]: Args) -> Answer {
-    if clock != CLOCK_REALTIME {
-        return Err(Errno::EINVAL);
+pub async fn clock_settime(call: &mut Call<'_>, [number, from, ..]: Args) -> Answer {
+    if u64::from(number as u32) != CLOCK_REALTIME {
+        // Time that was used cannot be set, by whoever it was; the other clocks have no such call.
+        return match clock::find(call, number)? {
+            Clock::Process(_) | Clock::Thread(_) if (number as i32) < 0 => Err(Errno::EPERM),
+            _ => Err(Errno::EINVAL),
+        };
     }
     let time = call.read::<Timespec>(from).await?.nanoseconds()?;
-    if call.process().identity().effective.uid != 0 {
-        return Err(Errno::EPERM);
-    }
+    check_authority(call)?;
     set_real(time)?;
     Ok(0)
 }
@@ -25,9 +29,7 @@ pub async fn settimeofday(call: &mut Call<'_>, [from, zone, ..]: Args) -> Answer
     if zone != 0 {
         call.read::<[i32; 2]>(zone).await?;
     }
-    if call.process().identity().effective.uid != 0 {
-        return Err(Errno::EPERM);
-    }
+    check_authority(call)?;
     if let Some(time) = time {
         set_real(time)?;
     }
@@ -35,5 +37,18 @@ pub async fn settimeofday(call: &mut Call<'_>, [from, zone, ..]: Args) -> Answer
 }
 
 fn set_real(time: u64) -> Result<(), Errno> {
-    Ok(task::clock::set_wall(time)?)
+    task::clock::set_wall(time)?;
+    adjust::clock_was_set();
+    Ok(())
+}
+
+/// The clocks are the machine's: who may switch that off may set them.
+///
+/// # Errors
+/// `EPERM`.
+pub fn check_authority(call: &Call<'_>) -> Result<(), Errno> {
+    match system::owns_machine(call) {
+        true => Ok(()),
+        false => Err(Errno::EPERM),
+    }
 }

@@ -38,7 +38,12 @@ fn make() -> Result<Arc<Object>, Error> {
     Object::of_frames([page, code])
 }
 
-/// Maps it below all else, and returns where the object begins: `AT_SYSINFO_EHDR`.
+/// Where it is mapped if that place is free: near the top, but not where a program's stack and its first mappings have the
+/// same lowest bits of the page number. Small translation caches, those of emulators first, know a page by these bits, and
+/// whoever reads the clock writes the time to its stack.
+const PLACE: usize = 0x7fff_f7f2_0000;
+
+/// Maps it, and returns where the object begins: `AT_SYSINFO_EHDR`.
 ///
 /// # Errors
 /// `NoMemory`.
@@ -57,7 +62,12 @@ pub fn map(space: &Arc<Space>) -> Result<usize, Error> {
         max_access: access,
     };
     // Room for both first.
-    let start = space.map(place(Placement::Anywhere { hint: 0 }, 0, 2, Access::READ))?;
+    let start = space.map(place(
+        Placement::Anywhere { hint: PLACE },
+        0,
+        2,
+        Access::READ,
+    ))?;
     let code = start + PAGE;
     space.map(place(
         Placement::Fixed(code),

@@ -1,5 +1,6 @@
 //! Setting the machine's clocks, by direct calls, and who notices.
 
+mod adjust;
 mod setting;
 mod timer;
 
@@ -7,7 +8,11 @@ use std::process::ExitCode;
 use test_programs::harness::Suite;
 
 const SUITE: Suite = Suite {
-    groups: &[("setting", setting::TESTS), ("timer", timer::TESTS)],
+    groups: &[
+        ("adjust", adjust::TESTS),
+        ("setting", setting::TESTS),
+        ("timer", timer::TESTS),
+    ],
     helpers: &[],
     limit: 60,
     root: true,

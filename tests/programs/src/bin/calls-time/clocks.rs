@@ -24,6 +24,7 @@ test_programs::tests!(
     errors,
     the_library_and_the_kernel_agree,
     setting_needs_root,
+    adjusting_needs_root,
     nanoseconds_are_in_range,
     reading_is_quick_enough,
 );
@@ -234,6 +235,45 @@ fn setting_needs_root() {
             0
         );
     });
+}
+
+/// Asking how well the clock is kept is for everybody, changing it is not.
+fn adjusting_needs_root() {
+    // SAFETY: zeros are a valid `timex`.
+    let empty = || unsafe { std::mem::zeroed::<libc::timex>() };
+    passes(|| {
+        become_nobody();
+        let mut known = empty();
+        let state = ok!(SYS_adjtimex, &mut known);
+        assert!(state <= 5 && (9000..=11_000).contains(&known.tick));
+        assert_eq!((known.tolerance, known.precision), (32_768_000, 1));
+        assert_eq!(ok!(SYS_clock_adjtime, CLOCK_REALTIME, &mut empty()), state);
+        known.modes = libc::ADJ_TICK;
+        fails!(EPERM, SYS_adjtimex, &mut known);
+        known.modes = libc::ADJ_SETOFFSET;
+        fails!(EPERM, SYS_clock_adjtime, CLOCK_REALTIME, &mut known);
+        known.modes = libc::ADJ_OFFSET_SINGLESHOT;
+        fails!(EPERM, SYS_adjtimex, &mut known);
+        known.modes = libc::ADJ_OFFSET_SS_READ;
+        ok!(SYS_adjtimex, &mut known);
+    });
+    fails!(EFAULT, SYS_adjtimex, bad::<u8>());
+    fails!(EOPNOTSUPP, SYS_clock_adjtime, CLOCK_MONOTONIC, &mut empty());
+    fails!(
+        EOPNOTSUPP,
+        SYS_clock_adjtime,
+        CLOCK_PROCESS_CPUTIME_ID,
+        &mut empty()
+    );
+    fails!(EINVAL, SYS_clock_adjtime, 77, &mut empty());
+    // Time that was used cannot be set.
+    fails!(EPERM, SYS_clock_settime, (!0 << 3) | 2, &timespec(1));
+    fails!(
+        EINVAL,
+        SYS_clock_settime,
+        CLOCK_PROCESS_CPUTIME_ID,
+        &timespec(1)
+    );
 }
 
 fn nanoseconds_are_in_range() {

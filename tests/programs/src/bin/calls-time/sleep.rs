@@ -4,7 +4,9 @@ use libc::{
     CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME,
     CLOCK_THREAD_CPUTIME_ID, EINVAL, EOPNOTSUPP, SIGALRM, SIGKILL, TIMER_ABSTIME,
 };
+use std::sync::atomic::{AtomicU64, Ordering};
 use test_programs::child::{Child, Gate, spawn};
+use test_programs::memory::Shared;
 use test_programs::raw::short::*;
 use test_programs::signal::{catch, tick};
 use test_programs::{fails, gives, ok, sys};
@@ -290,13 +292,15 @@ fn many_sleepers_wake_in_order() {
     let first = set[0] & set[0].wrapping_neg();
     gives!(0, SYS_sched_setaffinity, 0, 8, &[first]);
     let (reader, writer) = pipe();
-    let start = monotonic() + 50_000_000;
+    let start = Shared::<AtomicU64>::new();
+    let all_are_there = Gate::new();
     let children: Vec<Child> = (0..10u8)
         .rev()
         .map(|n| {
-            spawn(move || {
+            spawn(|| {
+                all_are_there.wait();
                 // Far enough apart that one processor under load keeps them apart.
-                let goal = start + u64::from(n) * 60_000_000;
+                let goal = start.load(Ordering::SeqCst) + u64::from(n) * 60_000_000;
                 gives!(
                     0,
                     SYS_clock_nanosleep,
@@ -310,6 +314,8 @@ fn many_sleepers_wake_in_order() {
             })
         })
         .collect();
+    start.store(monotonic() + 50_000_000, Ordering::SeqCst);
+    all_are_there.open();
     children.into_iter().for_each(Child::passes);
     assert_eq!(read(reader, 20), (0..10).collect::<Vec<u8>>());
 }
