@@ -18,6 +18,8 @@ pub trait Access: Send + Sync {
     /// Writes 16 bits at `register`, whose low bit is ignored: the neighbour stays untouched, which matters where
     /// writing a one clears a bit (the status register beside the command register).
     fn write_half(&self, address: Address, register: u16, value: u16);
+    /// Writes 8 bits at `register`, and nothing beside it.
+    fn write_byte(&self, address: Address, register: u16, value: u8);
     /// Bytes of configuration space that each function has this way: 256 or 4096.
     fn size(&self) -> u16;
 }
@@ -75,6 +77,14 @@ impl Access for PortAccess {
         }
     }
 
+    fn write_byte(&self, address: Address, register: u16, value: u8) {
+        if register < self.size() {
+            let ports = self.0.lock();
+            Self::select(&ports, address, register);
+            ports.out_u8(CONFIG_DATA + (register & 3), value);
+        }
+    }
+
     fn size(&self) -> u16 {
         256
     }
@@ -126,6 +136,12 @@ impl Access for MemoryAccess {
         }
     }
 
+    fn write_byte(&self, address: Address, register: u16, value: u8) {
+        if let Some(offset) = self.offset(address, register) {
+            self.space.write_u8(offset, value);
+        }
+    }
+
     fn size(&self) -> u16 {
         4096
     }
@@ -157,6 +173,11 @@ impl<'a> Config<'a> {
     /// The 32 bits at `register`, which must be a multiple of four.
     pub fn word(self, register: u16) -> u32 {
         self.access.read(self.address, register)
+    }
+
+    /// Writes the byte at `register`.
+    pub fn set_byte(self, register: u16, value: u8) {
+        self.access.write_byte(self.address, register, value);
     }
 
     /// Writes 16 bits at `register`, which must be even.

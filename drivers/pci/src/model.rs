@@ -114,6 +114,10 @@ impl Access for Model {
         self.store(address, usize::from(register & !1), &value.to_le_bytes());
     }
 
+    fn write_byte(&self, address: Address, register: u16, value: u8) {
+        self.store(address, usize::from(register), &[value]);
+    }
+
     fn size(&self) -> u16 {
         256
     }

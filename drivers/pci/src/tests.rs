@@ -356,6 +356,10 @@ impl Registers for Mechanism {
                 let register = register + offset as u16 - 4;
                 self.1.write_half(decode(*selected), register, value as u16);
             }
+            (4..8, 1) => {
+                let register = register + offset as u16 - 4;
+                self.1.write_byte(decode(*selected), register, value as u8);
+            }
             _ => panic!("write of {width} bytes at {offset}"),
         }
     }
@@ -378,6 +382,8 @@ fn the_ports_reach_every_function() {
     assert_eq!((config.half(0), config.half(2)), (0x1234, 0x5678));
     config.set_half(4, 0x0107);
     assert_eq!((config.byte(4), config.byte(5)), (7, 1));
+    config.set_byte(5, 2);
+    assert_eq!(config.half(4), 0x0207);
     assert_eq!(access.read(at(5, 31, 7), 256), u32::MAX);
     drop(access);
     assert_eq!(crate::scan(std::iter::empty()).err(), Some(Error::NoDevice));
@@ -397,6 +403,7 @@ impl Access for Noise {
     }
     fn write(&self, _: Address, _: u16, _: u32) {}
     fn write_half(&self, _: Address, _: u16, _: u16) {}
+    fn write_byte(&self, _: Address, _: u16, _: u8) {}
     fn size(&self) -> u16 {
         256
     }

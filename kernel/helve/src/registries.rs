@@ -17,12 +17,17 @@ use native::processes::ProcessRegistry;
 use object::{Handle, Namespace, Object, Registry};
 use tty::Tty;
 use vfs::{Access, Credentials, Description, Location, OpenFlags, OpenRequest, View};
+use watchdog::Watchdog;
 
 /// All registries, with the whole tree of files and the machine's own terminal.
 ///
 /// # Errors
 /// [`Error::NoMemory`], or what keeps `/` or a device from being opened.
-pub fn all(root: &Location, terminal: &Arc<Tty>) -> Result<Namespace, Error> {
+pub fn all(
+    root: &Location,
+    terminal: &Arc<Tty>,
+    watchdog: Option<&Arc<Watchdog>>,
+) -> Result<Namespace, Error> {
     let namespace = Namespace::new();
     let log = Description::nameless(
         Arc::new(LogFile),
@@ -33,7 +38,7 @@ pub fn all(root: &Location, terminal: &Arc<Tty>) -> Result<Namespace, Error> {
     let entries: [(&str, Arc<dyn Object>); 6] = [
         ("file", vfs::handle::directory(root.clone())?),
         ("process", Arc::new(ProcessRegistry)),
-        ("device", Arc::new(devices(root, terminal)?)),
+        ("device", Arc::new(devices(root, terminal, watchdog)?)),
         ("log", log),
         ("event", Arc::new(EventRegistry)),
         ("channel", Arc::new(ChannelRegistry)),
@@ -44,10 +49,17 @@ pub fn all(root: &Location, terminal: &Arc<Tty>) -> Result<Namespace, Error> {
     Ok(namespace)
 }
 
-fn devices(root: &Location, terminal: &Arc<Tty>) -> Result<Registry, Error> {
+fn devices(
+    root: &Location,
+    terminal: &Arc<Tty>,
+    watchdog: Option<&Arc<Watchdog>>,
+) -> Result<Registry, Error> {
     let registry = Registry::new();
     registry.insert("console", console::handle(root, terminal)?)?;
     registry.insert("power", Handle::new(Arc::new(Power), Rights::all()))?;
+    if let Some(watchdog) = watchdog {
+        registry.insert("watchdog", Handle::new(watchdog.clone(), Rights::all()))?;
+    }
     let owner = Credentials::root();
     let view = View {
         root,

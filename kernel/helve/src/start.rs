@@ -1,7 +1,7 @@
 //! The first task: files, devices, and the first program.
 
 use crate::command_line::CommandLine;
-use crate::{console, files, registries, session, watchdog};
+use crate::{console, devices, files, registries, session, watchdog};
 use abi::Error;
 use alloc::format;
 use alloc::string::String;
@@ -27,39 +27,40 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
     if machine::cpu::count() > 1 {
         log::info!("{} processors", machine::cpu::count());
     }
+    let bus = devices::bus();
+    let hardware = bus.as_ref().and_then(|bus| devices::watchdog(bus, line));
     if let Some(plan) = watchdog::Plan::of(line) {
-        watchdog::start(plan);
+        watchdog::start(plan, hardware.clone());
     }
     watchdog::stall(line);
     let seed = u64::from_le_bytes(machine::random::seed()[..8].try_into().unwrap_or_default());
-    let devices = Devfs::new(seed, files::now).map_err(|error| format!("the devices: {error}"))?;
-    let root = files::root(&devices, seed).map_err(|error| format!("the first files: {error}"))?;
+    let devfs = Devfs::new(seed, files::now).map_err(|error| format!("the devices: {error}"))?;
+    if let Some(watchdog) = &hardware {
+        devices::show_watchdog(&devfs, watchdog)
+            .map_err(|error| format!("the watchdog: {error}"))?;
+    }
+    let root = files::root(&devfs, seed).map_err(|error| format!("the first files: {error}"))?;
     native::first::set_linux_starter(Arc::new(registries::Starter));
     if let Some(path) = line.value("exec") {
-        let console = crate::devices::console().ok_or("exec needs a virtio console")?;
-        session::run(
-            console,
-            root,
-            &devices,
-            path,
-            line.value("tty") == Some("1"),
-        )
-        .await;
+        let console = bus.as_ref().and_then(devices::console);
+        let console = console.ok_or("exec needs a virtio console")?;
+        session::run(console, root, &devfs, path, line.value("tty") == Some("1")).await;
         return Ok(());
     }
-    first_program(line, root, &devices).await
+    first_program(line, root, &devfs, hardware.as_ref()).await
 }
 
 /// Runs `init=`, native or Linux, on the serial terminal.
 async fn first_program(
     line: CommandLine<'static>,
     root: Location,
-    devices: &Devfs,
+    devfs: &Devfs,
+    hardware: Option<&Arc<::watchdog::Watchdog>>,
 ) -> Result<(), String> {
     let terminal = console::on_serial();
-    console::show(devices, &terminal).map_err(|error| format!("the console: {error}"))?;
-    let namespace =
-        registries::all(&root, &terminal).map_err(|error| format!("the registries: {error}"))?;
+    console::show(devfs, &terminal).map_err(|error| format!("the console: {error}"))?;
+    let namespace = registries::all(&root, &terminal, hardware)
+        .map_err(|error| format!("the registries: {error}"))?;
     let path = line.value("init").unwrap_or("/bin/init");
     let program = open(&root, path).map_err(|error| format!("{path}: {error}"))?;
     let mut arguments: Vec<Vec<u8>> = alloc::vec![path.as_bytes().into()];

@@ -7,10 +7,12 @@
 use crate::command_line::CommandLine;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::{cpu, serial, snapshot};
 use task::policy::{Class, INHERITED_PRIORITY};
 use task::{LOOKS, Terms, Verdict, Watch};
+use watchdog::Watchdog;
 
 /// What `watchdog=` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +59,21 @@ impl Plan {
     }
 }
 
-/// Starts the guards. All CPUs run already.
-pub fn start(plan: Plan) {
-    if cpu::count() < 2 {
+/// Starts the guards. All CPUs run already. If the machine shall start again, a hardware watchdog is armed for the case
+/// that nobody is left to see to that; without one, a single CPU is watched by nobody.
+pub fn start(plan: Plan, hardware: Option<Arc<Watchdog>>) {
+    let hardware = hardware.filter(|_| plan.reboots);
+    if let Some(hardware) = &hardware {
+        // So late that there is a report first, if there can be one.
+        hardware.start_for_kernel((2 * plan.limit / SECOND) as u32);
+    }
+    if cpu::count() < 2 && hardware.is_none() {
         if plan.reboots {
-            ::log::warn!("watchdog: one processor is watched by nobody");
+            ::log::warn!("watchdog: one processor, and no hardware to watch it");
         }
         return;
     }
-    for me in 0..2 {
+    for me in 0..cpu::count().min(2) {
         let terms = Terms {
             // Nobody who asks for a priority is before it.
             class: Class::Realtime {
@@ -76,7 +84,7 @@ pub fn start(plan: Plan) {
             affinity: 1 << me,
             group: None,
         };
-        if task::spawn_with("watchdog", terms, guard(plan, me)).is_err() {
+        if task::spawn_with("watchdog", terms, guard(plan, me, hardware.clone())).is_err() {
             ::log::warn!("watchdog: no memory for processor {me}'s");
         }
     }
@@ -85,24 +93,31 @@ pub fn start(plan: Plan) {
 /// Somebody has said that this CPU is stalled: it is said once, whoever sees it first.
 static REPORTED: [AtomicBool; cpu::MAX] = [const { AtomicBool::new(false) }; cpu::MAX];
 
-async fn guard(plan: Plan, me: usize) {
+async fn guard(plan: Plan, me: usize, hardware: Option<Arc<Watchdog>>) {
     let mut watches = [Watch::default(); cpu::MAX];
     let step = plan.limit / u64::from(LOOKS);
     loop {
         // Nothing interrupts this task.
         let _ = task::sleep_until(task::clock::now().saturating_add(step)).await;
+        let mut all_is_well = true;
         for (other, watch) in watches.iter_mut().enumerate().take(cpu::count()) {
             if other != me {
-                look(plan, watch, other);
+                all_is_well &= look(plan, watch, other);
             }
+        }
+        // Both must get on: the second is seen by the first, and the first feeds.
+        if let Some(hardware) = hardware.as_ref().filter(|_| all_is_well && me == 0) {
+            hardware.feed();
         }
     }
 }
 
-fn look(plan: Plan, watch: &mut Watch, other: usize) {
+/// Whether the other one gets on, as far as can be told.
+fn look(plan: Plan, watch: &mut Watch, other: usize) -> bool {
     let now = task::clock::now();
     let sign = task::sign(other);
-    match watch.look(sign, now, plan.limit) {
+    let verdict = watch.look(sign, now, plan.limit);
+    match verdict {
         Verdict::Fine | Verdict::StillStalled(_) => {}
         Verdict::Ask => cpu::kick(other),
         Verdict::Stalled(since) => {
@@ -117,6 +132,7 @@ fn look(plan: Plan, watch: &mut Watch, other: usize) {
             }
         }
     }
+    !matches!(verdict, Verdict::Stalled(_) | Verdict::StillStalled(_))
 }
 
 fn report(plan: Plan, other: usize, tag: u64, length: u64) {

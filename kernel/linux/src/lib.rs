@@ -65,6 +65,7 @@ mod user;
 mod vdso;
 mod vectors;
 mod wait;
+mod watchdog;
 mod xattr;
 
 pub use errno::Errno;

@@ -156,6 +156,9 @@ impl Access for Space {
         let new = old & !(0xffff << shift) | u32::from(value) << shift;
         self.write(address, register, new);
     }
+    fn write_byte(&self, _: Address, _: u16, _: u8) {
+        unreachable!("nothing of virtio is written by the byte");
+    }
     fn size(&self) -> u16 {
         256
     }
