@@ -47,9 +47,7 @@ pub async fn sethostname(call: &mut Call<'_>, [name, length, ..]: Args) -> Answe
     let mut bytes = alloc::vec![0u8; length];
     crate::user::read_bytes(call.space, name as usize, &mut bytes).await?;
     let name = String::from_utf8_lossy(&bytes).into_owned();
-    let Ok(()) = HOST_NAME
-        .get()
-        .change(|_| Ok::<_, Infallible>((name, ())));
+    let Ok(()) = HOST_NAME.get().change(|_| Ok::<_, Infallible>((name, ())));
     Ok(0)
 }
 

@@ -283,7 +283,7 @@ impl Ntp {
         self.reference = now;
         let mut more = self.locked_frequency(offset, interval);
         interval = interval.min(1 << (PLL_SHIFT + 1 + self.constant));
-        more += offset * interval << (32 - 2 * (PLL_SHIFT + 2 + self.constant));
+        more += (offset * interval) << (32 - 2 * (PLL_SHIFT + 2 + self.constant));
         let frequency = self.frequency.saturating_add(more);
         self.frequency = frequency.clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
         self.offset = offset << 32;
@@ -303,7 +303,7 @@ impl Ntp {
     /// How much faster the clock runs, without anything that lasts for this second only.
     fn base_rate(&self) -> i64 {
         // A tick is a hundredth of a second: a microsecond more of it is 100 in a second.
-        self.frequency + ((self.tick - TICK) * 100 * 1000 << 32)
+        self.frequency + (((self.tick - TICK) * 100 * 1000) << 32)
     }
 
     /// What was changed, seen from within the second: only what lasts counts before the next one begins.
@@ -323,7 +323,7 @@ impl Ntp {
         self.offset -= part;
         let step = self.adjust.clamp(-MAX_STEP, MAX_STEP);
         self.adjust -= step;
-        self.slew = part + (step * 1000 << 32);
+        self.slew = part + ((step * 1000) << 32);
         Turn {
             rate: self.base_rate() + self.slew,
             leap,
