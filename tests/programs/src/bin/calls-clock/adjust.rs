@@ -129,6 +129,7 @@ fn a_tick_changes_the_rate() {
         let mut time = timespec(0);
         // SAFETY: a valid place for the time.
         assert_eq!(
+            // SAFETY: `time` is one.
             unsafe { libc::clock_gettime(CLOCK_MONOTONIC, &mut time) },
             0
         );
