@@ -39,6 +39,14 @@ impl Plan {
         in_ticks(self.batch)
     }
 
+    /// The same with few batches, for what takes long by itself.
+    pub fn few(&self) -> Plan {
+        Plan {
+            rounds: self.rounds.min(3),
+            ..*self
+        }
+    }
+
     /// Prints the nanoseconds per operation. `run(n)` does the operation `n` times.
     pub fn each(&self, name: &str, mut run: impl FnMut(u64)) {
         self.timed(name, |n| {
