@@ -2,6 +2,7 @@
 //!
 //! The one idea: a CPU writes only its own counters, without a lock, and anybody may read them.
 
+use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -175,6 +176,29 @@ impl Counts {
         (self.taken.load(Relaxed), source)
     }
 }
+
+/// Which CPUs an interrupt may go to, one bit each, and which of them it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub allowed: u64,
+    pub cpu: usize,
+}
+
+/// There is no such interrupt, it cannot go elsewhere, or none of the CPUs runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoute;
+
+/// What a device is to do with a message interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// Write it there from now on.
+    To { address: u64, data: u32 },
+    /// Keep it to itself.
+    Silent,
+}
+
+/// How a device is told.
+pub type Steer = Arc<dyn Fn(Steering) + Send + Sync>;
 
 /// What a CPU's interrupts have come to, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,8 @@ mod features;
 mod firmware;
 mod interrupts;
 mod memory;
+#[cfg(any(target_os = "none", test))]
+mod storm;
 pub mod sync;
 mod trap;
 pub mod vdso;
@@ -47,6 +49,11 @@ pub mod cpu {
 /// On the host there is no machine to check.
 #[cfg(not(target_os = "none"))]
 pub mod selftest {
+    use core::sync::atomic::AtomicBool;
+
     /// Does nothing.
     pub fn run() {}
+
+    /// Does nothing.
+    pub fn storm(_over: &'static AtomicBool) {}
 }

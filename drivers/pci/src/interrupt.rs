@@ -5,8 +5,9 @@
 
 use crate::{Config, Device, capability};
 use abi::Error;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use machine::irq;
+use machine::irq::{self, Steering};
 use machine::mmio::Mmio;
 
 /// Offset of the control register of both kinds from their capability.
@@ -35,7 +36,7 @@ const MSI_DATA: u16 = 8;
 const MSI_DATA_64: u16 = 12;
 
 enum Kind {
-    MsiX { table: Mmio, count: u16 },
+    MsiX { table: Arc<Mmio>, count: u16 },
     Msi,
 }
 
@@ -84,7 +85,10 @@ impl Interrupts {
         let control = (control | MSI_X_ENABLE) & !MSI_X_FUNCTION_MASK;
         config.set_half(offset + CONTROL, control);
         Ok(Interrupts {
-            kind: Kind::MsiX { table, count },
+            kind: Kind::MsiX {
+                table: Arc::new(table),
+                count,
+            },
             offset,
             connected: Vec::new(),
         })
@@ -114,11 +118,10 @@ impl Interrupts {
         match &self.kind {
             Kind::MsiX { table, .. } => {
                 let entry = usize::from(vector) * ENTRY;
-                table.write_u32(entry + ENTRY_CONTROL, ENTRY_MASKED);
-                table.write_u32(entry + ENTRY_ADDRESS, address as u32);
-                table.write_u32(entry + ENTRY_UPPER, (address >> 32) as u32);
-                table.write_u32(entry + ENTRY_DATA, data);
-                table.write_u32(entry + ENTRY_CONTROL, 0);
+                steer(table, entry, Steering::To { address, data });
+                let table = table.clone();
+                let steer = move |steering| steer(&table, entry, steering);
+                message.guard.steer_with(Arc::new(steer));
             }
             Kind::Msi => {
                 let control = config.half(self.offset + CONTROL);
@@ -150,5 +153,16 @@ impl Interrupts {
         let control = config.half(self.offset + CONTROL);
         config.set_half(self.offset + CONTROL, control & !enable);
         self.connected.clear();
+    }
+}
+
+/// Writes an entry of the table. While it changes it is masked, so that no message is half old and half new.
+fn steer(table: &Mmio, entry: usize, steering: Steering) {
+    table.write_u32(entry + ENTRY_CONTROL, ENTRY_MASKED);
+    if let Steering::To { address, data } = steering {
+        table.write_u32(entry + ENTRY_ADDRESS, address as u32);
+        table.write_u32(entry + ENTRY_UPPER, (address >> 32) as u32);
+        table.write_u32(entry + ENTRY_DATA, data);
+        table.write_u32(entry + ENTRY_CONTROL, 0);
     }
 }

@@ -282,6 +282,18 @@ fn msi_x_vectors_are_connected_and_disconnected() {
     assert_eq!(table.read(0x82c, 4), 0);
     let data = table.read(0x828, 4) as u32;
     irq::send(data);
+    // Elsewhere it goes with another address; the data and the mask are as before.
+    let machine = machine::host::current();
+    machine.enter(2);
+    machine.enter(0);
+    let source = irq::Source::Message(data as u8);
+    irq::set_route(source, 0b110).unwrap();
+    assert_eq!(table.read(0x820, 4), 0xfee0_1000);
+    assert_eq!(
+        (table.read(0x828, 4) as u32, table.read(0x82c, 4)),
+        (data, 0)
+    );
+    assert_eq!(irq::route(source).map(|route| route.cpu), Some(1));
     drop(device);
     irq::send(data);
     assert_eq!(count.load(Ordering::SeqCst), 1);

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::sync::{Once, Spin};
 use object::{Handle, SliceSink, SliceSource};
-use task::{Ready, WaitQueue};
+use task::{HANDLER_PRIORITY, Ready, WaitQueue};
 use tty::{Line, Terminal, Tty, WindowSize};
 use vfs::device::{NewDevice, Registry};
 use vfs::{
@@ -52,7 +52,11 @@ pub fn on_serial() -> Arc<Tty> {
         });
         terminal
     });
-    machine::serial::on_receive(Arc::new(receive));
+    // What typing comes to (echo, signals) is the work of a task, and keeps no interrupt out.
+    match task::threaded("irq/serial", HANDLER_PRIORITY, receive) {
+        Ok(handler) => machine::serial::on_receive(handler),
+        Err(_) => machine::serial::on_receive(Arc::new(receive)),
+    }
     terminal.clone()
 }
 

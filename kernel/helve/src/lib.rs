@@ -10,6 +10,7 @@ mod command_line;
 mod console;
 mod devices;
 mod files;
+mod interrupts;
 mod launch;
 mod log;
 mod ports;
@@ -35,6 +36,8 @@ pub fn main() -> ! {
     symbols::find();
     power::init();
     self_test(line);
+    interrupts::isolate(line);
+    interrupts::watch();
     // They come up while this goes on.
     machine::cpu::start_others(task::run);
     if line.has("probe") {

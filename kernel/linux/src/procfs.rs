@@ -4,10 +4,12 @@
 //!
 //! - [`tree`]: the directories
 //! - [`files`], [`cpus`], [`process`], [`descriptor`], [`mounts`], [`sysctl`]: the texts
+//! - [`irq`]: the only ones that can be written
 
 mod cpus;
 mod descriptor;
 mod files;
+mod irq;
 mod mounts;
 mod process;
 mod sysctl;

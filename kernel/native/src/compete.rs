@@ -2,8 +2,8 @@
 //!
 //! The one idea: who may administer a process says how its threads compete, within what the scheduler admits.
 
+use crate::cpus;
 use abi::{CpuSet, Error, Rights};
-use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use object::Verb;
@@ -35,7 +35,7 @@ impl Wanted {
             None => None,
         };
         Ok(Wanted {
-            cpus: cpus(argument)?,
+            cpus: cpus::read_set(argument)?,
             nice,
             class: argument
                 .string("class")
@@ -64,16 +64,6 @@ impl Wanted {
             None => Ok(()),
         }
     }
-}
-
-/// The set of processors that an argument names: `0,2-3`. One alone may be a number.
-pub(crate) fn cpus(argument: Document<'_>) -> Result<Option<CpuSet>, Error> {
-    let cpus = argument
-        .int("cpus")
-        .map(|cpu| format!("{cpu}"))
-        .or(argument.string("cpus").map(ToString::to_string));
-    let cpus = cpus.map(|text| text.parse().map_err(|_| Error::Invalid));
-    cpus.transpose()
 }
 
 /// A share has the weight that the niceness of its task says.

@@ -1,10 +1,11 @@
 //! What the CPUs have done and how late they were, as values: verbs of `process:`.
 
-use abi::{Kind, Rights};
+use abi::{CpuSet, Error, Kind, Rights};
+use alloc::string::ToString;
 use machine::irq;
 use object::{Object, Verb};
 use task::{Exact, Late, Longest, STEPS};
-use value::{Builder, Value};
+use value::{Builder, Document, Value};
 
 pub const CPUS: Verb = Verb {
     name: "cpus",
@@ -22,6 +23,12 @@ pub const LOCKS: Verb = Verb {
     name: "locks",
     rights: Rights::INSPECT,
     summary: "gives locks: where in the kernel a lock was waited for, how often and how long, most waiting first",
+};
+
+pub const ROUTE: Verb = Verb {
+    name: "route",
+    rights: Rights::ADMINISTER,
+    summary: "number, cpus: the device's interrupt of this number goes to one of these processors",
 };
 
 pub const MEASURE: Verb = Verb {
@@ -108,6 +115,13 @@ pub fn interrupts() -> Result<Value, value::Error> {
                     if let Some(number) = source.number() {
                         entry.put("number", number);
                     }
+                    if let Some(route) = irq::route(source) {
+                        let cpus = CpuSet(route.allowed & CpuSet::first(machine::cpu::count()).0);
+                        entry
+                            .put("cpus", &*alloc::format!("{cpus}"))
+                            .put("cpu", route.cpu)
+                            .put("storms", irq::storms(source));
+                    }
                     entry.array("handlers", |list| {
                         for name in names {
                             list.push(name);
@@ -144,6 +158,33 @@ pub fn locks() -> Result<Value, value::Error> {
             }
         });
     })
+}
+
+/// Makes an interrupt go elsewhere.
+///
+/// # Errors
+/// [`Error::Invalid`]: no set of processors, none of which runs, or no number. [`Error::NotFound`]: no such interrupt.
+/// [`Error::Unsupported`]: it cannot go elsewhere.
+pub fn route(argument: Document<'_>) -> Result<(), Error> {
+    let number = argument.int("number").ok_or(Error::Invalid)?;
+    let CpuSet(cpus) = read_set(argument)?.ok_or(Error::Invalid)?;
+    if cpus & CpuSet::first(machine::cpu::count()).0 == 0 {
+        return Err(Error::Invalid);
+    }
+    let mut sources = irq::sources().into_iter().map(|(source, _)| source);
+    let source = sources.find(|source| source.number().map(i64::from) == Some(number));
+    irq::set_route(source.ok_or(Error::NotFound)?, cpus).map_err(|_| Error::Unsupported)
+}
+
+/// The set of processors under `cpus`: text like `0-2,5`, or the number of one.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn read_set(argument: Document<'_>) -> Result<Option<CpuSet>, Error> {
+    let one = argument.int("cpus").map(|cpu| alloc::format!("{cpu}"));
+    let text = one.or(argument.string("cpus").map(ToString::to_string));
+    let set = text.map(|text| text.parse().map_err(|_| Error::Invalid));
+    set.transpose()
 }
 
 /// While somebody has it, every call is timed.

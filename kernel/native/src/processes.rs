@@ -280,9 +280,10 @@ impl Object for ProcessRegistry {
         }
     }
 
-    fn request(&self, verb: &str, _: Document<'_>) -> Result<Value, Error> {
+    fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
         match verb {
             "time" => time(),
+            "route" => cpus::route(argument).map(|()| Value::default()),
             "cpus" => Ok(cpus::all()?),
             "locks" => Ok(cpus::locks()?),
             "interrupts" => Ok(cpus::interrupts()?),
@@ -310,6 +311,7 @@ impl Object for ProcessRegistry {
             cpus::INTERRUPTS,
             cpus::LOCKS,
             cpus::MEASURE,
+            cpus::ROUTE,
             SHARE,
             Verb {
                 name: "memory",

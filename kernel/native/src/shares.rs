@@ -3,7 +3,7 @@
 //! A program is started in one; everything that it starts is in it too, and nothing leads out. A share that is made
 //! lies in the one that its maker is in, so nobody gives more than it has.
 
-use crate::compete;
+use crate::cpus;
 use abi::{CpuSet, Error, Kind, Rights};
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -69,7 +69,7 @@ fn limit(group: &Group, limits: Document<'_>) -> Result<(), Error> {
     };
     let weight = number("weight")?;
     let (runtime, period) = (number("runtime")?, number("period")?);
-    let cpus = compete::cpus(limits)?;
+    let cpus = cpus::read_set(limits)?;
     if weight.is_some_and(|weight| !(1..=LARGEST).contains(&weight)) || cpus == Some(CpuSet(0)) {
         return Err(Error::Invalid);
     }

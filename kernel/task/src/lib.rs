@@ -25,6 +25,7 @@
 //! - `stretch`: how long interrupts are off, and where
 //! - [`watch`](Watch): whether each CPU gets on, as others see it
 //! - `stopwatch`, `histogram`: what these count with
+//! - [`threaded`]: interrupt handlers that are tasks
 //! - `budget`: long loops that stay polite
 //! - `host`: running futures in tests on the developer's machine
 #![cfg_attr(not(test), no_std)]
@@ -46,6 +47,7 @@ mod executor_tests;
 mod group;
 #[cfg(test)]
 mod group_tests;
+mod handler;
 mod histogram;
 #[cfg(not(target_os = "none"))]
 mod host;
@@ -88,6 +90,7 @@ pub use executor::{
     with_current, yield_now,
 };
 pub use group::Group;
+pub use handler::{HANDLER_PRIORITY, threaded};
 pub use histogram::STEPS;
 #[cfg(not(target_os = "none"))]
 pub use host::{block_on, run_until_idle};

@@ -59,8 +59,25 @@ pub(crate) fn somebody_idles() -> bool {
     TABLE.get().idle.load(Ordering::SeqCst) != 0
 }
 
-/// `cpu` has nothing to do from now on.
+/// CPUs that run only what is told to run there: bit 0 for number 0, and so on.
+static ISOLATED: AtomicU64 = AtomicU64::new(0);
+
+/// Keeps everything off these CPUs that was not told to run there ([`Task::set_affinity`]). To be said before the first
+/// task is spawned, whose set leaves them out, as do then the sets of all that it spawns.
+pub fn isolate(cpus: u64) {
+    ISOLATED.store(cpus, Ordering::Relaxed);
+}
+
+/// The CPUs that [`isolate`] was told.
+pub fn isolated() -> u64 {
+    ISOLATED.load(Ordering::Relaxed)
+}
+
+/// `cpu` has nothing to do from now on. One that is isolated does not look for work, so it is not called for it.
 pub(crate) fn set_idle(cpu: &Cpu) {
+    if isolated() >> cpu.index & 1 != 0 {
+        return;
+    }
     TABLE.get().idle.fetch_or(1 << cpu.index, Ordering::SeqCst);
 }
 
@@ -191,17 +208,7 @@ pub(crate) fn narrow(allowed: u64, asked: u64) -> u64 {
 
 /// The CPUs where tasks run that nobody put elsewhere: those that are not isolated.
 pub(crate) fn common() -> u64 {
-    !TABLE.get().isolated.load(Ordering::Relaxed)
-}
-
-/// No task runs on these CPUs, one bit each, unless its affinity is set so: to be called before tasks are spawned.
-pub fn isolate(cpus: u64) {
-    TABLE.get().isolated.store(cpus, Ordering::Relaxed);
-}
-
-/// The CPUs that were isolated.
-pub fn isolated() -> u64 {
-    TABLE.get().isolated.load(Ordering::Relaxed)
+    !isolated()
 }
 
 /// The CPUs that run, one bit each.
@@ -241,6 +248,9 @@ fn migrate(from: &Cpu, source: &mut Run, to: &Cpu, target: &mut Run, task: &Task
 
 /// Fetches a task for `thief`, which has none, from the CPU where most wait.
 pub(crate) fn steal(thief: &Cpu, now: u64) {
+    if isolated() >> thief.index & 1 != 0 {
+        return;
+    }
     let mut most = 0;
     let mut victim = None;
     for index in 0..machine::cpu::count() {

@@ -145,19 +145,24 @@ pub fn end() {
     write(END, 0);
 }
 
-/// The boot CPU's number, if messages can reach it (8 bits in a message's address).
-pub fn message_destination() -> Option<u8> {
+/// A CPU's number, if messages can reach it (8 bits in a message's address).
+pub fn message_destination(cpu: usize) -> Option<u8> {
     if !is_there() {
         return None;
     }
-    u8::try_from(id(0)).ok()
+    u8::try_from(id(cpu)).ok()
 }
 
 /// Interrupts another CPU, which leaves user mode or idle.
 pub fn kick(cpu: usize) {
     if cpu < cpu::count() && is_there() {
-        send(id(cpu), u32::from(irq::KICK) | ASSERT);
+        interrupt(cpu, irq::KICK);
     }
+}
+
+/// Interrupts a CPU with this vector, as a device could.
+pub fn interrupt(cpu: usize, vector: u8) {
+    send(id(cpu), u32::from(vector) | ASSERT);
 }
 
 /// Interrupts another CPU even where it keeps interrupts out.

@@ -68,8 +68,8 @@ pub fn init() -> bool {
     found
 }
 
-/// Masks or opens an ISA line, towards the boot CPU. False when no I/O APIC has it.
-pub fn set(line: u8, masked: bool) -> bool {
+/// Masks or opens an ISA line, towards a CPU. False when no I/O APIC has it, or messages cannot reach the CPU.
+pub fn set(line: u8, masked: bool, cpu: usize) -> bool {
     let Some(route) = acpi().and_then(|acpi| acpi.isa.get(usize::from(line))) else {
         return false;
     };
@@ -78,7 +78,7 @@ pub fn set(line: u8, masked: bool) -> bool {
         .iter()
         .flatten()
         .find(|chip| (chip.first..chip.first + chip.entries).contains(&route.global));
-    let (Some(chip), Some(destination)) = (chip, apic::message_destination()) else {
+    let (Some(chip), Some(destination)) = (chip, apic::message_destination(cpu)) else {
         return false;
     };
     let flag = |on: bool, bit: u32| if on { bit } else { 0 };

@@ -4,8 +4,9 @@
 //! ordinary function that interrupts no kernel code. Handlers should be short: wake somebody.
 
 use super::instructions::rdtsc;
-use super::{apic, cpu, ioapic, nmi, pic, time};
-use crate::interrupts::{Counts, LAST_MESSAGE, MESSAGES};
+use super::routes::{self, mask_line};
+use super::{apic, cpu, nmi, pic, time};
+use crate::interrupts::{Counts, LAST_MESSAGE, MESSAGES, Steer};
 use crate::sync::{Once, Spin};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,7 +14,8 @@ use alloc::vec::Vec;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-pub use crate::interrupts::{Handling, Source};
+pub use super::routes::{on_storm, resume, route, set_default_route, set_route, storms};
+pub use crate::interrupts::{Handling, NoRoute, Route, Source, Steering};
 pub(super) use crate::interrupts::{KICK, LINES, PIC, SPURIOUS, TIMER};
 
 /// What an interrupt runs. It must not block.
@@ -24,11 +26,15 @@ pub type Handler = Arc<dyn Fn() + Send + Sync>;
 pub struct NoVector;
 
 /// Slots of the handler table: 16 lines, then the messages.
-const SLOTS: usize = 16 + (LAST_MESSAGE - MESSAGES) as usize + 1;
+pub(super) const SLOTS: usize = 16 + (LAST_MESSAGE - MESSAGES) as usize + 1;
 
-struct Slot {
+pub(super) struct Slot {
     handlers: Vec<Connected>,
-    taken: bool,
+    pub taken: bool,
+    /// Where it goes; of lines and messages that are taken.
+    pub route: Route,
+    /// How a message is sent elsewhere.
+    pub steer: Option<Steer>,
 }
 
 struct Connected {
@@ -37,10 +43,15 @@ struct Connected {
     handler: Handler,
 }
 
-static TABLE: [Spin<Slot>; SLOTS] = [const {
+pub(super) static TABLE: [Spin<Slot>; SLOTS] = [const {
     Spin::new(Slot {
         handlers: Vec::new(),
         taken: false,
+        route: Route {
+            allowed: u64::MAX,
+            cpu: 0,
+        },
+        steer: None,
     })
 }; SLOTS];
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +60,15 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 pub struct IrqGuard {
     slot: usize,
     serial: u64,
+}
+
+impl IrqGuard {
+    /// Says how the device of a message interrupt is told to send it elsewhere, or not at all. Without it the interrupt
+    /// stays as it is.
+    pub fn steer_with(&self, steer: Steer) {
+        let old = TABLE[self.slot].lock().steer.replace(steer);
+        drop(old);
+    }
 }
 
 impl Drop for IrqGuard {
@@ -60,13 +80,16 @@ impl Drop for IrqGuard {
             .position(|connected| connected.serial == self.serial);
         // The handler itself is dropped after the lock: what it holds may have guards of its own.
         let _handler = at.map(|at| slot.handlers.swap_remove(at));
+        let mut steer = None;
         if slot.handlers.is_empty() {
             slot.taken = false;
+            steer = slot.steer.take();
             if self.slot < 16 {
-                mask_line(self.slot as u8, true);
+                mask_line(self.slot as u8, true, slot.route.cpu);
             }
         }
         drop(slot);
+        drop(steer);
     }
 }
 
@@ -80,32 +103,29 @@ pub struct Message {
 fn connect(slot: usize, name: &'static str, handler: Handler) -> IrqGuard {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let mut entry = TABLE[slot].lock();
+    if entry.handlers.is_empty() {
+        entry.route = routes::default();
+    }
     entry.taken = true;
     entry.handlers.push(Connected {
         serial,
         name,
         handler,
     });
-    IrqGuard { slot, serial }
-}
-
-fn mask_line(line: u8, masked: bool) {
-    if !ioapic::set(line, masked) {
-        pic::set(line, masked);
+    if slot < 16 {
+        mask_line(slot as u8, false, entry.route.cpu);
     }
+    IrqGuard { slot, serial }
 }
 
 /// Connects a handler to an ISA interrupt line (0 to 15). Several may share one. `name` says whose it is.
 pub fn legacy(line: u8, name: &'static str, handler: Handler) -> IrqGuard {
-    let line = line & 15;
-    let guard = connect(usize::from(line), name, handler);
-    mask_line(line, false);
-    guard
+    connect(usize::from(line & 15), name, handler)
 }
 
 /// Connects a handler to a message interrupt of its own. `name` says whose it is.
 pub fn message(name: &'static str, handler: Handler) -> Result<Message, NoVector> {
-    let destination = apic::message_destination().ok_or(NoVector)?;
+    let destination = apic::message_destination(routes::default().cpu).ok_or(NoVector)?;
     for (slot, entry) in TABLE.iter().enumerate().skip(16) {
         let mut entry = entry.lock();
         if entry.taken {
@@ -113,11 +133,9 @@ pub fn message(name: &'static str, handler: Handler) -> Result<Message, NoVector
         }
         entry.taken = true;
         drop(entry);
-        let vector = MESSAGES + (slot - 16) as u8;
         return Ok(Message {
-            // Fixed delivery, edge, to one CPU (Intel SDM volume 3, section 11.11).
-            address: 0xfee0_0000 | u64::from(destination) << 12,
-            data: u32::from(vector),
+            address: routes::address(destination),
+            data: routes::data(slot),
             guard: connect(slot, name, handler),
         });
     }
@@ -143,10 +161,7 @@ pub(super) fn init_cpu() {
 pub fn sources() -> Vec<(Source, Vec<&'static str>)> {
     let own = Source::OWN.into_iter().map(|source| (source, Vec::new()));
     let devices = TABLE.iter().enumerate().filter_map(|(slot, entry)| {
-        let source = match slot {
-            ..16 => Source::Line(slot as u8),
-            _ => Source::Message((slot - 16) as u8),
-        };
+        let source = routes::source(slot);
         let slot = entry.lock();
         let names = slot.handlers.iter().map(|connected| connected.name);
         slot.taken.then(|| (source, names.collect()))
@@ -200,44 +215,56 @@ pub(super) fn dispatch(vector: u8) {
     if let Some(counts) = counts {
         counts.begin(vector, began);
     }
-    serve(vector);
+    let slot = serve(vector);
+    if let Some(slot) = slot {
+        routes::note(slot, began);
+    }
     if let Some(counts) = counts {
         counts.end(vector, rdtsc().saturating_sub(began));
     }
 }
 
-fn serve(vector: u8) {
-    match vector {
+/// Gives the slot of a device's interrupt.
+fn serve(vector: u8) -> Option<usize> {
+    let slot = match vector {
         PIC..LINES => {
             let line = vector - PIC;
             if pic::is_spurious(line) {
-                return;
+                return None;
             }
             if line == 0 {
                 time::alarm();
             }
             run(usize::from(line));
             pic::end(line);
+            usize::from(line)
         }
-        LINES..MESSAGES => {
-            run(usize::from(vector - LINES));
+        LINES..=LAST_MESSAGE => {
+            let slot = match vector {
+                ..MESSAGES => usize::from(vector - LINES),
+                _ => usize::from(vector - MESSAGES) + 16,
+            };
+            run(slot);
             apic::end();
-        }
-        MESSAGES..=LAST_MESSAGE => {
-            run(usize::from(vector - MESSAGES) + 16);
-            apic::end();
+            slot
         }
         TIMER => {
             apic::end();
             time::alarm();
+            return None;
         }
         KICK => {
             apic::end();
             time::kicked();
+            return None;
         }
-        SPURIOUS => {}
-        _ => apic::end(),
-    }
+        SPURIOUS => return None,
+        _ => {
+            apic::end();
+            return None;
+        }
+    };
+    Some(slot)
 }
 
 fn run(slot: usize) {

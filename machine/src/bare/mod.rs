@@ -29,6 +29,7 @@ pub mod power;
 mod processors;
 mod protection;
 pub mod random;
+mod routes;
 mod rtc;
 pub mod selftest;
 pub mod serial;

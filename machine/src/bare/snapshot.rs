@@ -6,6 +6,7 @@
 use super::exception::KernelFrame;
 use super::{cpu, nmi, time, trace};
 use crate::sync::Spin;
+use core::arch::asm;
 use core::fmt;
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -61,6 +62,26 @@ pub fn take(cpu: usize) -> Option<Snapshot> {
         calls: core::array::from_fn(|place| load(&SLOT.calls[place])),
         count: SLOT.count.load(Ordering::Relaxed).min(MOST),
     })
+}
+
+/// What this CPU does: the calls that led here.
+pub fn own() -> Snapshot {
+    let rbp: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) rbp, options(nomem, nostack, preserves_flags)) };
+    let mut snapshot = Snapshot {
+        rflags: 0,
+        cs: 0,
+        calls: [0; MOST],
+        count: 0,
+    };
+    trace::walk((0, rbp), |rip| {
+        if let Some(call) = snapshot.calls.get_mut(snapshot.count) {
+            *call = rip;
+            snapshot.count += 1;
+        }
+    });
+    snapshot
 }
 
 /// Leaves what this CPU was doing. In the handler of non-maskable interrupts.

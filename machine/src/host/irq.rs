@@ -2,11 +2,11 @@
 //! calling thread.
 
 use super::{clock, cpu, current, lock};
-use crate::interrupts::{Counts, LINES, MESSAGES as FIRST_MESSAGE};
+use crate::interrupts::{Counts, LINES, MESSAGES as FIRST_MESSAGE, Steer};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-pub use crate::interrupts::{Handling, Source};
+pub use crate::interrupts::{Handling, NoRoute, Route, Source, Steering};
 
 /// What an interrupt runs. It must not block.
 pub type Handler = Arc<dyn Fn() + Send + Sync>;
@@ -38,6 +38,9 @@ impl Line {
 #[derive(Default)]
 struct Table {
     handlers: BTreeMap<Line, Vec<Connected>>,
+    /// Where they go that do not go to CPU 0.
+    routes: BTreeMap<Line, Route>,
+    steers: BTreeMap<Line, Steer>,
     serial: u64,
 }
 
@@ -100,6 +103,13 @@ pub struct IrqGuard {
     serial: u64,
 }
 
+impl IrqGuard {
+    /// Says how the device of a message interrupt is told to send it elsewhere.
+    pub fn steer_with(&self, steer: Steer) {
+        lock(&self.lines.0).steers.insert(self.line, steer);
+    }
+}
+
 impl Drop for IrqGuard {
     fn drop(&mut self) {
         let mut table = lock(&self.lines.0);
@@ -107,6 +117,8 @@ impl Drop for IrqGuard {
             handlers.retain(|connected| connected.serial != self.serial);
             if handlers.is_empty() {
                 table.handlers.remove(&self.line);
+                table.routes.remove(&self.line);
+                table.steers.remove(&self.line);
             }
         }
     }
@@ -151,6 +163,66 @@ pub fn sources() -> Vec<(Source, Vec<&'static str>)> {
     });
     let own = Source::OWN.into_iter().map(|source| (source, Vec::new()));
     devices.chain(own).collect()
+}
+
+impl Line {
+    fn of(source: Source) -> Option<Line> {
+        match source {
+            Source::Line(line) => Some(Line::Legacy(line)),
+            Source::Message(number) => Some(Line::Message(u32::from(number))),
+            _ => None,
+        }
+    }
+}
+
+/// Where an interrupt of a device goes.
+pub fn route(source: Source) -> Option<Route> {
+    let machine = current();
+    let table = lock(&machine.0.lines.0);
+    let line = Line::of(source).filter(|line| table.handlers.contains_key(line))?;
+    let first = Route {
+        allowed: u64::MAX,
+        cpu: 0,
+    };
+    Some(table.routes.get(&line).copied().unwrap_or(first))
+}
+
+/// Makes an interrupt go to one of these CPUs. A device that cannot be told keeps its messages where they are.
+///
+/// # Errors
+/// [`NoRoute`].
+pub fn set_route(source: Source, cpus: u64) -> Result<(), NoRoute> {
+    let now = route(source).ok_or(NoRoute)?.cpu;
+    let possible = cpus & (u64::MAX >> (cpu::MAX - cpu::count()));
+    let cpu = match possible {
+        0 => return Err(NoRoute),
+        _ if possible >> now & 1 != 0 => now,
+        _ => possible.trailing_zeros() as usize,
+    };
+    let machine = current();
+    let line = Line::of(source).ok_or(NoRoute)?;
+    let steer = lock(&machine.0.lines.0).steers.get(&line).cloned();
+    if let Line::Message(data) = line {
+        let address = MESSAGE_ADDRESS | (cpu as u64) << 12;
+        steer.ok_or(NoRoute)?(Steering::To { address, data });
+    }
+    let route = Route { allowed: cpus, cpu };
+    lock(&machine.0.lines.0).routes.insert(line, route);
+    Ok(())
+}
+
+/// Where new interrupts go. Here: always to CPU 0.
+pub fn set_default_route(_cpus: u64) {}
+
+/// Who is told of a source that interrupts all the time. Here none does.
+pub fn on_storm(_hook: fn(Source)) {}
+
+/// Hears a silenced source again. Here none is.
+pub fn resume(_source: Source) {}
+
+/// How often a source had to be silenced.
+pub fn storms(_source: Source) -> u32 {
+    0
 }
 
 /// How often CPU number `cpu` was interrupted from there.
@@ -219,6 +291,8 @@ mod tests {
         drop(second);
         raise(4);
         assert_eq!(count.load(Ordering::SeqCst), 21);
+
+        assert_eq!(route(Source::Line(4)), None);
 
         let one = message("hundred", handler(100)).unwrap();
         let two = message("thousand", handler(1000)).unwrap();

@@ -11,4 +11,4 @@ mod spin;
 pub use contention::{Contention, contention};
 pub use once::Once;
 pub use rcu::{Rcu, Reading, reading, wait_for_readers};
-pub use spin::{Spin, SpinGuard};
+pub use spin::{Spin, SpinGuard, on_long_wait};

@@ -3,7 +3,7 @@
 //! The one idea: the kernel runs with interrupts off, so a spin lock need not touch them, and its
 //! guard is `!Send`, so the compiler refuses to hold it across an await of a spawned future.
 
-use super::contention;
+use super::{Once, contention};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::hint::spin_loop;
@@ -11,6 +11,17 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::panic::Location;
 use core::sync::atomic::{AtomicU32, Ordering};
+
+/// How many looks at a lock are a long wait: more than a hundredth of a second.
+const LONG: u32 = 1 << 20;
+
+static ON_LONG_WAIT: Once<fn(&Location<'static>)> = Once::new();
+
+/// Says who is told, again and again, that a CPU has long waited for a lock in this place. It must take no lock that
+/// may be held. Only the first call counts.
+pub fn on_long_wait(hook: fn(&Location<'static>)) {
+    let _ = ON_LONG_WAIT.set(hook);
+}
 
 /// A fair (ticket) spin lock. Taking a free one costs one atomic addition; who must wait is counted
 /// ([`contention`](super::contention())).
@@ -55,8 +66,15 @@ impl<T: ?Sized> Spin<T> {
     #[inline(never)]
     fn wait(&self, ticket: u32, place: &'static Location<'static>) {
         let begin = contention::now();
+        let mut spins: u32 = 0;
         while self.serving.load(Ordering::Acquire) != ticket {
             spin_loop();
+            spins = spins.wrapping_add(1);
+            if spins.is_multiple_of(LONG)
+                && let Some(hook) = ON_LONG_WAIT.get()
+            {
+                hook(place);
+            }
         }
         contention::waited(place, contention::now().saturating_sub(begin));
     }

@@ -2,6 +2,7 @@
 
 use super::descriptor;
 use super::files::SYSTEM;
+use super::irq;
 use super::process::{self as of_process, Subject};
 use super::sysctl;
 use crate::process::Process;
@@ -14,7 +15,7 @@ use alloc::vec::Vec;
 use machine::sync::Spin;
 use object::{Sink, Source};
 use vfs::{
-    Description, Entry, File, FileKind, FileSystem, Inode, Location, Metadata, OpenRequest,
+    Change, Description, Entry, File, FileKind, FileSystem, Inode, Location, Metadata, OpenRequest,
     Statistics,
 };
 
@@ -84,6 +85,10 @@ enum Node {
     /// A directory of `/proc/sys`, by its path there.
     Settings(&'static str),
     Setting(usize),
+    /// `/proc/irq`, a directory for each interrupt, and what is in it.
+    Interrupts,
+    Interrupt(u32),
+    InterruptFile(u32, usize),
 }
 
 #[derive(Clone, Copy)]
@@ -116,6 +121,9 @@ impl Node {
                 0x1000 + path.len() as u64 + first.unwrap_or(0) as u64 * 0x40
             }
             Node::Setting(index) => 0x8000 + index as u64,
+            Node::Interrupts => 5,
+            Node::Interrupt(number) => 0x1_0000 + u64::from(number) * 8,
+            Node::InterruptFile(number, index) => 0x1_0001 + u64::from(number) * 8 + index as u64,
             Node::Tasks(id) => of(id, 7),
             Node::Task(id, thread) => of(id, 0x8000_0000 | u64::from(thread) << 8),
             Node::TaskFile(id, thread, index) => of(
@@ -163,6 +171,11 @@ impl Node {
 
     fn linux(&self) -> Result<Arc<Process>, Error> {
         Process::of(&*self.process()?).ok_or(Error::NotFound)
+    }
+
+    /// Whether it can be written.
+    fn is_setting(&self) -> bool {
+        matches!(*self, Node::InterruptFile(_, index) if irq::is_setting(index))
     }
 
     /// Whether only those may read it who may look inside the process.
@@ -214,7 +227,7 @@ fn caller() -> Option<u32> {
         .filter(|&id| id != 0)
 }
 
-fn calling_process() -> Option<Arc<process::Process>> {
+pub(super) fn calling_process() -> Option<Arc<process::Process>> {
     process::find(caller()?)
 }
 
@@ -242,6 +255,8 @@ impl Inode for Node {
             Node::Root | Node::Process(_) | Node::Descriptors(_) => FileKind::Directory,
             Node::Tasks(_) | Node::Task(..) | Node::Settings(_) => FileKind::Directory,
             Node::DescriptorFiles(_) => FileKind::Directory,
+            Node::Interrupts | Node::Interrupt(_) => FileKind::Directory,
+            Node::InterruptFile(..) => FileKind::File,
             Node::DescriptorFile(..) => FileKind::File,
             Node::MyMounts => FileKind::Symlink,
             Node::TaskFile(..) | Node::Setting(_) => FileKind::File,
@@ -255,6 +270,7 @@ impl Inode for Node {
         let mode = match kind {
             _ if matches!(self, Node::Descriptors(_)) => 0o500,
             _ if self.is_private() => 0o400,
+            _ if self.is_setting() => 0o644,
             FileKind::Directory => 0o555,
             FileKind::Symlink => 0o777,
             _ => 0o444,
@@ -272,6 +288,24 @@ impl Inode for Node {
         }
     }
 
+    /// A file that can be written is cut before: it has no size, so there is nothing to do.
+    fn change(&self, change: &Change) -> Result<(), Error> {
+        let Change {
+            mode: None,
+            uid: None,
+            gid: None,
+            size: Some(0),
+            ..
+        } = change
+        else {
+            return Err(Error::Forbidden);
+        };
+        match self.is_setting() {
+            true => Ok(()),
+            false => Err(Error::Forbidden),
+        }
+    }
+
     fn remembers_names(&self) -> bool {
         false
     }
@@ -285,6 +319,7 @@ impl Inode for Node {
                     ("self", ..) => Node::Myself,
                     ("mounts", ..) => Node::MyMounts,
                     ("sys", ..) => Node::Settings(""),
+                    ("irq", ..) => Node::Interrupts,
                     (_, Some(index), _) => Node::SystemFile(index),
                     (_, _, Some(id)) => {
                         find(id)?;
@@ -323,6 +358,15 @@ impl Inode for Node {
                 let file = of_process::FILES.iter().position(|(file, _)| *file == text);
                 Node::TaskFile(id, thread, file.ok_or(Error::NotFound)?)
             }
+            Node::Interrupts => {
+                let number = number_of(name).ok_or(Error::NotFound)?;
+                irq::check(number)?;
+                Node::Interrupt(number)
+            }
+            Node::Interrupt(number) => {
+                let file = irq::FILES.iter().position(|file| *file == text);
+                Node::InterruptFile(number, file.ok_or(Error::NotFound)?)
+            }
             Node::Settings(path) => match sysctl::find(path, text).ok_or(Error::NotFound)? {
                 sysctl::Found::File(index) => Node::Setting(index),
                 sysctl::Found::Directory(path) => Node::Settings(path),
@@ -341,6 +385,7 @@ impl Inode for Node {
                 add(0, "self", Node::Myself);
                 add(1, "mounts", Node::MyMounts);
                 add(2, "sys", Node::Settings(""));
+                add(3, "irq", Node::Interrupts);
                 for (index, (name, _)) in SYSTEM.iter().enumerate() {
                     add(0x10 + index as u64, name, Node::SystemFile(index));
                 }
@@ -386,6 +431,18 @@ impl Inode for Node {
                 self.thread(thread)?;
                 for (index, (name, _)) in of_process::FILES.iter().enumerate() {
                     add(index as u64, name, Node::TaskFile(id, thread, index));
+                }
+            }
+            Node::Interrupts => {
+                for number in irq::numbers() {
+                    let name = format!("{number}");
+                    add(u64::from(number), &name, Node::Interrupt(number));
+                }
+            }
+            Node::Interrupt(number) => {
+                irq::check(number)?;
+                for (index, name) in irq::FILES.iter().enumerate() {
+                    add(index as u64, name, Node::InterruptFile(number, index));
                 }
             }
             Node::Settings(path) => {
@@ -491,6 +548,7 @@ impl Node {
                 .get(index)
                 .map(|(_, make)| make())
                 .ok_or(Error::NotFound),
+            Node::InterruptFile(number, index) => irq::text(number, index),
             Node::DescriptorFile(_, descriptor) => {
                 self.check_inside()?;
                 descriptor::text(&*self.linux()?, descriptor)
@@ -524,8 +582,22 @@ impl File for Text {
         Ok(rest.map_or(0, |rest| sink.put(rest)))
     }
 
-    fn try_write(&self, _: u64, _: &mut dyn Source, _: bool) -> Result<(usize, u64), Error> {
-        Err(Error::Denied)
+    fn try_write(
+        &self,
+        position: u64,
+        source: &mut dyn Source,
+        _: bool,
+    ) -> Result<(usize, u64), Error> {
+        let Node::InterruptFile(number, index) = *self.node else {
+            return Err(Error::Denied);
+        };
+        if !irq::is_setting(index) {
+            return Err(Error::Denied);
+        }
+        let mut bytes = [0; irq::LONGEST];
+        let count = source.take(&mut bytes);
+        irq::set(number, index, bytes.get(..count).unwrap_or_default())?;
+        Ok((count, position + count as u64))
     }
 
     fn seekable(&self) -> bool {

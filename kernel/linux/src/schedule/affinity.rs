@@ -50,9 +50,10 @@ fn set_of(thread: &process::Thread) -> u64 {
     set & running()
 }
 
-/// Whether a task may run on every processor.
+/// Whether a task may run on every processor that is not set aside.
 pub(super) fn is_whole(task: &Task) -> bool {
-    task.affinity() & running() == running()
+    let general = running() & !task::isolated();
+    task.affinity() & general == general
 }
 
 pub async fn getcpu(call: &mut Call<'_>, [cpu, node, ..]: Args) -> Answer {
@@ -64,14 +65,47 @@ pub async fn getcpu(call: &mut Call<'_>, [cpu, node, ..]: Args) -> Answer {
 /// The `Cpus_allowed` lines of `/proc/PID/status`.
 pub fn describe(thread: &process::Thread) -> String {
     let set = set_of(thread);
-    let digits = machine::cpu::count().div_ceil(4);
-    let (high, low) = (set >> 32, set & 0xffff_ffff);
-    let mask = match digits {
-        ..=8 => format!("{low:0digits$x}"),
-        _ => format!("{high:0width$x},{low:08x}", width = digits - 8),
-    };
+    let mask = mask(set);
     format!(
         "Cpus_allowed:\t{mask}\nCpus_allowed_list:\t{}\n",
         CpuSet(set)
     )
+}
+
+/// A set as `/proc` writes it: hexadecimal, 32 processors between commas, as many digits as there are processors for.
+pub fn mask(set: u64) -> String {
+    let digits = machine::cpu::count().div_ceil(4);
+    let (high, low) = (set >> 32, set & 0xffff_ffff);
+    match digits {
+        ..=8 => format!("{low:0digits$x}"),
+        _ => format!("{high:0width$x},{low:08x}", width = digits - 8),
+    }
+}
+
+/// Reads what [`mask`] writes, and what people write: digits are optional, and so are commas.
+pub fn read_mask(text: &str) -> Option<u64> {
+    let digits: String = text.trim().chars().filter(|digit| *digit != ',').collect();
+    let plain = !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+    u64::from_str_radix(&digits, 16).ok().filter(|_| plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks() {
+        assert_eq!(mask(1), "1");
+        for (text, set) in [
+            ("1", Some(1)),
+            ("00000001,0000000f\n", Some(0x1_0000_000f)),
+            ("ff", Some(255)),
+            ("", None),
+            ("0x3", None),
+            ("+1", None),
+            ("1ffffffffffffffff", None),
+        ] {
+            assert_eq!(read_mask(text), set, "{text}");
+        }
+    }
 }

@@ -390,7 +390,22 @@ fn sources_of_interrupts_and_whose_they_are() {
         counts.iter().next().and_then(|count| count.as_int()),
         Some(1)
     );
+    assert_eq!(mine.string("cpus"), Some("0"));
+    assert_eq!((mine.int("cpu"), mine.int("storms")), (Some(0), Some(0)));
+    let mut route = |number: i32, cpus: &str| {
+        let argument = Value::build(|argument| {
+            argument.put("number", number).put("cpus", cpus);
+        });
+        world.request(processes, "route", &argument.unwrap()).err()
+    };
+    assert_eq!(route(9, "0"), None);
+    assert_eq!(route(9, "1"), Some(Error::Invalid), "it does not run");
+    assert_eq!(route(9, "x"), Some(Error::Invalid));
+    assert_eq!(route(8, "0"), Some(Error::NotFound));
     drop(guard);
+    let looks = u64::from(Rights::INSPECT.bits());
+    let less = world.call(Call::Duplicate, &[processes, looks]).unwrap();
+    assert_eq!(world.ask(less, "route"), Err(Error::Denied));
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! so a boot with them ends up like one without.
 
 mod memory;
+mod storm;
 mod threads;
+
+pub use storm::storm;
 
 use super::frame::{self, Frame};
 use super::paging::{Access, PageTable};
