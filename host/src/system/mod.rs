@@ -10,6 +10,7 @@ mod disc;
 mod exec;
 mod guest;
 mod rt_tests;
+mod interrupts;
 mod shell;
 mod suites;
 mod typist;
@@ -243,6 +244,7 @@ fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     tests.extend(disc::tests());
     tests.extend(watchdog::tests());
     tests.extend(rt_tests::tests());
+    tests.extend(interrupts::tests());
     tests.retain(|test| chosen(&test.name, filters));
     tests.extend(suites::tests(context, filters)?);
     Ok(tests)

@@ -1,11 +1,15 @@
 //! Sessions with init and the native shell on the serial console, as `helve run` gives them.
 
 use super::{Context, Test, typist::Typist};
+use crate::exec::session::Give;
+use crate::kernel::Profile;
+use crate::progress::Show;
 use crate::qemu::serial::SerialGuest;
 use crate::qemu::{Boot, Machine};
+use crate::run;
 use anyhow::{Context as _, Result, ensure};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -54,37 +58,55 @@ pub fn machine(context: &Context, initramfs: Option<&Path>, append: &str) -> Mac
     }
 }
 
+/// The initramfs of a session, with programs of this computer at these paths.
+pub fn initramfs_with(context: &Context, programs: &[(&Path, &str)]) -> Result<PathBuf> {
+    let gives: Vec<Give> = programs
+        .iter()
+        .map(|(host, guest)| Give {
+            host: host.to_path_buf(),
+            guest: (*guest).into(),
+        })
+        .collect();
+    let (workspace, kernel) = (&context.workspace, &context.kernel);
+    run::system_initramfs(workspace, kernel, Profile::Release, &gives, Show::Progress)
+}
+
 /// A session on the serial line.
-struct Session {
-    guest: SerialGuest,
-    limit: Duration,
+pub struct Session {
+    pub guest: SerialGuest,
+    pub limit: Duration,
 }
 
 impl Session {
     fn start(context: &Context) -> Result<Session> {
+        Session::on(context, &machine(context, Some(context.initramfs()?), ""))
+    }
+
+    /// With the shell of a machine.
+    pub fn on(context: &Context, machine: &Machine) -> Result<Session> {
         let limit = LIMIT * context.accelerator.patience();
         let mut session = Session {
-            guest: SerialGuest::start(&machine(context, Some(context.initramfs()?), ""))?,
+            guest: SerialGuest::start(machine)?,
             limit,
         };
         session.expect(PROMPT)?;
         Ok(session)
     }
 
-    fn expect(&mut self, text: &str) -> Result<()> {
+    pub fn expect(&mut self, text: &str) -> Result<()> {
         let found = self.guest.expect(text, self.limit);
         found.with_context(|| format!("the console showed:\n{}", self.guest.output()))?;
         Ok(())
     }
 
     /// Types a command and waits for its output and the next prompt.
-    fn ask(&mut self, command: &str, answer: &str) -> Result<()> {
+    pub fn ask(&mut self, command: &str, answer: &str) -> Result<()> {
         self.guest.type_text(&format!("{command}\r"))?;
         self.expect(answer)?;
         self.expect(PROMPT)
     }
 
-    fn power_off(&mut self) -> Result<()> {
+    pub fn power_off(&mut self) -> Result<()> {
         self.guest.type_text("poweroff\r")?;
         let status = self
             .guest

@@ -1,14 +1,10 @@
 //! Processors that do not get on any more, on purpose, and what comes of it.
 
-use super::shell::{self, LIMIT, PROMPT};
+use super::shell::{self, LIMIT, PROMPT, Session};
 use super::{Context, Test};
-use crate::exec::session::Give;
-use crate::kernel::Profile;
-use crate::progress::Show;
-use crate::qemu::Boot;
+use crate::qemu::Machine;
 use crate::qemu::serial::SerialGuest;
-use crate::run;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +14,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("watchdog/reports-kernel-task", |context| {
             reports(context, "stall-soft")
         }),
+        Test::new("watchdog/waits-for-a-lock", waits_for_a_lock),
         Test::new("watchdog/starts-again", starts_again),
         Test::new("watchdog/off", off),
         Test::new("watchdog/hardware-resets", hardware_resets),
@@ -59,6 +56,24 @@ fn reports(context: &Context, kind: &str) -> Result<()> {
     Ok(())
 }
 
+/// Both guards are stuck: one holds a lock, and the other one waits for it and says so.
+fn waits_for_a_lock(context: &Context) -> Result<()> {
+    let (mut guest, limit) = start(context, "watchdog=report:1 selftest=stall-lock")?;
+    for text in [
+        "watchdog: processor 0 has waited for a lock for 1.",
+        "watchdog::stall",
+        "processor 1:",
+        "watchdog::stall",
+    ] {
+        let found = guest.expect(text, limit);
+        found.with_context(|| guest.output())?;
+    }
+    guest
+        .expect(PROMPT, limit)
+        .with_context(|| guest.output())?;
+    Ok(())
+}
+
 fn starts_again(context: &Context) -> Result<()> {
     let (mut guest, limit) = start(context, "watchdog=reboot:1 selftest=stall")?;
     guest
@@ -83,22 +98,13 @@ fn off(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// A machine with the hardware, and a session on it.
-fn with_hardware(
-    context: &Context,
-    initramfs: &Path,
-    append: &str,
-) -> Result<(SerialGuest, Duration)> {
+/// A machine with the hardware.
+fn with_hardware(context: &Context, initramfs: &Path, append: &str) -> Machine {
     let mut machine = shell::machine(context, Some(initramfs), append);
     machine.devices = ["-device", "i6300esb", "-action", "watchdog=reset"]
         .map(Into::into)
         .to_vec();
-    let limit = LIMIT * context.accelerator.patience();
-    let mut guest = SerialGuest::start(&machine)?;
-    guest
-        .expect(PROMPT, limit)
-        .with_context(|| guest.output())?;
-    Ok((guest, limit))
+    machine
 }
 
 /// QEMU ends where another machine would start again; nobody has asked it to.
@@ -111,82 +117,64 @@ fn sees_a_reset(mut guest: SerialGuest, limit: Duration) -> Result<()> {
 }
 
 fn hardware_resets(context: &Context) -> Result<()> {
-    let (mut guest, limit) = with_hardware(context, context.initramfs()?, "")?;
-    guest.type_text("ask device:watchdog set timeout=2; ask device:watchdog start\r")?;
-    sees_a_reset(guest, limit)
+    let machine = with_hardware(context, context.initramfs()?, "");
+    let mut session = Session::on(context, &machine)?;
+    let lines = "ask device:watchdog set timeout=2; ask device:watchdog start\r";
+    session.guest.type_text(lines)?;
+    sees_a_reset(session.guest, session.limit)
 }
 
 /// With one processor nobody but the hardware can notice, and it does.
 fn hardware_and_kernel(context: &Context) -> Result<()> {
-    let mut machine = shell::machine(context, Some(context.initramfs()?), "watchdog=reboot:2");
-    machine.cpus = 1;
-    machine.devices = ["-device", "i6300esb"].map(Into::into).to_vec();
-    let limit = LIMIT * context.accelerator.patience();
-    let mut guest = SerialGuest::start(&machine)?;
-    guest
-        .expect(PROMPT, limit)
-        .with_context(|| guest.output())?;
-    // It is fed for longer than it would wait.
-    guest.type_text("sleep 6; ask device:watchdog status; echo still here\r")?;
-    guest
-        .expect("\nstill here", limit)
-        .with_context(|| guest.output())?;
-    // A user whose time is over is not fed for.
-    guest.type_text("ask device:watchdog set timeout=1; ask device:watchdog start\r")?;
-    sees_a_reset(guest, limit)?;
-    let Boot::Kernel { command_line, .. } = &mut machine.boot else {
-        bail!("it boots from a kernel");
+    let one = |append| {
+        let mut machine = with_hardware(context, context.initramfs()?, append);
+        machine.cpus = 1;
+        Ok::<Machine, anyhow::Error>(machine)
     };
-    command_line.push_str(" selftest=stall");
-    sees_a_reset(SerialGuest::start(&machine)?, limit)
+    let mut session = Session::on(context, &one("watchdog=reboot:2")?)?;
+    // It is fed for longer than it would wait.
+    session.ask("sleep 6; echo still here", "\nstill here")?;
+    // A user whose time is over is not fed for.
+    let lines = "ask device:watchdog set timeout=1; ask device:watchdog start\r";
+    session.guest.type_text(lines)?;
+    sees_a_reset(session.guest, session.limit)?;
+    let stalled = SerialGuest::start(&one("watchdog=reboot:2 selftest=stall")?)?;
+    sees_a_reset(stalled, session.limit)
 }
 
 /// Linux programs: every request, and busybox.
 fn linux(context: &Context) -> Result<()> {
     let calls = context.programs.get("watchdog-calls");
-    let gives = [
+    let programs = [
         (
-            calls.context("no watchdog-calls")?.clone(),
+            &**calls.context("no watchdog-calls")?,
             "/bin/watchdog-calls",
         ),
-        (super::busybox::program(context)?, "/bin/busybox"),
+        (&super::busybox::program(context)?, "/bin/busybox"),
     ];
-    let gives = gives.map(|(host, guest)| Give {
-        host,
-        guest: guest.into(),
-    });
-    let initramfs = run::system_initramfs(
-        &context.workspace,
-        &context.kernel,
-        Profile::Release,
-        &gives,
-        Show::Progress,
-    )?;
-    let (mut guest, limit) = with_hardware(context, &initramfs, "")?;
-    let mut ask = |text: &str, answer: &str| -> Result<()> {
-        guest.type_text(&format!("{text}\r"))?;
-        guest
-            .expect(answer, limit)
-            .with_context(|| guest.output())?;
-        guest
-            .expect(PROMPT, limit)
-            .with_context(|| guest.output())?;
-        Ok(())
-    };
-    ask("watchdog-calls /dev/watchdog && echo first", "\nfirst")?;
-    ask("watchdog-calls /dev/watchdog0 && echo second", "\nsecond")?;
-    // Fed in time it runs for longer than its timeout, and ends as it should.
-    ask(
-        "busybox sh -c 'busybox watchdog -F -T 3 -t 1 /dev/watchdog & echo $! > /tmp/id; sleep 5; kill $(cat /tmp/id); wait; echo fed'",
-        "\nfed",
-    )?;
-    ask("ask device:watchdog status", "\"runs\": false")?;
-    // Without the letter it goes on.
-    ask(
-        "busybox sh -c 'echo x > /dev/watchdog; echo left'",
-        "\nleft",
-    )?;
-    ask("ask device:watchdog status", "\"runs\": true")?;
-    guest.type_text("ask device:watchdog set timeout=1\r")?;
-    sees_a_reset(guest, limit)
+    let initramfs = shell::initramfs_with(context, &programs)?;
+    let machine = with_hardware(context, &initramfs, "");
+    let mut session = Session::on(context, &machine)?;
+    for (line, answer) in [
+        ("watchdog-calls /dev/watchdog && echo first", "\nfirst"),
+        ("watchdog-calls /dev/watchdog0 && echo second", "\nsecond"),
+        // Fed in time it runs for longer than its timeout, and ends as it should.
+        (
+            "busybox sh -c 'busybox watchdog -F -T 3 -t 1 /dev/watchdog & sleep 5; kill $!; wait; echo fed'",
+            "\nfed",
+        ),
+        ("ask device:watchdog status", "\"runs\": false"),
+        // Without the letter it goes on.
+        (
+            "busybox sh -c 'echo x > /dev/watchdog; echo left'",
+            "\nleft",
+        ),
+        ("ask device:watchdog status", "\"runs\": true"),
+    ] {
+        session.ask(line, answer)?;
+    }
+    session
+        .guest
+        .type_text("ask device:watchdog set timeout=1\r")?;
+    sees_a_reset(session.guest, session.limit)
 }

@@ -4,12 +4,16 @@
 //! a tick for it. What a stalled CPU does is found out by an interrupt that it cannot keep out, and is first of all
 //! printed, without any lock, because it may hold every one of them.
 
+mod locks;
+mod report;
+mod stall;
+
+pub use stall::stall;
+
 use crate::command_line::CommandLine;
-use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
-use machine::{cpu, serial, snapshot};
+use machine::cpu;
 use task::policy::{Class, INHERITED_PRIORITY};
 use task::{LOOKS, Terms, Verdict, Watch};
 use watchdog::Watchdog;
@@ -62,6 +66,7 @@ impl Plan {
 /// Starts the guards. All CPUs run already. If the machine shall start again, a hardware watchdog is armed for the case
 /// that nobody is left to see to that; without one, a single CPU is watched by nobody.
 pub fn start(plan: Plan, hardware: Option<Arc<Watchdog>>) {
+    locks::watch(plan);
     let hardware = hardware.filter(|_| plan.reboots);
     if let Some(hardware) = &hardware {
         // So late that there is a report first, if there can be one.
@@ -73,7 +78,7 @@ pub fn start(plan: Plan, hardware: Option<Arc<Watchdog>>) {
         }
         return;
     }
-    for me in 0..cpu::count().min(2) {
+    for me in guards(task::isolated(), cpu::count()) {
         let terms = Terms {
             // Nobody who asks for a priority is before it.
             class: Class::Realtime {
@@ -88,6 +93,13 @@ pub fn start(plan: Plan, hardware: Option<Arc<Watchdog>>) {
             ::log::warn!("watchdog: no memory for processor {me}'s");
         }
     }
+}
+
+/// The first two CPUs that are not set aside; with fewer of those, one that is.
+fn guards(isolated: u64, count: usize) -> impl Iterator<Item = usize> {
+    let is_set_aside = move |cpu: &usize| isolated >> cpu & 1 != 0;
+    let general = (0..count).filter(move |cpu| !is_set_aside(cpu));
+    general.chain((0..count).filter(is_set_aside)).take(2)
 }
 
 /// Somebody has said that this CPU is stalled: it is said once, whoever sees it first.
@@ -122,7 +134,7 @@ fn look(plan: Plan, watch: &mut Watch, other: usize) -> bool {
         Verdict::Ask => cpu::kick(other),
         Verdict::Stalled(since) => {
             if !REPORTED[other].swap(true, Ordering::AcqRel) {
-                report(plan, other, sign.tag, now.saturating_sub(since));
+                report::stalled(plan, other, sign.tag, now.saturating_sub(since));
             }
         }
         Verdict::GoesOn(since) => {
@@ -135,64 +147,17 @@ fn look(plan: Plan, watch: &mut Watch, other: usize) -> bool {
     !matches!(verdict, Verdict::Stalled(_) | Verdict::StillStalled(_))
 }
 
-fn report(plan: Plan, other: usize, tag: u64, length: u64) {
-    let (seconds, tenths) = (length / SECOND, length % SECOND * 10 / SECOND);
-    let head =
-        format_args!("\nwatchdog: processor {other} has not got on for {seconds}.{tenths} s");
-    match tag {
-        0 => serial::write_without_lock(format_args!("{head}, in a task of the kernel\n")),
-        id => serial::write_without_lock(format_args!("{head}, in process {id}\n")),
-    }
-    let found = snapshot::take(other);
-    match &found {
-        Some(found) => serial::write_without_lock(format_args!("{found}\n")),
-        None => serial::write_without_lock(format_args!("  it does not answer\n")),
-    }
-    if plan.reboots {
-        serial::write_without_lock(format_args!("watchdog: starting again\n"));
-        machine::power::reset();
-    }
-    // From here on locks are taken, which may make this CPU the next one.
-    let name = u32::try_from(tag).ok().and_then(process::find);
-    let name = name.map_or_else(|| format!("{tag}"), |process| process.name());
-    let trace = found.map_or_else(
-        || String::from("  it does not answer"),
-        |found| format!("{found}"),
-    );
-    ::log::error!(target: crate::log::SHOWN, "watchdog: processor {other} has not got on for {seconds}.{tenths} s, process {name}\n{trace}");
-}
-
-/// `selftest=stall` or `selftest=stall-soft` on the command line: the last CPU does not get on for a while, so that a test
-/// sees what comes of it. With `soft` it lets interrupts in.
-pub fn stall(line: CommandLine<'_>) {
-    let lets_in = match line.value("selftest") {
-        Some("stall") => false,
-        Some("stall-soft") => true,
-        _ => return,
-    };
-    let last = cpu::count() - 1;
-    let terms = Terms {
-        affinity: 1 << last,
-        ..Terms::ordinary()
-    };
-    // Without memory there is no stall, and the test fails.
-    let _ = task::spawn_with("stall", terms, async move {
-        let end = task::clock::now().saturating_add(STALL);
-        while task::clock::now() < end {
-            if lets_in {
-                machine::irq::window();
-            }
-            core::hint::spin_loop();
-        }
-    });
-}
-
-/// In nanoseconds; longer than a test's limit.
-const STALL: u64 = 8 * SECOND;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_guards_that_have_time() {
+        assert!(guards(0, 4).eq([0, 1]));
+        assert!(guards(0b0010, 4).eq([0, 2]));
+        assert!(guards(0b1110, 4).eq([0, 1]));
+        assert!(guards(0, 1).eq([0]));
+    }
 
     #[test]
     fn what_the_word_means() {

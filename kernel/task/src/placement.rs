@@ -33,6 +33,7 @@ struct Table {
     cpus: [Once<&'static Cpu>; MAX],
     /// Those that have nothing to do, and that nobody has called yet.
     idle: AtomicU64,
+    /// Those that run only what is told to run there.
     isolated: AtomicU64,
 }
 
@@ -59,18 +60,15 @@ pub(crate) fn somebody_idles() -> bool {
     TABLE.get().idle.load(Ordering::SeqCst) != 0
 }
 
-/// CPUs that run only what is told to run there: bit 0 for number 0, and so on.
-static ISOLATED: AtomicU64 = AtomicU64::new(0);
-
 /// Keeps everything off these CPUs that was not told to run there ([`Task::set_affinity`]). To be said before the first
 /// task is spawned, whose set leaves them out, as do then the sets of all that it spawns.
 pub fn isolate(cpus: u64) {
-    ISOLATED.store(cpus, Ordering::Relaxed);
+    TABLE.get().isolated.store(cpus, Ordering::Relaxed);
 }
 
 /// The CPUs that [`isolate`] was told.
 pub fn isolated() -> u64 {
-    ISOLATED.load(Ordering::Relaxed)
+    TABLE.get().isolated.load(Ordering::Relaxed)
 }
 
 /// `cpu` has nothing to do from now on. One that is isolated does not look for work, so it is not called for it.

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
+use test_programs::sys;
 
 const GETSUPPORT: u64 = 0x8028_5700;
 const GETSTATUS: u64 = 0x8004_5701;
@@ -24,11 +25,7 @@ const KEEPALIVEPING: u32 = 0x8000;
 
 /// Asks; the number in memory afterwards, or the error.
 fn ask(file: &File, request: u64, mut number: u32) -> Result<u32, i32> {
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), request as _, &mut number) };
-    match result {
-        0 => Ok(number),
-        _ => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
-    }
+    sys!(SYS_ioctl, file.as_raw_fd(), request, &mut number).map(|_| number)
 }
 
 fn main() -> ExitCode {
@@ -52,10 +49,10 @@ fn main() -> ExitCode {
     check("one user at a time", busy == Some(libc::EBUSY));
 
     let mut info = [0u8; 40];
-    let told = unsafe { libc::ioctl(file.as_raw_fd(), GETSUPPORT as _, &mut info) };
+    let told = sys!(SYS_ioctl, file.as_raw_fd(), GETSUPPORT, &mut info);
     let options = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
     let wanted = SETTIMEOUT_FLAG | MAGICCLOSE | KEEPALIVEPING;
-    check("GETSUPPORT", told == 0 && options & wanted == wanted);
+    check("GETSUPPORT", told == Ok(0) && options & wanted == wanted);
     check("identity", info[8..].starts_with(b"i6300ESB timer\0"));
 
     check("SETTIMEOUT", ask(&file, SETTIMEOUT, 20) == Ok(20));
@@ -92,8 +89,8 @@ fn main() -> ExitCode {
     let nothing = ask(&file, SETOPTIONS, 4);
     check("SETOPTIONS nothing", nothing == Err(libc::ENOTTY));
     check("GETTEMP", ask(&file, GETTEMP, 0) == Err(libc::ENOTTY));
-    let bad = unsafe { libc::ioctl(file.as_raw_fd(), GETTIMEOUT as _, 1usize) };
-    check("a bad address", bad == -1);
+    let bad = sys!(SYS_ioctl, file.as_raw_fd(), GETTIMEOUT, 1usize);
+    check("a bad address", bad == Err(libc::EFAULT));
     let read = file
         .read(&mut [0])
         .err()
