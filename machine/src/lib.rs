@@ -16,6 +16,7 @@ pub mod host;
 
 #[cfg(any(target_os = "none", test))]
 mod buddy;
+pub mod date;
 mod features;
 #[cfg(any(target_os = "none", test))]
 mod firmware;
@@ -29,13 +30,13 @@ pub mod vdso;
 
 #[cfg(target_os = "none")]
 pub use bare::{
-    boot, clock_page, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random,
+    boot, clock_page, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, rtc,
     selftest, serial, snapshot, start, time, user,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
-    boot, clock_page, dma, frame, heap, irq, mmio, paging, panic, port, power, random, serial,
-    snapshot, start, time, user,
+    boot, clock_page, dma, frame, heap, irq, mmio, paging, panic, port, power, random, rtc, serial, snapshot,
+    start, time, user,
 };
 pub use memory::{PAGE, USER_END};
 

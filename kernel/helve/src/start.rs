@@ -11,6 +11,7 @@ use devfs::Devfs;
 use native::first::{self, Start};
 use native::groups::Group;
 use task::Ready;
+use vfs::device::Registry;
 use vfs::{Access, Credentials, Description, Location, OpenRequest, View};
 
 /// Brings everything up and runs the first program until it ends.
@@ -40,6 +41,9 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
         devices::show_watchdog(&devfs, watchdog)
             .map_err(|error| format!("the watchdog: {error}"))?;
     }
+    devfs
+        .add(&rtc::Clock::node(), rtc::Clock::new())
+        .map_err(|error| format!("the clock: {error}"))?;
     let root = files::root(&devfs, seed).map_err(|error| format!("the first files: {error}"))?;
     native::first::set_linux_starter(Arc::new(registries::Starter));
     if let Some(path) = line.value("exec") {

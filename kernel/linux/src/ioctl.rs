@@ -7,8 +7,10 @@ use crate::jobs::Group;
 use crate::lock::calls::{F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLK, F_SETLKW};
 use crate::terminal;
 use crate::termios::Termios;
+use crate::time::hardware;
 use crate::{lock, open, socket, watchdog};
 use alloc::sync::Arc;
+use rtc::OpenClock;
 use tty::{Flush, WindowSize};
 use vfs::Description;
 use vfs::pipe::End;
@@ -73,6 +75,9 @@ pub async fn ioctl(call: &mut Call<'_>, [descriptor, request, argument, ..]: Arg
         TFD_IOC_SET_TICKS if let Some(timer) = file.file_as::<TimerFile>() => {
             timer.set_ticks(call.read(argument).await?)?;
             Ok(0)
+        }
+        _ if let Some(clock) = file.file_as::<OpenClock>() => {
+            hardware::request(call, clock, request, argument).await
         }
         _ if let Some(opened) = file.file_as::<::watchdog::Opened>() => {
             watchdog::request(call, opened.watchdog(), request, argument).await

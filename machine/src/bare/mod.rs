@@ -30,7 +30,7 @@ mod processors;
 mod protection;
 pub mod random;
 mod routes;
-mod rtc;
+pub mod rtc;
 pub mod selftest;
 pub mod serial;
 pub mod snapshot;

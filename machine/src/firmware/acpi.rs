@@ -48,6 +48,8 @@ pub struct Acpi {
     /// The sleep control register of machines without PM1 (ACPI 6.5, section 4.8.3.7).
     pub sleep_control: Option<Register>,
     pub reset: Option<(Register, u8)>,
+    /// The real-time clock's register of the century; 0: it has none.
+    pub century: u8,
     /// PCI configuration space: physical address, first and last bus of segment 0.
     pub pci: Option<(u64, u8, u8)>,
 }
@@ -117,6 +119,7 @@ fn parse(memory: &Memory<'_>, root: &[u8]) -> Option<Acpi> {
         power_off: None,
         sleep_control: None,
         reset: None,
+        century: 0,
         pci: None,
     };
     for entry in list[36..].chunks_exact(width) {
@@ -200,6 +203,7 @@ fn read_fadt(memory: &Memory<'_>, acpi: &mut Acpi, fadt: &[u8]) {
     if u32_at(fadt, 112) & RESET_SUPPORTED != 0 && fadt.len() >= 129 {
         acpi.reset = register(fadt, 116).map(|register| (register, fadt[128]));
     }
+    acpi.century = fadt.get(108).copied().unwrap_or(0);
     acpi.sleep_control = register(fadt, 244);
     let wide = u64_at(fadt, 140) as usize;
     let dsdt = if wide != 0 {

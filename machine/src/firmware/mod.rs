@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod acpi;
-pub mod date;
 pub mod loader;
 pub mod symbols;
 

@@ -21,6 +21,7 @@ pub mod panic;
 pub mod port;
 pub mod power;
 pub mod random;
+pub mod rtc;
 pub mod serial;
 pub mod snapshot;
 pub mod time;
@@ -47,6 +48,7 @@ struct State {
     ports: port::Claims,
     boot: boot::State,
     seed: random::State,
+    rtc: rtc::Rtc,
     programs: user::Programs,
 }
 

@@ -2,6 +2,8 @@
 //! for it may be the guard that should have noticed.
 
 use super::{Plan, SECOND, report};
+use core::panic::Location;
+use core::ptr;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use machine::cpu;
 use machine::sync::{Once, on_long_wait};
@@ -35,11 +37,11 @@ pub fn watch(plan: Plan) {
     }
 }
 
-/// This CPU still waits for the lock at this address. It is told so many times a second.
-fn waits(lock: usize) {
+/// This CPU still waits for a lock in this place. It is told so many times a second.
+fn waits(place: &Location<'static>) {
     let Some(plan) = PLAN.get() else { return };
     let now = machine::time::now();
-    if let Some(length) = WAITING[cpu::index()].note(lock, now, plan.limit) {
+    if let Some(length) = WAITING[cpu::index()].note(ptr::from_ref(place).addr(), now, plan.limit) {
         report::waits(*plan, length);
     }
 }

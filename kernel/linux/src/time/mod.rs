@@ -4,10 +4,12 @@
 //! - [`reading`]: clock_gettime(2), clock_getres(2), gettimeofday(2), time(2)
 //! - [`setting`]: clock_settime(2), settimeofday(2)
 //! - [`adjust`], [`ntp`]: adjtimex(2), clock_adjtime(2), and what a clock makes of it
+//! - [`hardware`]: the real-time clock, rtc(4)
 //! - [`sleeping`]: nanosleep(2), clock_nanosleep(2)
 
 pub mod adjust;
 pub mod clock;
+pub mod hardware;
 mod ntp;
 #[cfg(test)]
 mod ntp_tests;

@@ -1,6 +1,7 @@
 //! Setting the machine's clocks, by direct calls, and who notices.
 
 mod adjust;
+mod hardware;
 mod setting;
 mod timer;
 
@@ -10,6 +11,7 @@ use test_programs::harness::Suite;
 const SUITE: Suite = Suite {
     groups: &[
         ("adjust", adjust::TESTS),
+        ("hardware", hardware::TESTS),
         ("setting", setting::TESTS),
         ("timer", timer::TESTS),
     ],
