@@ -171,7 +171,10 @@ pub async fn mmap(
     .map_err(no_room)?;
     if flags & MAP_POPULATE != 0 && !access.is_empty() {
         // Populating is a wish: a page that cannot be had now comes, or fails, when it is touched.
-        call.space.populate(address..address + len).await;
+        let mut budget = task::budget();
+        call.space
+            .populate(address..address + len, &mut budget)
+            .await;
     }
     Ok(address)
 }
@@ -321,7 +324,7 @@ pub async fn mlock(call: &mut Call<'_>, [address, length, ..]: Args) -> Answer {
     if !call.space.is_mapped(range.clone()) {
         return Err(Errno::ENOMEM);
     }
-    call.space.populate(range).await;
+    call.space.populate(range, &mut task::budget()).await;
     Ok(0)
 }
 
@@ -351,8 +354,9 @@ pub async fn mlockall(call: &mut Call<'_>, [flags, ..]: Args) -> Answer {
         return Err(Errno::EINVAL);
     }
     if flags & MCL_CURRENT != 0 && flags & MCL_ONFAULT == 0 {
+        let mut budget = task::budget();
         for mapping in call.space.mappings() {
-            call.space.populate(mapping.range).await;
+            call.space.populate(mapping.range, &mut budget).await;
         }
     }
     Ok(0)

@@ -385,8 +385,11 @@ impl Space {
     }
 
     /// Brings the pages of a range in before they are touched, ready to be written where writes
-    /// stay private. Stops at the first that cannot come in.
-    pub async fn populate(&self, range: Range<usize>) {
+    /// stay private. Stops at the first that cannot come in. Whoever populates several ranges spends
+    /// one budget for all.
+    pub async fn populate(&self, range: Range<usize>, budget: &mut task::Budget) {
+        /// In microseconds: a frame, a copy of a page, and its entries.
+        const PAGE_COST: u32 = 4;
         let Ok(range) = pages_of(range) else { return };
         for page in range.step_by(PAGE) {
             // The lock's guard must be gone before the await below.
@@ -394,9 +397,7 @@ impl Space {
             if outcome.is_err() {
                 return;
             }
-            if page.is_multiple_of(64 * PAGE) {
-                rest_a_moment().await;
-            }
+            budget.step(PAGE_COST).await;
         }
     }
 

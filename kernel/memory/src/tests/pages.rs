@@ -197,7 +197,7 @@ fn large_spaces_are_worked_on_in_steps() {
     let _leaks = Leaks::none();
     let space = Space::new().unwrap();
     mapped(&space, A, 6000);
-    now(space.populate(A..A + 6000 * PAGE));
+    now(space.populate(A..A + 6000 * PAGE, &mut task::budget()));
     assert_eq!(space.resident(), 6000);
     write(&space, A + 5999 * PAGE, b"last").unwrap();
     let child = now(space.fork_yielding()).unwrap();
@@ -210,14 +210,14 @@ fn large_spaces_are_worked_on_in_steps() {
     assert_eq!(&read(&space, A + 5999 * PAGE), &Ok(*b"last"));
     // A range of any size costs a bounded number of steps.
     mapped(&child, A, (USER_END - A) / PAGE);
-    now(child.populate(A..A + 3000 * PAGE));
+    now(child.populate(A..A + 3000 * PAGE, &mut task::budget()));
     child.advise(A..USER_END, Advice::DontNeed).unwrap();
     assert_eq!(child.resident(), 0);
-    now(child.populate(A..A + 3000 * PAGE));
+    now(child.populate(A..A + 3000 * PAGE, &mut task::budget()));
     child.unmap(A..USER_END).unwrap();
     assert_eq!((child.resident(), child.size()), (0, 0));
     mapped(&child, A, 3000);
-    now(child.populate(A..A + 3000 * PAGE));
+    now(child.populate(A..A + 3000 * PAGE, &mut task::budget()));
     child.clear();
 }
 
