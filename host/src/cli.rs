@@ -48,8 +48,8 @@ pub struct RunOptions {
     pub machine: MachineOptions,
     /// Give the guest a copy of a file or directory of this machine (repeatable): file:HOST[:GUEST]:ro
     ///
-    /// A static Linux program that is given can be started in the shell by its path, or by its name if it is in /bin:
-    /// --give file:/bin/busybox:ro. See `exec` for the form.
+    /// A Linux program that is given can be started in the shell by its path, or by its name if it is in /bin:
+    /// --give file:/bin/busybox:ro. The libraries that it needs are given along. See `exec` for the form.
     #[arg(long, value_name = "WHAT", value_parser = parse_give)]
     pub give: Vec<Give>,
     /// Write everything that the guest's serial console shows to this file, too
@@ -96,16 +96,19 @@ pub struct MachineOptions {
     pub append: String,
 }
 
-/// Runs one static Linux program of this machine as the first program of a virtual machine.
+/// Runs one Linux program of this machine as the first program of a virtual machine.
 ///
 /// Standard input, output and error pass through unchanged, and nothing else appears on them. If standard input and standard
 /// output are both terminals, the program gets a terminal (see --tty), and Ctrl-A X leaves.
+///
+/// The loader and the libraries of a dynamic program are found as ld.so(8) would find them, and given along. What it opens by
+/// itself while it runs (modules, plugins, locales) must be given with --give.
 ///
 /// The program's environment is PATH, HOME=/root and what --env gives, with TERM if it has a terminal. It is found at the
 /// same path as here; the rest of the guest's file system is in memory and nearly empty.
 ///
 /// Exit status: the program's own; 128 + N if signal N ended it; 124 if --timeout ran out; 125 if Helve itself failed; 126 if the
-/// program is not a static x86-64 ELF file; 127 if it was not found; 141 if the reader of standard output went away.
+/// program is not an x86-64 ELF file or a library that it needs is not here; 127 if it was not found; 141 if the reader of standard output went away.
 #[derive(Debug, Args)]
 #[command(override_usage = "helve exec [OPTIONS] -- PROGRAM [ARGS]...")]
 pub struct ExecOptions {

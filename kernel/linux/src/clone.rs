@@ -199,8 +199,10 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
     let space = if flags & CLONE_VM != 0 {
         call.space.clone()
     } else {
-        call.space.fork()?
+        call.space.fork_yielding().await?
     };
+    // Who should run does not wait for the rest: each half is some 20 microseconds for a small process.
+    task::rest().await;
     let descriptors = if flags & CLONE_FILES != 0 {
         parent.descriptors()
     } else {

@@ -267,6 +267,7 @@ pub async fn prepare(
     let executable_stack = plan.executable_stack;
     let loaded = image::load(&space, &file, plan, image::PROGRAM_BASE).await?;
     space.set_brk_start(loaded.end);
+    task::rest().await;
     let reserved = limits.stack().max(machine::USER_END - memory::MMAP_BASE);
     space.set_mmap_base(machine::USER_END - reserved);
     let (entry, interpreter_base) = match interpreter {
@@ -297,6 +298,7 @@ pub async fn prepare(
         vdso,
         block,
     };
+    task::rest().await;
     let start = start_stack::build(&space, top, &program, &loaded, &beside).await?;
     // One that was given from outside the root has no path there but the one that it was given by.
     let path = match program.location.path(&standing.root) {

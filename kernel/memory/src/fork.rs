@@ -5,7 +5,7 @@
 //! both if it is private. The next write fault sorts out who gets the copy.
 
 use crate::mappings::{AtFork, Content, Mapping};
-use crate::space::{Space, heap_room, pages_of, rest_a_moment, step_end};
+use crate::space::{Space, heap_room, pages_of, step_end};
 use abi::Error;
 use alloc::sync::Arc;
 use core::ops::Range;
@@ -32,7 +32,7 @@ impl Space {
     pub async fn fork_yielding(&self) -> Result<Arc<Space>, Error> {
         let (child, mut at) = self.begin_fork()?;
         while self.fork_step(&child, &mut at)? {
-            rest_a_moment().await;
+            task::rest().await;
         }
         Ok(child)
     }

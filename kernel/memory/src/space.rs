@@ -283,7 +283,7 @@ impl Space {
     pub async fn unmap_yielding(&self, range: Range<usize>) -> Result<(), Error> {
         let mut rest = pages_of(range)?;
         while self.unmap_step(&mut rest)? {
-            rest_a_moment().await;
+            task::rest().await;
         }
         Ok(())
     }
@@ -462,7 +462,7 @@ impl Space {
     /// As [`Space::clear`], letting other programs run between steps.
     pub async fn clear_yielding(&self) {
         while self.clear_step() {
-            rest_a_moment().await;
+            task::rest().await;
         }
     }
 
@@ -552,14 +552,6 @@ impl Inner {
             self.table.unmap(range);
         }
         removed
-    }
-}
-
-/// Between two steps of long work.
-pub(crate) async fn rest_a_moment() {
-    task::window();
-    if task::should_yield() {
-        task::yield_now().await;
     }
 }
 

@@ -30,12 +30,18 @@ impl Budget {
             Some(left) => self.left = left,
             None => {
                 self.left = BUDGET;
-                crate::window();
-                if should_yield() {
-                    yield_now().await;
-                }
+                rest().await;
             }
         }
+    }
+}
+
+/// Between two parts of a long call: lets interrupts in, and yields if somebody else should run. Costs a few instructions if
+/// there is nothing to do.
+pub async fn rest() {
+    crate::window();
+    if should_yield() {
+        yield_now().await;
     }
 }
 

@@ -80,7 +80,7 @@ mod wait;
 mod waiters;
 mod watch;
 
-pub use budget::{Budget, budget};
+pub use budget::{Budget, budget, rest};
 pub use deadline::Deadline;
 pub use error::{Interrupted, WaitError};
 #[cfg(not(target_os = "none"))]
