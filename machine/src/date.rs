@@ -57,7 +57,7 @@ pub fn fields(seconds: u64, status: u8, has_century: bool) -> Option<(Fields, u8
         century,
     ];
     let mut fields = values.map(|value| match status & BINARY {
-        0 => (value / 10 << 4 | value % 10) as u8,
+        0 => (((value / 10) << 4) | (value % 10)) as u8,
         _ => value as u8,
     });
     fields[2] |= half;

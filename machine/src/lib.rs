@@ -35,8 +35,8 @@ pub use bare::{
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
-    boot, clock_page, dma, frame, heap, irq, mmio, paging, panic, port, power, random, rtc, serial, snapshot,
-    start, time, user,
+    boot, clock_page, dma, frame, heap, irq, mmio, paging, panic, port, power, random, rtc, serial,
+    snapshot, start, time, user,
 };
 pub use memory::{PAGE, USER_END};
 

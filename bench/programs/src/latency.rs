@@ -50,8 +50,9 @@ fn hackbench(plan: &Plan, name: &str, options: &[&str]) {
     let time = || number(&said(&words)?, "Time:");
     if time().is_some() {
         // One that fails is slower than any other.
-        plan.few()
-            .median(name, "ms", || time().map_or(f64::INFINITY, |time| time * 1e3));
+        plan.few().median(name, "ms", || {
+            time().map_or(f64::INFINITY, |time| time * 1e3)
+        });
     }
 }
 
