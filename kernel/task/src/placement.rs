@@ -60,7 +60,7 @@ pub(crate) fn somebody_idles() -> bool {
     TABLE.get().idle.load(Ordering::SeqCst) != 0
 }
 
-/// Keeps everything off these CPUs that was not told to run there ([`Task::set_affinity`]). To be said before the first
+/// Keeps everything off these CPUs, one bit each, that was not told to run there ([`Task::set_affinity`]). To be said before the first
 /// task is spawned, whose set leaves them out, as do then the sets of all that it spawns.
 pub fn isolate(cpus: u64) {
     TABLE.get().isolated.store(cpus, Ordering::Relaxed);

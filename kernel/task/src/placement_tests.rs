@@ -191,6 +191,21 @@ fn a_task_runs_where_it_may() {
 }
 
 #[test]
+fn who_is_set_aside_gets_only_what_is_told_to_run_there() {
+    crate::isolate(0b10);
+    run_on(1);
+    host::current().enter(0);
+    let seen = Seen::default();
+    let general = [wanderer(&seen, 1), wanderer(&seen, 1)];
+    assert!(general.iter().all(|task| task.affinity() & 0b10 == 0));
+    assert_eq!(run_on(1), 0, "it does not fetch");
+    assert_eq!(kicks(1), 0, "it is not called");
+    general[0].set_affinity(0b10).unwrap();
+    assert_eq!((run_on(1), run_on(0)), (2, 2));
+    assert_eq!(*seen.lock(), [1, 0]);
+}
+
+#[test]
 fn a_reservation_stays_where_it_was_admitted() {
     run_on(1);
     host::current().enter(0);
