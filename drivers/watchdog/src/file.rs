@@ -5,13 +5,21 @@ use abi::Error;
 use alloc::string::String;
 use alloc::sync::Arc;
 use object::{Sink, Source};
-use vfs::{Device, DeviceNumber, File, FileKind, Metadata, OpenRequest};
+use vfs::{Access, Device, DeviceNumber, File, FileKind, Metadata, OpenRequest};
 
-/// What its nodes lead to. Opening one starts the watchdog.
+/// What its nodes lead to. Opening one starts the watchdog, so it is only for who may write: one who was given a tree to
+/// read must not be able to end the machine with it.
 pub struct DeviceFile(pub Arc<Watchdog>);
 
 impl Device for DeviceFile {
-    fn open(self: Arc<Self>, _: DeviceNumber, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
+    fn open(
+        self: Arc<Self>,
+        _: DeviceNumber,
+        request: &OpenRequest<'_>,
+    ) -> Result<Arc<dyn File>, Error> {
+        if !request.access.contains(Access::WRITE) {
+            return Err(Error::Denied);
+        }
         self.0.open()?;
         Ok(Arc::new(Opened(self.0.clone())))
     }

@@ -8,7 +8,7 @@ use object::{Object, SliceSource};
 use std::any::Any;
 use std::sync::Arc;
 use value::Value;
-use vfs::{Device, DeviceNumber, File, OpenRequest};
+use vfs::{Access, Device, DeviceNumber, File, OpenRequest};
 
 const SECOND: u64 = 1_000_000_000;
 /// Counts of the chip in a second, with what rounding needs.
@@ -21,7 +21,14 @@ fn start(no_way_out: bool) -> (Model, Arc<Watchdog>) {
 }
 
 fn open(dog: &Arc<Watchdog>) -> Result<Arc<dyn File>, Error> {
-    let request = OpenRequest::default();
+    open_for(dog, Access::WRITE)
+}
+
+fn open_for(dog: &Arc<Watchdog>, access: Access) -> Result<Arc<dyn File>, Error> {
+    let request = OpenRequest {
+        access,
+        ..OpenRequest::default()
+    };
     Arc::new(DeviceFile(dog.clone())).open(DeviceNumber::new(10, 130), &request)
 }
 
@@ -58,6 +65,9 @@ fn the_chip_is_told_what_the_data_sheet_says() {
 fn one_user_starts_feeds_and_stops_it() {
     let (model, dog) = start(false);
     assert!(!dog.status().runs && !dog.status().has_reset);
+    let reads = open_for(&dog, Access::READ);
+    assert_eq!(reads.err(), Some(Error::Denied));
+    assert!(!model.chip().runs(), "who may only read starts nothing");
     let file = open(&dog).unwrap();
     assert_eq!(open(&dog).err(), Some(Error::Busy));
     assert!(model.chip().runs());
