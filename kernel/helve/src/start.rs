@@ -28,6 +28,13 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
     if machine::cpu::count() > 1 {
         log::info!("{} processors", machine::cpu::count());
     }
+    if machine::cpu::warp() > 0 {
+        log::warn!(
+            "the processors' time stamp counters are up to {} ns apart",
+            machine::cpu::warp()
+        );
+    }
+    log::info!("the clock counts with: {}", machine::time::source());
     let bus = devices::bus();
     let hardware = bus.as_ref().and_then(|bus| devices::watchdog(bus, line));
     if let Some(plan) = watchdog::Plan::of(line) {

@@ -10,7 +10,7 @@ use value::{Builder, Document, Value};
 pub const CPUS: Verb = Verb {
     name: "cpus",
     rights: Rights::INSPECT,
-    summary: "gives cpus: for each what it has done, how late it was, and its longest stretches of kernel code",
+    summary: "gives cpus: for each what it has done, how late it was, and its longest stretches of kernel code; and clock: what time is counted with",
 };
 
 pub const INTERRUPTS: Verb = Verb {
@@ -40,6 +40,7 @@ pub const MEASURE: Verb = Verb {
 /// All CPUs.
 pub fn all() -> Result<Value, value::Error> {
     Value::build(|reply| {
+        reply.put("clock", machine::time::source());
         reply.array(CPUS.name, |list| {
             for cpu in 0..machine::cpu::count() {
                 list.document(|entry| describe(cpu, entry));

@@ -4,6 +4,7 @@ use crate::process::Process;
 use crate::thread::Thread;
 use abi::Error;
 use alloc::sync::{Arc, Weak};
+use core::sync::atomic::Ordering;
 use core::task::Waker;
 use task::{Meter, Metered};
 
@@ -43,7 +44,9 @@ struct One(Weak<Thread>);
 
 impl Metered for One {
     fn used(&self) -> Option<u64> {
-        Some(self.0.upgrade()?.cpu_time())
+        let thread = self.0.upgrade()?;
+        let has_left = thread.has_left.load(Ordering::Acquire);
+        (!has_left).then(|| thread.cpu_time())
     }
 
     fn run(&self) -> bool {

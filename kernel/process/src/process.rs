@@ -337,6 +337,9 @@ impl Process {
             personality.ended(self);
         }
         let _ = self.status.set(status);
+        if let Some(meter) = self.meter.get() {
+            meter.end();
+        }
         self.tell_parent();
         self.ended.set(Ready::READ);
     }

@@ -18,6 +18,7 @@ pub struct Thread {
     /// What its door knows of it.
     side: Once<Weak<dyn Any + Send + Sync>>,
     pub(crate) meter: Once<Arc<Meter>>,
+    pub(crate) has_left: AtomicBool,
 }
 
 impl Thread {
@@ -42,6 +43,7 @@ impl Thread {
             killed: AtomicBool::new(false),
             side: Once::new(),
             meter: Once::new(),
+            has_left: AtomicBool::new(false),
         });
         if let Err(error) = process.add_thread(thread.clone()) {
             if !first {
@@ -131,6 +133,10 @@ impl Thread {
 
     /// Takes the thread out of its process; true when it was the last.
     fn leave(&self) -> bool {
+        self.has_left.store(true, Ordering::Release);
+        if let Some(meter) = self.meter.get() {
+            meter.end();
+        }
         let last = self.process.remove_thread(self);
         if self.id() != self.process.id() {
             table::leave(self.id());

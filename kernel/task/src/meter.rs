@@ -67,15 +67,18 @@ impl Meter {
         self.who.used()
     }
 
-    /// Wakes `waker` once when `used` nanoseconds have been used, or a little later, unless the guard is dropped before.
-    /// Never if those who are measured are gone before. `waker` is called without locks held, from a timer or a turn:
+    /// Wakes `waker` once when `used` nanoseconds have been used, or a little later, or when those who are measured are
+    /// gone, unless the guard is dropped before. `waker` is called without locks held, from a timer or a turn:
     /// see [`crate::at`]. O(log n) for the alarms of this meter, and as much as [`Metered::used`] costs.
     ///
     /// # Errors
-    /// [`Error::NoMemory`].
+    /// [`Error::NoMemory`]; [`Error::NoProcess`]: they are gone.
     pub fn at(self: &Arc<Meter>, used: u64, waker: Waker) -> Result<MeterGuard, Error> {
         if !machine::frame::heap_room() {
             return Err(Error::NoMemory);
+        }
+        if self.used().is_none() {
+            return Err(Error::NoProcess);
         }
         let mut state = self.state.lock();
         state.came += 1;
@@ -97,6 +100,14 @@ impl Meter {
             until: used,
             guard: None,
         }
+    }
+
+    /// Those whom it measures are gone: whoever waits is woken, and finds that out.
+    pub fn end(&self) {
+        let mut state = self.state.lock();
+        let gone = (core::mem::take(&mut state.alarms), state.look.take());
+        drop(state);
+        gone.0.into_values().for_each(Waker::wake);
     }
 
     /// Decides when to look next. `rested`: there was a pause since the last time.
@@ -180,7 +191,7 @@ pub struct MeterSleep {
 }
 
 impl Future for MeterSleep {
-    /// [`Error::Interrupted`], [`Error::NoMemory`].
+    /// [`Error::Interrupted`], [`Error::NoMemory`]; [`Error::NoProcess`]: those who are measured are gone.
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -277,6 +288,25 @@ mod tests {
             (1_500_000..=1_500_000 + MOMENT + 50_000).contains(&rang),
             "{rang}"
         );
+    }
+
+    #[test]
+    fn who_waits_for_what_is_gone_is_told() {
+        let killed = async { assert!(sleep_until(clock::now() + 7_000_000).await.is_err()) };
+        let task = spawn("worker", killed).unwrap();
+        let meter = Meter::new(Arc::downgrade(&task));
+        let waits = meter.clone();
+        let sleeper = spawn("sleeper", async move {
+            let sleep = waits.sleep_until(5_000_000);
+            assert_eq!(sleep.await, Err(Error::NoProcess));
+        });
+        run_until_idle();
+        task.kill();
+        drop(task);
+        run_until_idle();
+        meter.end();
+        run_until_idle();
+        assert!(sleeper.unwrap().is_done());
     }
 
     #[test]

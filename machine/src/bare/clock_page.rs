@@ -1,6 +1,7 @@
 //! The clock page of this machine (see [`crate::vdso`]): made when it is first asked for, kept up
 //! to date from then on.
 
+use super::counter::{self, Source};
 use super::frame::{Frame, OutOfFrames};
 use super::time;
 use crate::features::features;
@@ -42,7 +43,11 @@ pub(super) fn update() {
     let Some((_, page)) = PAGE.get() else {
         return;
     };
-    let mut mode = MODE_COUNTER;
+    // What programs cannot read they must ask for.
+    let mut mode = match counter::current() {
+        Source::Tsc => MODE_COUNTER,
+        _ => 0,
+    };
     if features().rdtscp {
         mode |= MODE_CPU;
     }

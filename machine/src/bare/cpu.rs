@@ -11,7 +11,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-pub use super::processors::{start_others, wait_for_others};
+pub use super::processors::{start_others, wait_for_others, warp};
 pub use crate::features::{Features, brand, features};
 
 /// The most CPUs that a machine can have.

@@ -7,6 +7,7 @@ mod apic;
 pub mod boot;
 pub mod clock_page;
 mod copy;
+mod counter;
 pub mod cpu;
 pub mod dma;
 mod exception;
@@ -40,6 +41,7 @@ mod tlb;
 mod trace;
 pub mod user;
 mod vector;
+mod warp;
 
 core::arch::global_asm!(include_str!("entry.s"), options(att_syntax));
 
@@ -73,6 +75,7 @@ pub fn start(main: fn() -> !) -> ! {
     });
     vector::init();
     user::init();
+    counter::find();
     time::finish(counting);
     main()
 }

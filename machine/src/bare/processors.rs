@@ -6,14 +6,13 @@
 
 use super::instructions::rdmsr;
 use super::{
-    apic, boot, copy, cpu, gdt, idt, irq, kernel_map, layout, protection, time, user, vector,
+    apic, boot, copy, cpu, gdt, idt, irq, kernel_map, layout, protection, time, user, vector, warp,
 };
 use crate::features::features;
 use crate::memory::PAGE;
 use crate::sync::Once;
 use alloc::vec::Vec;
 use core::arch::global_asm;
-use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the code for them is put: RAM below 1 MiB, which the frame allocator never gives away. Behind it their first
@@ -161,6 +160,7 @@ extern "C" fn other(index: u32) -> ! {
     vector::init();
     user::init();
     time::start_cpu();
+    warp::join();
     cpu::is_ready();
     match RUN.get() {
         Some(run) => run(),
@@ -185,10 +185,12 @@ pub fn wait_for_others() -> Vec<u32> {
                 .filter(move |id| !up.clone().any(|cpu| apic::id(cpu) == *id))
         };
         if silent().next().is_none() {
+            check_clocks();
             return Vec::new();
         }
         let waited = time::now().saturating_sub(since);
         if waited > PATIENCE {
+            check_clocks();
             return silent().collect();
         }
         if waited > SECOND_CALL && !called_again {
@@ -196,6 +198,18 @@ pub fn wait_for_others() -> Vec<u32> {
             silent().for_each(|id| apic::send_start(id, START));
             called_again = true;
         }
-        spin_loop();
+        warp::watch();
     }
+}
+
+/// If the counters of the CPUs do not agree, the clock counts with something else.
+fn check_clocks() {
+    if warp::worst() > 0 {
+        time::fall_back();
+    }
+}
+
+/// How far the time stamp counter of one CPU was behind that of another when they started, in nanoseconds.
+pub fn warp() -> u64 {
+    time::nanoseconds(warp::worst())
 }

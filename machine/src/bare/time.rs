@@ -1,10 +1,12 @@
-//! Time: the clock is the time stamp counter, the alarm is the best timer that the machine has.
+//! Time: the clock counts with the time stamp counter unless that is unfit, the alarm is the best timer
+//! that the machine has.
 //!
 //! The one idea: reading the clock is a multiplication. Its factor is measured against the
 //! programmable interval timer while the rest of the boot goes on, and once more, over a second,
-//! when there has been a second.
+//! against the best counter whose rate is known, when there has been a second.
 
 use super::apic;
+use super::counter::{self, PIT_HERTZ, Source};
 use super::cpu::PerCpu;
 use super::instructions::{in_u8, out_u8, rdtsc};
 use super::{clock_page, pic, rtc};
@@ -14,8 +16,6 @@ use crate::vdso::Scale;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
-/// The interval timer's clock, in hertz.
-const PIT_HERTZ: u64 = 1_193_182;
 /// The least stretch for the first measurement: 2 ms.
 const SHORT: u64 = PIT_HERTZ / 500;
 /// The second measurement comes after this time.
@@ -58,6 +58,11 @@ struct Moment {
 
 /// The first moment, and when the second look is due (0: done, or not needed).
 static FIRST: Spin<Option<Moment>> = Spin::new(None);
+/// The same with a better counter than the interval timer, if there is one: which, the time stamp
+/// and what it counted.
+static REFERENCE: Spin<Option<(Source, u64, u64)>> = Spin::new(None);
+/// Nanoseconds of a tick of the time stamp counter, times 2^32, whatever the clock counts with.
+static TSC_FACTOR: AtomicU64 = AtomicU64::new(1 << 32);
 static LOOK_AT: AtomicU64 = AtomicU64::new(u64::MAX);
 static WALL: Once<u64> = Once::new();
 
@@ -74,7 +79,7 @@ pub fn now() -> u64 {
     loop {
         let sequence = SCALE.sequence.load(Ordering::Acquire);
         // A CPU whose counter is a little behind stands still for that while.
-        let stamp = rdtsc().saturating_sub(SCALE.base_stamp.load(Ordering::Relaxed));
+        let stamp = counter::count().saturating_sub(SCALE.base_stamp.load(Ordering::Relaxed));
         let factor = SCALE.factor.load(Ordering::Relaxed);
         let base = SCALE.base.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
@@ -92,13 +97,12 @@ fn scaled(value: u64, factor: u64) -> u64 {
 
 /// How long so many ticks of the time stamp counter are.
 pub(super) fn nanoseconds(stamps: u64) -> u64 {
-    scaled(stamps, SCALE.factor.load(Ordering::Relaxed))
+    scaled(stamps, TSC_FACTOR.load(Ordering::Relaxed))
 }
 
-/// What [`now`] gave at that moment; of the time before the last measurement, its end.
+/// What [`now`] gave when the time stamp counter showed `stamp`.
 pub(super) fn of_stamp(stamp: u64) -> u64 {
-    let scale = scale();
-    scale.base + scaled(stamp.saturating_sub(scale.base_stamp), scale.factor)
+    now().saturating_sub(nanoseconds(rdtsc().saturating_sub(stamp)))
 }
 
 /// Nanoseconds since 1970 (UTC) at boot, from the real-time clock: whole seconds.
@@ -194,7 +198,7 @@ pub(super) fn finish(apic_start: Option<u64>) {
 
     if let Some(start) = apic_start {
         let left = apic::timer_count();
-        let nanoseconds = scaled(rdtsc() - start, SCALE.factor.load(Ordering::Relaxed)).max(1);
+        let nanoseconds = nanoseconds(rdtsc() - start).max(1);
         let factor = (u128::from(u32::MAX - left) << 32) / u128::from(nanoseconds);
         APIC_FACTOR.store(factor as u64, Ordering::Relaxed);
         let deadline = features().tsc_deadline;
@@ -206,6 +210,54 @@ pub(super) fn finish(apic_start: Option<u64>) {
     } else {
         pic::set(0, false);
     }
+    *REFERENCE.lock() = [Source::Hpet, Source::Pm]
+        .into_iter()
+        .find(|source| source.is_there())
+        .map(reference_look);
+    match Source::wanted() {
+        Some(source) if source != Source::Tsc && source.is_there() => count_with(source),
+        _ => {}
+    }
+}
+
+/// The time stamp counter and another one at one moment: the closest of three looks.
+fn reference_look(source: Source) -> (Source, u64, u64) {
+    let look = |_| {
+        let before = rdtsc();
+        let count = source.raw();
+        let took = rdtsc().saturating_sub(before);
+        (took, before + took / 2, count)
+    };
+    let (_, stamp, count) = (0..3).map(look).min().unwrap_or_default();
+    (source, stamp, count)
+}
+
+/// From now on the clock counts with another source than the time stamp counter.
+fn count_with(source: Source) {
+    let Some(hertz) = source.hertz() else { return };
+    let rate = SCALE.rate.lock();
+    let factor = ((1_000_000_000u128 << 32) / u128::from(hertz)) as u64;
+    source.begin();
+    change(factor, *rate, Some(source));
+    drop(rate);
+    // Somebody has to look before it begins again.
+    ALARM.with(arm);
+}
+
+/// The time stamp counters of the CPUs do not agree: the clock counts with what all of them see alike.
+pub(super) fn fall_back() {
+    if counter::current() != Source::Tsc || Source::wanted() == Some(Source::Tsc) {
+        return;
+    }
+    let others = [Source::Hpet, Source::Pm, Source::Pit].into_iter();
+    if let Some(source) = others.into_iter().find(|source| source.is_there()) {
+        count_with(source);
+    }
+}
+
+/// What the clock counts with: `tsc`, `hpet`, `pm` or `pit`.
+pub fn source() -> &'static str {
+    counter::current().name()
 }
 
 /// Starts the alarm of a CPU other than the first. All have the same timer.
@@ -219,7 +271,7 @@ pub fn set_rate(rate: i64) {
     const TENTH: i64 = 100_000_000 << 32;
     let mut current = SCALE.rate.lock();
     *current = rate.clamp(-TENTH, TENTH);
-    change(SCALE.raw_factor.load(Ordering::Relaxed), *current);
+    change(SCALE.raw_factor.load(Ordering::Relaxed), *current, None);
     drop(current);
     kicked();
     for cpu in (0..super::cpu::count()).filter(|cpu| *cpu != super::cpu::index()) {
@@ -230,23 +282,27 @@ pub fn set_rate(rate: i64) {
 /// The clock that nobody adjusts: nanoseconds since boot as its counter says.
 pub fn raw() -> u64 {
     let scale = scale();
-    let stamps = rdtsc().saturating_sub(scale.base_stamp);
+    let stamps = counter::count().saturating_sub(scale.base_stamp);
     scale.raw_base + scaled(stamps, scale.raw_factor)
 }
 
+/// The time stamp counter was measured.
 fn set_factor(hertz: u64) {
     let factor = ((1_000_000_000u128 << 32) / u128::from(hertz)) as u64;
     let rate = SCALE.rate.lock();
-    change(factor, *rate);
+    TSC_FACTOR.store(factor, Ordering::Relaxed);
+    if counter::current() == Source::Tsc {
+        change(factor, *rate, None);
+    }
 }
 
 /// From now on so many nanoseconds a tick, times 2^32, and the clock at this rate. The time goes on from where it is. Only
-/// with the rate locked.
-fn change(raw_factor: u64, rate: i64) {
+/// with the rate locked. `source`: it counts with another one, too, which has begun.
+fn change(raw_factor: u64, rate: i64, source: Option<Source>) {
     let second = i128::from(1_000_000_000i64) << 32;
     let more = i128::from(raw_factor) * i128::from(rate) / second;
     let factor = raw_factor.saturating_add_signed(more as i64);
-    let stamp = rdtsc();
+    let stamp = counter::count();
     let passed = stamp.wrapping_sub(SCALE.base_stamp.load(Ordering::Relaxed));
     let first_time = SCALE.base.load(Ordering::Relaxed) == 0;
     let go_on = |base: &AtomicU64, old: &AtomicU64, new: u64| {
@@ -260,6 +316,13 @@ fn change(raw_factor: u64, rate: i64) {
     let raw_base = go_on(&SCALE.raw_base, &SCALE.raw_factor, raw_factor);
     SCALE.sequence.fetch_add(1, Ordering::Relaxed);
     fence(Ordering::Release);
+    let stamp = match source {
+        Some(source) => {
+            counter::set_current(source);
+            source.read()
+        }
+        None => stamp,
+    };
     for (place, value) in [
         (&SCALE.base_stamp, stamp),
         (&SCALE.base, base),
@@ -292,24 +355,33 @@ pub(super) fn scale() -> Scale {
     }
 }
 
-/// Measures again over the whole time since [`begin`]. The interval timer wraps every 55 ms; the
-/// first measurement says how often it did.
+/// Measures again over the whole time since the first look. The other counter has begun again meanwhile,
+/// perhaps many times; the first measurement says how often it did.
 #[cold]
 fn look_again() {
     LOOK_AT.store(u64::MAX, Ordering::Relaxed);
-    let Some(first) = FIRST.lock().take() else {
-        return;
+    let first = FIRST.lock().take();
+    let reference = REFERENCE.lock().take();
+    let (stamps, counted, range, hertz) = match (reference, first) {
+        (Some((source, stamp, count)), _) => {
+            let (_, last, now) = reference_look(source);
+            let Some(hertz) = source.hertz() else { return };
+            (last - stamp, now.wrapping_sub(count), source.range(), hertz)
+        }
+        (None, Some(first)) => {
+            let last = best_look();
+            let counted = u64::from(first.pit.wrapping_sub(last.pit));
+            (last.stamp - first.stamp, counted, 1 << 16, PIT_HERTZ)
+        }
+        (None, None) => return,
     };
-    let last = best_look();
-    let stamps = last.stamp - first.stamp;
-    let factor = SCALE.raw_factor.load(Ordering::Relaxed);
-    let estimate = scaled(stamps, factor) as u128 * u128::from(PIT_HERTZ) / 1_000_000_000;
-    let remainder = u128::from(first.pit.wrapping_sub(last.pit));
-    // The whole number of wraps that comes closest.
-    let wraps = (estimate + (1 << 15)).saturating_sub(remainder) >> 16;
-    let ticks = (wraps << 16) + remainder;
+    let estimate = u128::from(nanoseconds(stamps)) * u128::from(hertz) / 1_000_000_000;
+    let remainder = u128::from(counted) % range;
+    // The whole number of rounds that comes closest.
+    let rounds = (estimate + range / 2).saturating_sub(remainder) / range;
+    let ticks = rounds * range + remainder;
     if ticks.abs_diff(estimate) * 500 < estimate {
-        set_factor((u128::from(stamps) * u128::from(PIT_HERTZ) / ticks) as u64);
+        set_factor((u128::from(stamps) * u128::from(hertz) / ticks) as u64);
     }
 }
 
@@ -335,7 +407,9 @@ pub fn set_alarm(deadline: Option<u64>) {
     ALARM.with(|alarm| {
         let wanted = deadline.unwrap_or(u64::MAX);
         alarm.wanted.set(wanted);
-        if wanted < alarm.armed.get() {
+        // Somebody has to look at a short counter even when nobody wants to be told of anything.
+        let unwatched = || alarm.armed.get() == u64::MAX && counter::current() != Source::Tsc;
+        if wanted < alarm.armed.get() || unwatched() {
             arm(alarm);
         }
     });
@@ -354,13 +428,26 @@ pub(super) fn kicked() {
 /// Starts the timer for what is wanted.
 fn arm(alarm: &Alarm) {
     let deadline = alarm.wanted.get();
-    let now = now();
-    let left = deadline.saturating_sub(now);
+    let left = deadline.saturating_sub(now());
     alarm.armed.set(deadline);
-    alarm.factor.set(SCALE.factor.load(Ordering::Relaxed));
+    let factor = SCALE.factor.load(Ordering::Relaxed).max(1);
+    alarm.factor.set(factor);
+    // The timers do not run at another rate because the clock does.
+    let raw_factor = SCALE.raw_factor.load(Ordering::Relaxed);
+    let left = match factor == raw_factor {
+        true => left,
+        false => {
+            let raw = u128::from(left) * u128::from(raw_factor) / u128::from(factor);
+            u64::try_from(raw).unwrap_or(u64::MAX)
+        }
+    };
+    let left = match counter::current() {
+        Source::Tsc => left,
+        source => left.min(source.patience().unwrap_or(u64::MAX)),
+    };
     match ALARM_KIND.load(Ordering::Relaxed) {
         BY_DEADLINE => {
-            let factor = SCALE.factor.load(Ordering::Relaxed).max(1);
+            let factor = TSC_FACTOR.load(Ordering::Relaxed).max(1);
             let stamps = (u128::from(left) << 32) / u128::from(factor) + 1;
             let stamps = u64::try_from(stamps)
                 .unwrap_or(u64::MAX / 2)
@@ -394,7 +481,8 @@ pub(super) fn alarm() {
         let wanted = alarm.wanted.get();
         if wanted <= now {
             alarm.wanted.set(u64::MAX);
-        } else if wanted != u64::MAX {
+        }
+        if alarm.wanted.get() != u64::MAX || counter::current() != Source::Tsc {
             arm(alarm);
         }
         if now >= LOOK_AT.load(Ordering::Relaxed) {

@@ -48,6 +48,10 @@ pub struct Acpi {
     /// The sleep control register of machines without PM1 (ACPI 6.5, section 4.8.3.7).
     pub sleep_control: Option<Register>,
     pub reset: Option<(Register, u8)>,
+    /// The port of the power management timer, and whether it counts with 32 bits, not 24.
+    pub pm_timer: Option<(u16, bool)>,
+    /// The HPET's registers: physical address.
+    pub hpet: Option<u64>,
     /// The real-time clock's register of the century; 0: it has none.
     pub century: u8,
     /// PCI configuration space: physical address, first and last bus of segment 0.
@@ -119,6 +123,8 @@ fn parse(memory: &Memory<'_>, root: &[u8]) -> Option<Acpi> {
         power_off: None,
         sleep_control: None,
         reset: None,
+        pm_timer: None,
+        hpet: None,
         century: 0,
         pci: None,
     };
@@ -133,6 +139,11 @@ fn parse(memory: &Memory<'_>, root: &[u8]) -> Option<Acpi> {
         match &table[..4] {
             b"APIC" => read_madt(&mut acpi, table),
             b"FACP" => read_fadt(memory, &mut acpi, table),
+            // In memory, and where one can be reached (HPET specification 1.0a, section 3.2.4).
+            b"HPET" if table.len() >= 56 && table[40] == 0 && u64_at(table, 44) >> 52 == 0 => {
+                acpi.hpet =
+                    Some(u64_at(table, 44)).filter(|address| address & 7 == 0 && *address != 0);
+            }
             b"MCFG" if table.len() >= 60 && u16_at(table, 52) == 0 => {
                 acpi.pci = Some((u64_at(table, 44), table[54], table[55]));
             }
@@ -203,6 +214,12 @@ fn read_fadt(memory: &Memory<'_>, acpi: &mut Acpi, fadt: &[u8]) {
     if u32_at(fadt, 112) & RESET_SUPPORTED != 0 && fadt.len() >= 129 {
         acpi.reset = register(fadt, 116).map(|register| (register, fadt[128]));
     }
+    const TIMER_IS_WIDE: u32 = 1 << 8;
+    // A port that is there has 4 bytes.
+    let port = u32_at(fadt, 76) as u16;
+    let is_there = port != 0 && fadt.get(91) == Some(&4);
+    let is_wide = u32_at(fadt, 112) & TIMER_IS_WIDE != 0;
+    acpi.pm_timer = is_there.then_some((port, is_wide));
     acpi.century = fadt.get(108).copied().unwrap_or(0);
     acpi.sleep_control = register(fadt, 244);
     let wide = u64_at(fadt, 140) as usize;
@@ -293,7 +310,13 @@ mod tests {
             0x1000,
             table(
                 b"XSDT",
-                &words(&[(8, 0x2000), (8, 0x3000), (8, 0x4000), (8, 0x9999)]),
+                &words(&[
+                    (8, 0x2000),
+                    (8, 0x3000),
+                    (8, 0x4000),
+                    (8, 0x6000),
+                    (8, 0x9999),
+                ]),
             ),
         );
         let mut madt = words(&[(4, 0xfee0_0000), (4, 1)]);
@@ -311,12 +334,23 @@ mod tests {
         fadt[40 - 36..44 - 36].copy_from_slice(&0x5000_u32.to_le_bytes());
         fadt[64 - 36..66 - 36].copy_from_slice(&0x604_u16.to_le_bytes());
         fadt[112 - 36..116 - 36].copy_from_slice(&(1_u32 << 10).to_le_bytes());
+        fadt[76 - 36..80 - 36].copy_from_slice(&0x608_u32.to_le_bytes());
+        fadt[91 - 36] = 4;
+        fadt[108 - 36] = 0x32;
         fadt[116 - 36] = 1;
         fadt[120 - 36..122 - 36].copy_from_slice(&0xcf9_u16.to_le_bytes());
         fadt[128 - 36] = 0xf;
         image.put(0x3000, table(b"FACP", &fadt));
         let mcfg = words(&[(8, 0), (8, 0xb000_0000), (2, 0), (1, 0), (1, 255), (4, 0)]);
         image.put(0x4000, table(b"MCFG", &mcfg));
+        let registers = [(1, 0), (1, 64), (1, 0), (1, 0), (8, 0xfed0_0000)];
+        let hpet = [
+            words(&[(4, 1)]),
+            words(&registers),
+            words(&[(1, 0), (2, 1), (1, 0)]),
+        ]
+        .concat();
+        image.put(0x6000, table(b"HPET", &hpet));
         let code = b"\x08_S5_\x12\x06\x04\x0a\x05\x01\x00\x00";
         image.put(0x5000, table(b"DSDT", code));
         image
@@ -350,6 +384,8 @@ mod tests {
                 (false, 0xcf9, 0xf)
             );
             assert_eq!(acpi.pci, Some((0xb000_0000, 0, 255)));
+            assert_eq!(acpi.pm_timer, Some((0x608, false)));
+            assert_eq!((acpi.hpet, acpi.century), (Some(0xfed0_0000), 0x32));
         }
     }
 

@@ -18,6 +18,11 @@ pub fn raw() -> u64 {
 /// Makes the clock run faster or slower, which this one does not: a test moves it.
 pub fn set_rate(_: i64) {}
 
+/// What the clock counts with.
+pub fn source() -> &'static str {
+    "simulation"
+}
+
 /// Nanoseconds since 1970 (UTC) at boot.
 pub fn wall_at_boot() -> u64 {
     BOOTED

@@ -166,12 +166,11 @@ fn clock_errors() {
     );
 }
 
-/// A child that works for so long when the gate opens, and the number of its clock.
-fn worker(start: &Gate, ns: u64) -> (Child, i32) {
+/// A child that works from when the first gate opens until the second one does, and the number of its clock.
+fn worker(start: &Gate, end: &Gate) -> (Child, i32) {
     let child = spawn(|| {
         start.wait();
-        let end = clock(CLOCK_PROCESS_CPUTIME_ID) + ns;
-        while clock(CLOCK_PROCESS_CPUTIME_ID) < end {
+        while !end.is_open() {
             std::hint::spin_loop();
         }
     });
@@ -180,13 +179,13 @@ fn worker(start: &Gate, ns: u64) -> (Child, i32) {
 }
 
 fn while_another_works() {
-    let start = Gate::new();
-    let (child, which) = worker(&start, 40_000_000);
+    let (start, end) = (Gate::new(), Gate::new());
+    let (child, which) = worker(&start, &end);
     let before = clock(which);
     start.open();
     gives!(0, SYS_clock_nanosleep, which, 0, &timespec(10_000_000), 0);
     assert!(clock(which) >= before + 10_000_000);
-    let goal = before + 20_000_000;
+    let goal = clock(which) + 20_000_000;
     gives!(
         0,
         SYS_clock_nanosleep,
@@ -196,35 +195,32 @@ fn while_another_works() {
         0
     );
     assert!(clock(which) >= goal);
+    end.open();
     child.passes();
     fails!(EINVAL, SYS_clock_nanosleep, which, 0, &timespec(1), 0);
 }
 
 fn interrupted_while_another_should_work() {
     catch(SIGALRM);
-    let start = Gate::new();
-    let (child, which) = worker(&start, 1);
+    let (start, end) = (Gate::new(), Gate::new());
+    let (child, which) = worker(&start, &end);
     let mut left = timespec(0);
     tick(5000);
-    fails!(
-        EINTR,
-        SYS_clock_nanosleep,
-        which,
-        0,
-        &timespec(1_000_000_000),
-        &mut left
-    );
+    let second = timespec(1_000_000_000);
+    fails!(EINTR, SYS_clock_nanosleep, which, 0, &second, &mut left);
     assert!(left.tv_sec == 0 && left.tv_nsec > 900_000_000 || left.tv_sec == 1);
+    let never = timespec(1 << 60);
     fails!(
         EINTR,
         SYS_clock_nanosleep,
         which,
         TIMER_ABSTIME,
-        &timespec(1 << 60),
+        &never,
         &mut left
     );
     tick(0);
     start.open();
+    end.open();
     child.passes();
 }
 
