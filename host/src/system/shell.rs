@@ -279,17 +279,25 @@ fn native_below_linux(context: &Context) -> Result<()> {
     ];
     let give = [OsString::from("--give"), busybox];
     let text = piped(context, &give, &(lines.join("\n") + "\n"))?;
-    for shown in [
-        "plain\nstatus 1",
-        "INTO",
-        "WORD=passed",
-        "in a script\nagain",
-        "in its place",
-        "300 times",
-        "killed with 143",
-    ] {
+    shows_lines(
+        &text,
+        &[
+            "plain\nstatus 1",
+            "INTO",
+            "WORD=passed",
+            "in a script\nagain",
+            "in its place",
+            "300 times",
+            "killed with 143",
+        ],
+    )
+}
+
+/// Each of these stands on lines of its own.
+fn shows_lines(text: &str, all: &[&str]) -> Result<()> {
+    for shown in all {
         let line = format!("\n{shown}\n");
-        ensure!(text.contains(&line), "no {shown:?} in:\n{text}");
+        ensure!(text.contains(&line), "no line {shown:?} in:\n{text}");
     }
     Ok(())
 }
@@ -335,22 +343,22 @@ fn with(context: &Context) -> Result<()> {
         "with run /bin/busybox true || echo no grant",
     ];
     let text = piped(context, &options, &(lines.join("\n") + "\n"))?;
-    for shown in [
-        "done ro",
-        "done known",
-        "done rw",
-        "done part",
-        "needs nothing",
-        "no secret",
-        "no files",
-        "no place",
-        "no right",
-        "no program",
-        "no grant",
-    ] {
-        let line = format!("\n{shown}\n");
-        ensure!(text.contains(&line), "no line {shown:?} in:\n{text}");
-    }
+    shows_lines(
+        &text,
+        &[
+            "done ro",
+            "done known",
+            "done rw",
+            "done part",
+            "needs nothing",
+            "no secret",
+            "no files",
+            "no place",
+            "no right",
+            "no program",
+            "no grant",
+        ],
+    )?;
     ensure!(!text.contains("\nWRONG"), "it showed:\n{text}");
     Ok(())
 }
@@ -373,16 +381,15 @@ fn shares(context: &Context) -> Result<()> {
         "with weight=0 nothing run /bin/busybox true || echo no weight",
     ];
     let text = piped(context, &options, &(lines.join("\n") + "\n"))?;
-    for shown in [
-        "slowed down",
-        "on the first",
-        "light",
-        "no percentage",
-        "no such processor",
-        "no weight",
-    ] {
-        let line = format!("\n{shown}\n");
-        ensure!(text.contains(&line), "no line {shown:?} in:\n{text}");
-    }
-    Ok(())
+    shows_lines(
+        &text,
+        &[
+            "slowed down",
+            "on the first",
+            "light",
+            "no percentage",
+            "no such processor",
+            "no weight",
+        ],
+    )
 }

@@ -100,6 +100,17 @@ pub(super) fn nanoseconds(stamps: u64) -> u64 {
     scaled(stamps, TSC_FACTOR.load(Ordering::Relaxed))
 }
 
+/// What the time stamp counter shows.
+#[inline]
+pub(crate) fn stamp() -> u64 {
+    rdtsc()
+}
+
+/// Nanoseconds since it showed this, on the same CPU.
+pub(crate) fn since(stamp: u64) -> u64 {
+    nanoseconds(rdtsc().saturating_sub(stamp))
+}
+
 /// What [`now`] gave when the time stamp counter showed `stamp`.
 pub(super) fn of_stamp(stamp: u64) -> u64 {
     now().saturating_sub(nanoseconds(rdtsc().saturating_sub(stamp)))

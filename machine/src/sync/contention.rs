@@ -63,13 +63,24 @@ pub fn contention() -> Vec<Contention> {
     TABLE.all()
 }
 
-/// The time for the counting; 0 where time only moves when a test moves it.
+/// A moment, for [`since`]. By the processor's own counter: reading the clock may take a lock where it counts with
+/// something else.
 #[inline]
-pub(super) fn now() -> u64 {
+pub(super) fn moment() -> u64 {
     #[cfg(target_os = "none")]
-    return crate::time::now();
+    return crate::bare::time::stamp();
+    // Time only moves when a test moves it.
     #[cfg(not(target_os = "none"))]
     0
+}
+
+/// Nanoseconds since then, on the same CPU.
+#[inline]
+pub(super) fn since(moment: u64) -> u64 {
+    #[cfg(target_os = "none")]
+    return crate::bare::time::since(moment);
+    #[cfg(not(target_os = "none"))]
+    moment
 }
 
 /// Somebody waited for a lock there.

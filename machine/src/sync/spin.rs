@@ -65,7 +65,7 @@ impl<T: ?Sized> Spin<T> {
     #[cold]
     #[inline(never)]
     fn wait(&self, ticket: u32, place: &'static Location<'static>) {
-        let begin = contention::now();
+        let begin = contention::moment();
         let mut spins: u32 = 0;
         while self.serving.load(Ordering::Acquire) != ticket {
             spin_loop();
@@ -76,7 +76,7 @@ impl<T: ?Sized> Spin<T> {
                 hook(place);
             }
         }
-        contention::waited(place, contention::now().saturating_sub(begin));
+        contention::waited(place, contention::since(begin));
     }
 
     #[inline(always)]
@@ -86,7 +86,7 @@ impl<T: ?Sized> Spin<T> {
             lock: self,
             not_send: PhantomData,
             #[cfg(all(debug_assertions, target_os = "none"))]
-            since: (contention::now(), Location::caller()),
+            since: (contention::moment(), Location::caller()),
         }
     }
 
@@ -160,7 +160,7 @@ impl<T: ?Sized> Drop for SpinGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         #[cfg(all(debug_assertions, target_os = "none"))]
-        contention::held(self.since.1, contention::now().saturating_sub(self.since.0));
+        contention::held(self.since.1, contention::since(self.since.0));
         // Only the holder writes `serving`, so a plain load and store do.
         let serving = self.lock.serving.load(Ordering::Relaxed);
         self.lock
