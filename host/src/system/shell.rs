@@ -22,6 +22,7 @@ pub const PROMPT: &str = "helve> ";
 pub fn tests() -> Vec<Test> {
     vec![
         Test::new("shell/commands", commands),
+        Test::new("shell/patterns", patterns),
         Test::new("shell/starts-again", starts_again),
         Test::new("shell/line-editing", line_editing),
         Test::new("shell/top", top),
@@ -119,6 +120,27 @@ impl Session {
         );
         Ok(())
     }
+}
+
+/// Four tasks of the kernel draw: all of all patterns, and not one after the other.
+fn patterns(context: &Context) -> Result<()> {
+    let initramfs = context.initramfs()?;
+    let machine = machine(context, Some(initramfs), "demo=patterns");
+    let mut session = Session::on(context, &machine)?;
+    let shown = session.guest.output();
+    let names = ["slope", "wave", "steps", "zigzag"];
+    let drawn: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.contains(" |") && line.ends_with('|'))
+        .filter_map(|line| names.into_iter().find(|name| line.contains(name)))
+        .collect();
+    let changes = drawn.windows(2).filter(|two| two[0] != two[1]).count();
+    for name in names {
+        let lines = drawn.iter().filter(|drawn| **drawn == name).count();
+        ensure!(lines == 12, "{lines} lines of {name} in:\n{shown}");
+    }
+    ensure!(changes > 12, "only {changes} changes in:\n{shown}");
+    session.power_off()
 }
 
 fn commands(context: &Context) -> Result<()> {

@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod command_line;
 mod console;
+mod demo;
 mod devices;
 mod files;
 mod interrupts;

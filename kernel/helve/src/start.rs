@@ -1,7 +1,7 @@
 //! The first task: files, devices, and the first program.
 
 use crate::command_line::CommandLine;
-use crate::{console, devices, files, interrupts, registries, session, watchdog};
+use crate::{console, demo, devices, files, interrupts, registries, session, watchdog};
 use abi::Error;
 use alloc::format;
 use alloc::string::String;
@@ -42,6 +42,7 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
     }
     watchdog::stall(line);
     interrupts::test(line);
+    demo::run(line).await;
     let seed = u64::from_le_bytes(machine::random::seed()[..8].try_into().unwrap_or_default());
     let devfs = Devfs::new(seed, files::now).map_err(|error| format!("the devices: {error}"))?;
     if let Some(watchdog) = &hardware {

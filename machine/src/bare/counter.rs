@@ -180,8 +180,8 @@ static HPET: Once<Hpet> = Once::new();
 impl Hpet {
     fn count(&self) -> u64 {
         let at = (self.registers + HPET_COUNTER) as *const u64;
-        // SAFETY: the window stays mapped for ever; reading the counter has no side effect.
         match self.mask {
+            // SAFETY: the window stays mapped for ever; reading the counter has no side effect.
             u64::MAX => unsafe { at.read_volatile() },
             // SAFETY: the same.
             _ => u64::from(unsafe { at.cast::<u32>().read_volatile() }),
