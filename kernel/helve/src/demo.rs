@@ -79,13 +79,12 @@ async fn draw(name: &str, pattern: Pattern) {
         let here = cpu::index();
         seen |= 1 << here;
         let text: String = (0..WIDTH).map(|column| pattern(line, column)).collect();
-        ::log::info!(target: crate::log::SHOWN, "{name:>6} on {here} |{text}|");
+        ::log::info!("{name:>6} on {here} |{text}|");
         // Nothing interrupts this task.
         let _ = task::sleep_until(task::clock::now().saturating_add(PAUSE)).await;
     }
     let used = task::with_current(|task| task.cpu_time()).unwrap_or(0);
     ::log::info!(
-        target: crate::log::SHOWN,
         "{name:>6} drew {LINES} lines in {} ms of processor time, on {}",
         used / 1_000_000,
         abi::CpuSet(seen)
