@@ -22,6 +22,7 @@ the longest time for which the kernel kept interrupts out meanwhile, and where.
   -i US        the interval in microseconds (1000)
   -l COUNT     end after so many wake-ups of each
   -D TIME      end after this time: 10, 1.5m, 2h
+  -x US        end when one is later than this; the exit status is 3 then
   -q           only the result, no screen; without a screen and -D, -l is 10000
   -j           the result as one line of JSON, after it has ended
 
@@ -40,6 +41,8 @@ pub struct Plan {
     pub count: u64,
     /// In nanoseconds.
     pub time: Option<u64>,
+    /// Nanoseconds; who is later than this ends it.
+    pub limit: Option<u64>,
     pub quiet: bool,
     pub json: bool,
 }
@@ -55,7 +58,7 @@ impl Plan {
     /// # Errors
     /// They make no sense.
     pub fn read(arguments: &[String]) -> Result<Plan, Misuse> {
-        let options = Options::new(arguments, "a:p:r:i:l:D:qj")?;
+        let options = Options::new(arguments, "a:p:r:i:l:D:x:qj")?;
         options.no_operands()?;
         let time = |letter| {
             let microseconds = |text: &str| positive(text)?.checked_mul(MICROSECOND);
@@ -83,6 +86,7 @@ impl Plan {
                 .value('l', "a number of wake-ups", positive)?
                 .unwrap_or(u64::MAX),
             time: options.value('D', "a time", length)?,
+            limit: time('x')?,
             quiet: options.has('q'),
             json: options.has('j'),
         })
@@ -124,6 +128,7 @@ mod tests {
             interval: 1_000_000,
             count: u64::MAX,
             time: None,
+            limit: None,
             quiet: false,
             json: false,
         };
@@ -138,10 +143,11 @@ mod tests {
             interval: 200_000,
             count: 7,
             time: Some(90_000_000_000),
+            limit: Some(300_000),
             quiet: true,
             json: true,
         };
-        let read = plan("-a 0,2-3 -r 50 -i200 -l 7 -D 1.5m -qj");
+        let read = plan("-a 0,2-3 -r 50 -i200 -l 7 -D 1.5m -x 300 -qj");
         assert_eq!(read, Some(reserved.clone()));
         assert_eq!(reserved.clone().with_an_end(), reserved);
         assert_eq!(plan("-p 0").unwrap().class, Class::Fair);
@@ -157,6 +163,8 @@ mod tests {
             "-D 0",
             "0",
             "-x",
+            "-x 0",
+            "-z",
         ] {
             assert_eq!(plan(wrong), None, "{wrong}");
         }

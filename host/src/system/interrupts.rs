@@ -38,6 +38,7 @@ fn storm(context: &Context) -> Result<()> {
 /// What is typed comes by an interrupt, wherever that goes.
 fn affinity(context: &Context) -> Result<()> {
     let mut session = Session::on(context, &machine(context, "")?)?;
+    session.ask("busybox ls /proc/irq", "default_smp_affinity")?;
     let shows = |what: &str| format!("busybox sh -c 'cd /proc/irq/4; echo = $(cat {what})'");
     let all = shows("smp_affinity smp_affinity_list effective_affinity effective_affinity_list");
     session.ask(&all, "\n= 3 0-1 1 0")?;
@@ -83,6 +84,7 @@ fn isolated(context: &Context) -> Result<()> {
         "Cpus_allowed_list:\t1\r",
     )?;
     session.ask("busybox cat /proc/irq/4/smp_affinity_list", "\n0")?;
+    session.ask("busybox cat /proc/irq/default_smp_affinity", "\n1")?;
     // Two that never wait share processor 0; the other one halts.
     session.ask(
         "busybox sh -c 'for i in 1 2 3 4; do timeout 1 sh -c \"while :; do :; done\" & done; wait; echo waited'",

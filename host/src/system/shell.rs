@@ -219,6 +219,7 @@ fn latency(context: &Context) -> Result<()> {
     session.guest.type_text("q")?;
     session.expect(PROMPT)?;
     session.ask("latency -r 2000 -q || echo refused", "\nrefused")?;
+    session.ask("latency -x 1 -q; echo status $?", "\nstatus 3")?;
     session.ask("latency -p 100 || echo no sense", "\nno sense")?;
     session.ask("ask process:1 compete class=batch nice=3", "\n")?;
     session.ask("inspect process:1", "\"batch\"")?;

@@ -25,8 +25,12 @@ pub fn tests() -> Vec<Test> {
 
 /// A machine with two processors at least.
 fn start(context: &Context, append: &str) -> Result<(SerialGuest, Duration)> {
+    start_on(context, context.cpus.max(2), append)
+}
+
+fn start_on(context: &Context, cpus: u32, append: &str) -> Result<(SerialGuest, Duration)> {
     let mut machine = shell::machine(context, Some(context.initramfs()?), append);
-    machine.cpus = machine.cpus.max(2);
+    machine.cpus = cpus;
     let limit = LIMIT * context.accelerator.patience();
     Ok((SerialGuest::start(&machine)?, limit))
 }
@@ -58,7 +62,8 @@ fn reports(context: &Context, kind: &str) -> Result<()> {
 
 /// Both guards are stuck: one holds a lock, and the other one waits for it and says so.
 fn waits_for_a_lock(context: &Context) -> Result<()> {
-    let (mut guest, limit) = start(context, "watchdog=report:1 selftest=stall-lock")?;
+    let append = "watchdog=report:1 selftest=stall-lock";
+    let (mut guest, limit) = start_on(context, 2, append)?;
     for text in [
         "watchdog: processor 0 has waited for a lock for 1.",
         "watchdog::stall",

@@ -14,7 +14,9 @@ use alloc::vec::Vec;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-pub use super::routes::{on_storm, resume, route, set_default_route, set_route, storms};
+pub use super::routes::{
+    default_route, on_storm, resume, route, set_default_route, set_route, storms,
+};
 pub use crate::interrupts::{Handling, NoRoute, Route, Source, Steering};
 pub(super) use crate::interrupts::{KICK, LINES, PIC, SPURIOUS, TIMER};
 

@@ -61,6 +61,11 @@ pub fn set_default_route(cpus: u64) {
     ALLOWED.store(cpus, Ordering::Relaxed);
 }
 
+/// The CPUs that were said last.
+pub fn default_route() -> u64 {
+    ALLOWED.load(Ordering::Relaxed)
+}
+
 /// The address of messages to an APIC: fixed delivery, edge, to one CPU (Intel SDM volume 3, section 11.11).
 pub(super) fn address(destination: u8) -> u64 {
     0xfee0_0000 | u64::from(destination) << 12

@@ -211,8 +211,13 @@ pub fn set_route(source: Source, cpus: u64) -> Result<(), NoRoute> {
     Ok(())
 }
 
-/// Where new interrupts go. Here: always to CPU 0.
+/// Where new interrupts may go. Here: always to CPU 0.
 pub fn set_default_route(_cpus: u64) {}
+
+/// The CPUs that were said last. Here: all.
+pub fn default_route() -> u64 {
+    u64::MAX
+}
 
 /// Who is told of a source that interrupts all the time. Here none does.
 pub fn on_storm(_hook: fn(Source)) {}

@@ -12,8 +12,8 @@ use core::ops::{Deref, DerefMut};
 use core::panic::Location;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// How many looks at a lock are a long wait: more than a hundredth of a second.
-const LONG: u32 = 1 << 20;
+/// How many looks at a lock are a long wait: as long as no holder should take, about a millisecond.
+const LONG: u32 = 1 << 14;
 
 static ON_LONG_WAIT: Once<fn(&Location<'static>)> = Once::new();
 

@@ -21,11 +21,14 @@ helve::program!(run);
 /// The first argument of a worker; its others are its number, the interval, the count and the time.
 const WORKER: &str = "--worker";
 
+/// Exit status when somebody was later than allowed.
+const TOO_LATE: u8 = 3;
+
 fn run() -> u8 {
     let arguments: Vec<String> = environment::arguments().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let ended = match words.as_slice() {
-        [WORKER, numbers @ ..] => worker::run(numbers),
+        [WORKER, numbers @ ..] => worker::run(numbers).map(|()| true),
         ["--help" | "-h", ..] => {
             helve::print!("{USAGE}");
             return 0;
@@ -39,7 +42,8 @@ fn run() -> u8 {
         },
     };
     match ended {
-        Ok(()) => 0,
+        Ok(true) => 0,
+        Ok(false) => TOO_LATE,
         Err(error) => {
             helve::eprintln!("latency: {error}");
             1

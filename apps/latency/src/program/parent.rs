@@ -20,7 +20,8 @@ const REFRESH: u64 = time::SECOND / 2;
 /// How long workers may take to end, in nanoseconds.
 const PATIENCE: u64 = time::SECOND;
 
-pub fn run(plan: Plan) -> Result<(), Error> {
+/// Whether nobody was later than the plan allows.
+pub fn run(plan: Plan) -> Result<bool, Error> {
     let input = environment::handle("in").ok();
     let input = input.as_deref().filter(|_| !plan.quiet);
     let screen = input.and_then(|input| Screen::new(input).ok());
@@ -41,7 +42,7 @@ pub fn run(plan: Plan) -> Result<(), Error> {
     if plan.json {
         helve::println!("{}", value(&outcome.as_ref(&measured))?.as_document());
     }
-    ended
+    ended.map(|()| !measured.is_too_late())
 }
 
 /// One on a processor.
@@ -219,7 +220,7 @@ impl<'p> Measured<'p> {
         let mut refresh = self.started;
         loop {
             let now = time::now()?;
-            if now >= end {
+            if now >= end || self.is_too_late() {
                 return Ok(());
             }
             if let Some(screen) = screen
@@ -242,6 +243,12 @@ impl<'p> Measured<'p> {
                 }
             }
         }
+    }
+
+    /// Whether somebody was later than the plan allows.
+    fn is_too_late(&self) -> bool {
+        let limit = self.plan.limit.unwrap_or(u64::MAX);
+        self.tallies.iter().any(|tally| tally.most > limit)
     }
 
     fn outcome(&self) -> Result<Moment, Error> {

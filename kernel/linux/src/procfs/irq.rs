@@ -16,6 +16,15 @@ pub const FILES: [&str; 4] = [
 ];
 const EFFECTIVE: &str = "effective_affinity";
 
+/// The file beside these directories: where an interrupt may go that is connected from now on.
+pub const DEFAULT: &str = "default_smp_affinity";
+
+/// What it says.
+pub fn default_text() -> Vec<u8> {
+    let set = irq::default_route() & CpuSet::first(machine::cpu::count()).0;
+    format!("{}\n", mask(set)).into_bytes()
+}
+
 /// The numbers of all that are connected.
 pub fn numbers() -> impl Iterator<Item = u32> {
     let mut numbers: Vec<u32> = irq::sources()
@@ -124,6 +133,7 @@ mod tests {
         assert_eq!(read(5, "smp_affinity"), Err(Error::NotFound));
         let all = |number| FILES.map(|name| read(number, name).unwrap());
         assert_eq!(all(4), ["1\n", "0\n", "f\n", "0-3\n"]);
+        assert_eq!(default_text(), b"f\n");
         write(4, "smp_affinity", "c\n").unwrap();
         assert_eq!(all(4), ["4\n", "2\n", "c\n", "2-3\n"]);
         // It stays where it is, if it may.

@@ -87,6 +87,7 @@ enum Node {
     Setting(usize),
     /// `/proc/irq`, a directory for each interrupt, and what is in it.
     Interrupts,
+    DefaultRoute,
     Interrupt(u32),
     InterruptFile(u32, usize),
 }
@@ -122,6 +123,7 @@ impl Node {
             }
             Node::Setting(index) => 0x8000 + index as u64,
             Node::Interrupts => 5,
+            Node::DefaultRoute => 6,
             Node::Interrupt(number) => 0x1_0000 + u64::from(number) * 8,
             Node::InterruptFile(number, index) => 0x1_0001 + u64::from(number) * 8 + index as u64,
             Node::Tasks(id) => of(id, 7),
@@ -256,7 +258,7 @@ impl Inode for Node {
             Node::Tasks(_) | Node::Task(..) | Node::Settings(_) => FileKind::Directory,
             Node::DescriptorFiles(_) => FileKind::Directory,
             Node::Interrupts | Node::Interrupt(_) => FileKind::Directory,
-            Node::InterruptFile(..) => FileKind::File,
+            Node::InterruptFile(..) | Node::DefaultRoute => FileKind::File,
             Node::DescriptorFile(..) => FileKind::File,
             Node::MyMounts => FileKind::Symlink,
             Node::TaskFile(..) | Node::Setting(_) => FileKind::File,
@@ -358,6 +360,7 @@ impl Inode for Node {
                 let file = of_process::FILES.iter().position(|(file, _)| *file == text);
                 Node::TaskFile(id, thread, file.ok_or(Error::NotFound)?)
             }
+            Node::Interrupts if text == irq::DEFAULT => Node::DefaultRoute,
             Node::Interrupts => {
                 let number = number_of(name).ok_or(Error::NotFound)?;
                 irq::check(number)?;
@@ -434,9 +437,10 @@ impl Inode for Node {
                 }
             }
             Node::Interrupts => {
+                add(0, irq::DEFAULT, Node::DefaultRoute);
                 for number in irq::numbers() {
                     let name = format!("{number}");
-                    add(u64::from(number), &name, Node::Interrupt(number));
+                    add(1 + u64::from(number), &name, Node::Interrupt(number));
                 }
             }
             Node::Interrupt(number) => {
@@ -548,6 +552,7 @@ impl Node {
                 .get(index)
                 .map(|(_, make)| make())
                 .ok_or(Error::NotFound),
+            Node::DefaultRoute => Ok(irq::default_text()),
             Node::InterruptFile(number, index) => irq::text(number, index),
             Node::DescriptorFile(_, descriptor) => {
                 self.check_inside()?;
