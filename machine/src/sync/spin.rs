@@ -15,11 +15,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// How many looks at a lock are a long wait: as long as no holder should take, about a millisecond.
 const LONG: u32 = 1 << 14;
 
-static ON_LONG_WAIT: Once<fn(&Location<'static>)> = Once::new();
+static ON_LONG_WAIT: Once<fn(u64)> = Once::new();
 
-/// Says who is told, again and again, that a CPU has long waited for a lock in this place. It must take no lock that
-/// may be held. Only the first call counts.
-pub fn on_long_wait(hook: fn(&Location<'static>)) {
+/// Says who is told, again and again, for how many nanoseconds this CPU has waited for a lock. It must take no lock that
+/// may be held, and so not look at the clock either. Only the first call counts.
+pub fn on_long_wait(hook: fn(u64)) {
     let _ = ON_LONG_WAIT.set(hook);
 }
 
@@ -73,7 +73,7 @@ impl<T: ?Sized> Spin<T> {
             if spins.is_multiple_of(LONG)
                 && let Some(hook) = ON_LONG_WAIT.get()
             {
-                hook(place);
+                hook(contention::since(begin));
             }
         }
         contention::waited(place, contention::since(begin));
