@@ -201,13 +201,14 @@ async fn child(call: &mut Call<'_>, request: Request) -> Answer {
     } else {
         call.space.fork_yielding().await?
     };
-    // Who should run does not wait for the rest: each half is some 20 microseconds for a small process.
+    // Who should run does not wait for the rest: each part may take 20 microseconds, by pages and by descriptors.
     task::rest().await;
     let descriptors = if flags & CLONE_FILES != 0 {
         parent.descriptors()
     } else {
         Arc::new(parent.descriptors().fork()?)
     };
+    task::rest().await;
     let ground = parent.ground.lock().clone();
     let ground = if flags & CLONE_FS != 0 {
         ground

@@ -21,7 +21,7 @@ use machine::sync::{Spin, SpinGuard};
 use machine::{PAGE, USER_END};
 
 /// How much of an address space is worked on in one go, in bytes, if it is full of pages.
-const STEP: usize = 2048 * PAGE;
+const STEP: usize = 512 * PAGE;
 
 /// Where the step that begins at `start` ends. Ranges too large to be full take larger steps, so
 /// that there are never too many.
