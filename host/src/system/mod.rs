@@ -237,7 +237,10 @@ fn prepare(accel: Choice, cpus: u32, helve: PathBuf) -> Result<Context> {
 
 /// Every test that the filters choose, in the order in which they run: simple ones first.
 fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
-    let mut tests = vec![Test::new("machine/self-test", shell::machine_checks_itself)];
+    let mut tests = vec![
+        Test::new("machine/self-test", shell::machine_checks_itself),
+        Test::new("machine/each-clock", shell::each_clock),
+    ];
     tests.extend(exec::tests());
     tests.extend(shell::tests());
     tests.extend(busybox::tests(context)?);
