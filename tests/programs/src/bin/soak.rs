@@ -103,8 +103,22 @@ fn show_processes() {
         return;
     };
     for entry in list.flatten() {
-        if let Ok(text) = std::fs::read_to_string(entry.path().join("stat")) {
-            println!("{}", text.trim());
+        let Ok(threads) = std::fs::read_dir(entry.path().join("task")) else {
+            continue;
+        };
+        for thread in threads.flatten() {
+            let text = |name: &str| {
+                let text = std::fs::read_to_string(thread.path().join(name));
+                text.unwrap_or_default()
+            };
+            println!("{}", text("stat").trim());
+            let status = text("status");
+            let telling = ["Sig", "Shd", "Cpus_allowed_list", "State"];
+            let lines = status
+                .lines()
+                .filter(|line| telling.iter().any(|word| line.starts_with(word)));
+            let line: Vec<&str> = lines.collect();
+            println!("    {}", line.join("  ").replace('\t', " "));
         }
     }
 }
