@@ -28,7 +28,9 @@ pub fn line(text: &str) {
 
 /// One result. Numbers below a hundred keep one digit behind the point.
 pub fn result(name: &str, value: f64, unit: &str) {
-    if value < 100.0 {
+    if value < 10.0 {
+        line(&format!("bench {name} {value:.3} {unit}"))
+    } else if value < 100.0 {
         line(&format!("bench {name} {value:.1} {unit}"))
     } else {
         line(&format!("bench {name} {value:.0} {unit}"))
