@@ -305,9 +305,7 @@ fn piped(context: &Context, options: &[OsString], lines: &str) -> Result<String>
 
 /// A Linux shell starts native programs: with its streams, in pipes, as interpreters, in its own place, very often.
 fn native_below_linux(context: &Context) -> Result<()> {
-    let mut busybox = OsString::from("file:");
-    busybox.push(super::busybox::program(context)?);
-    busybox.push(":/bin/busybox:ro");
+    let busybox = super::busybox::program(context)?;
     let lines = [
         // The kernel has something to say about the first Linux program, on the same console.
         "/bin/busybox true",
@@ -319,7 +317,7 @@ fn native_below_linux(context: &Context) -> Result<()> {
         "/bin/busybox sh -c 'i=0; while [ $i -lt 300 ] && /bin/commands true; do i=$((i+1)); done; echo $i times'",
         "/bin/busybox sh -c '/bin/commands sleep 1000 & kill $!; wait $!; echo killed with $?'",
     ];
-    let give = [OsString::from("--give"), busybox];
+    let give = give(&busybox, "/bin/busybox");
     let text = piped(context, &give, &(lines.join("\n") + "\n"))?;
     shows_lines(
         &text,

@@ -39,7 +39,7 @@ pub struct Start {
     pub terminal: Option<Arc<Tty>>,
     /// The program leads a process group of its own in its parent's session (or a new session, if it has none).
     pub leads_group: bool,
-    /// The share of the CPUs that it starts in.
+    /// The share of the CPUs that it starts in; `None`: that of whoever starts it.
     pub share: Option<Arc<task::Group>>,
 }
 
@@ -126,10 +126,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
     if let Some(terminal) = start.terminal {
         crate::terminal::take(&side, &terminal);
     }
-    let terms = Terms {
-        group: start.share,
-        ..Terms::ordinary()
-    };
+    let terms = Terms::within(start.share);
     let launched = launch(&core, side, prepared.entry, prepared.stack, terms);
     if let Err(errno) = launched {
         core.abandon();

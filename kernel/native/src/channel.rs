@@ -1,9 +1,8 @@
 //! The `channel:` registry as far as it is there: byte streams between processes. Message channels come later.
 
 use abi::{Error, Kind, Rights};
-use alloc::vec::Vec;
 use object::{Handle, Object, Reply, Verb};
-use value::{Document, Value};
+use value::Document;
 use vfs::{OpenFlags, Time};
 
 /// Makes pipes.
@@ -25,13 +24,10 @@ impl Object for ChannelRegistry {
             "pipe" => {
                 let now = Time::from_nanoseconds(task::clock::wall());
                 let (reader, writer) = vfs::pipe::open(OpenFlags::empty(), now)?;
-                Ok(Reply {
-                    value: Value::default(),
-                    handles: Vec::from([
-                        ("reader", Handle::new(reader, END | Rights::READ)),
-                        ("writer", Handle::new(writer, END | Rights::WRITE)),
-                    ]),
-                })
+                Ok(Reply::from([
+                    ("reader", Handle::new(reader, END | Rights::READ)),
+                    ("writer", Handle::new(writer, END | Rights::WRITE)),
+                ]))
             }
             _ => Err(Error::NotFound),
         }

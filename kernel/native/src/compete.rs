@@ -140,6 +140,6 @@ pub fn describe(task: &Task, into: &mut Builder) {
             into.put("class", class).put("nice", i32::from(task.nice()))
         }
     };
-    let cpus = task.affinity() & CpuSet::first(machine::cpu::count()).0;
-    into.put("cpus", &*CpuSet(cpus).to_string());
+    let cpus = cpus::running(task.affinity());
+    into.put("cpus", &*cpus.to_string());
 }

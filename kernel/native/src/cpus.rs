@@ -117,9 +117,8 @@ pub fn interrupts() -> Result<Value, value::Error> {
                         entry.put("number", number);
                     }
                     if let Some(route) = irq::route(source) {
-                        let cpus = CpuSet(route.allowed & CpuSet::first(machine::cpu::count()).0);
                         entry
-                            .put("cpus", &*alloc::format!("{cpus}"))
+                            .put("cpus", &*running(route.allowed).to_string())
                             .put("cpu", route.cpu)
                             .put("storms", irq::storms(source));
                     }
@@ -169,12 +168,17 @@ pub fn locks() -> Result<Value, value::Error> {
 pub fn route(argument: Document<'_>) -> Result<(), Error> {
     let number = argument.int("number").ok_or(Error::Invalid)?;
     let CpuSet(cpus) = read_set(argument)?.ok_or(Error::Invalid)?;
-    if cpus & CpuSet::first(machine::cpu::count()).0 == 0 {
+    if running(cpus) == CpuSet(0) {
         return Err(Error::Invalid);
     }
     let mut sources = irq::sources().into_iter().map(|(source, _)| source);
     let source = sources.find(|source| source.number().map(i64::from) == Some(number));
     irq::set_route(source.ok_or(Error::NotFound)?, cpus).map_err(|_| Error::Unsupported)
+}
+
+/// Those of these processors, one bit each, that run.
+pub fn running(cpus: u64) -> CpuSet {
+    CpuSet(cpus & CpuSet::first(machine::cpu::count()).0)
 }
 
 /// The set of processors under `cpus`: text like `0-2,5`, or the number of one.

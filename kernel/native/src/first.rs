@@ -41,7 +41,7 @@ pub struct Start {
     pub namespace: Namespace,
     pub parent: Option<Arc<Process>>,
     pub group: Group,
-    /// The share of the CPUs that it starts in.
+    /// The share of the CPUs that it starts in; `None`: that of whoever starts it.
     pub share: Option<Arc<task::Group>>,
 }
 
@@ -61,7 +61,7 @@ pub struct LinuxStart {
     /// The terminal it shall control, if it leads a group and reads from one.
     pub terminal: Option<Arc<Tty>>,
     pub leads_group: bool,
-    /// The share of the CPUs that it starts in.
+    /// The share of the CPUs that it starts in; `None`: that of whoever starts it.
     pub share: Option<Arc<task::Group>>,
 }
 
@@ -134,10 +134,7 @@ async fn native(start: Start, pages: &Arc<memory::Object>) -> Result<Arc<Process
     };
     match prepare(&thread, &start, &space, &handles, loaded.entry, top).await {
         Ok(user) => {
-            let terms = Terms {
-                group: start.share,
-                ..Terms::ordinary()
-            };
+            let terms = Terms::within(start.share);
             process::launch(Arc::new(NativeDoor(thread)), user, terms).map(|()| process)
         }
         Err(error) => {

@@ -6,7 +6,6 @@ use crate::shares::{SHARE, Share};
 use abi::{Error, Kind, OpenFlags, Rights};
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::PAGE;
 use machine::sync::Once;
@@ -271,10 +270,8 @@ impl Object for ProcessRegistry {
             "share" => Share::begin(argument),
             "measure" => {
                 let object = Arc::new(Measurement::begin());
-                Ok(Reply {
-                    value: Value::default(),
-                    handles: Vec::from([("measurement", Handle::new(object, Rights::all()))]),
-                })
+                let handle = Handle::new(object, Rights::all());
+                Ok(Reply::from([("measurement", handle)]))
             }
             _ => self.request(verb, argument).map(Reply::from),
         }

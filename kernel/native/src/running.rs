@@ -112,10 +112,10 @@ fn namespace(caller: &Caller<'_>, plan: Document<'_>) -> Result<Namespace, Error
     Ok(namespace)
 }
 
-/// The share of the CPUs that the child starts in: one that is given to it, or the caller's.
+/// The share of the CPUs that is given to the child.
 fn share(caller: &Caller<'_>, plan: Document<'_>) -> Result<Option<Arc<task::Group>>, Error> {
     let Some(number) = plan.get(field::SHARE) else {
-        return Ok(task::with_current(|task| task.group()).flatten());
+        return Ok(None);
     };
     let handle = given(caller, number.as_int())?;
     let share = handle.downcast_ref::<Share>().ok_or(Error::WrongKind)?;

@@ -7,10 +7,9 @@ use crate::cpus;
 use abi::{CpuSet, Error, Kind, Rights};
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use object::{Handle, Object, Reply, Verb};
-use task::Group;
 use task::policy::{LARGEST_WEIGHT, NORMAL_WEIGHT, Quota};
+use task::{Group, Terms};
 use value::{Builder, Document, Value};
 
 /// A verb of `process:` and of shares.
@@ -42,17 +41,14 @@ impl Share {
     /// # Errors
     /// As [`limit`]; [`Error::Limit`] for too many in each other.
     pub fn begin(limits: Document<'_>) -> Result<Reply, Error> {
-        Share::within(task::with_current(|task| task.group()).flatten(), limits)
+        Share::within(Terms::ordinary().group, limits)
     }
 
     fn within(parent: Option<Arc<Group>>, limits: Document<'_>) -> Result<Reply, Error> {
         let group = Group::new(parent)?;
         limit(&group, limits)?;
         let handle = Handle::new(Arc::new(Share(group)), Rights::all());
-        Ok(Reply {
-            value: Value::default(),
-            handles: Vec::from([(SHARE.name, handle)]),
-        })
+        Ok(Reply::from([(SHARE.name, handle)]))
     }
 
     /// The group.
@@ -132,8 +128,8 @@ impl Object for Share {
             into.put("runtime", quota.runtime)
                 .put("period", quota.period);
         }
-        let cpus = self.0.allowed() & CpuSet::first(machine::cpu::count()).0;
-        into.put("cpus", &*CpuSet(cpus).to_string())
+        let cpus = cpus::running(self.0.allowed());
+        into.put("cpus", &*cpus.to_string())
             .put("used", usage.used)
             .put("periods", usage.periods)
             .put("exhausted", usage.exhausted)

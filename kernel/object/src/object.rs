@@ -127,6 +127,15 @@ pub struct Reply {
     pub handles: Vec<(&'static str, Handle)>,
 }
 
+impl<const N: usize> From<[(&'static str, Handle); N]> for Reply {
+    fn from(handles: [(&'static str, Handle); N]) -> Self {
+        Reply {
+            value: Value::default(),
+            handles: Vec::from(handles),
+        }
+    }
+}
+
 impl From<Value> for Reply {
     fn from(value: Value) -> Self {
         Reply {

@@ -74,8 +74,17 @@ impl Terms {
         Terms {
             class: Class::NORMAL,
             nice: 0,
-            affinity: with_current(Task::asked_affinity).unwrap_or_else(placement::common),
+            affinity: with_current(Task::asked_affinity).unwrap_or_else(|| !placement::isolated()),
             group: with_current(Task::group).flatten(),
+        }
+    }
+
+    /// The same, but in this group if there is one.
+    pub fn within(group: Option<Arc<Group>>) -> Self {
+        let ordinary = Terms::ordinary();
+        Terms {
+            group: group.or(ordinary.group),
+            ..ordinary
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Groups of tasks: a weight, a quota and a set of CPUs for all that are in one, together.
 //!
 //! The one idea: a group is what the policy needs of it ([`policy::Group`](crate::policy::Group)) and the list of its
-//! members. Tasks start in the group of whoever spawned them. A member that runs changes to another group at the end of its turn, which is asked to end;
-//! one that waits or sleeps, at once.
+//! members. Tasks start in the group of whoever spawned them. A member that runs changes to another group at the end of
+//! its turn, which is asked to end; one that waits or sleeps, at once.
 //!
 //! Quotas are of shares. So whoever has a priority or a reservation cannot be in a group with a quota, and no member of
 //! one can ask for them.

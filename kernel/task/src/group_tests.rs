@@ -25,10 +25,7 @@ fn group() -> Arc<Group> {
 }
 
 fn worker(group: &Arc<Group>, total: u64) -> Arc<Task> {
-    let terms = Terms {
-        group: Some(group.clone()),
-        ..Terms::ordinary()
-    };
+    let terms = Terms::within(Some(group.clone()));
     spawn_with("worker", terms, compute(total)).expect("there is memory")
 }
 
@@ -54,10 +51,7 @@ fn a_group_with_a_quota_takes_its_time() {
 #[test]
 fn children_are_in_the_group_too() {
     let family = group();
-    let terms = Terms {
-        group: Some(family.clone()),
-        ..Terms::ordinary()
-    };
+    let terms = Terms::within(Some(family.clone()));
     spawn_with("parent", terms, async {
         let child = spawn("child", async {}).expect("there is memory");
         let (own, its) = (crate::current().and_then(|me| me.group()), child.group());
@@ -75,10 +69,7 @@ fn members_change_groups() {
     let gate = Arc::new(WaitQueue::new());
     let sleeper = {
         let (gate, new) = (gate.clone(), new.clone());
-        let terms = Terms {
-            group: Some(old.clone()),
-            ..Terms::ordinary()
-        };
+        let terms = Terms::within(Some(old.clone()));
         spawn_with("sleeper", terms, async move {
             compute(10 * MILLISECOND).await;
             let mut turns = 0;

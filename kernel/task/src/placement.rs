@@ -60,8 +60,8 @@ pub(crate) fn somebody_idles() -> bool {
     TABLE.get().idle.load(Ordering::SeqCst) != 0
 }
 
-/// Keeps everything off these CPUs, one bit each, that was not told to run there ([`Task::set_affinity`]). To be said before the first
-/// task is spawned, whose set leaves them out, as do then the sets of all that it spawns.
+/// Keeps everything off these CPUs, one bit each, that was not told to run there ([`Task::set_affinity`]). To be said
+/// before the first task is spawned, whose set leaves them out, as do then the sets of all that it spawns.
 pub fn isolate(cpus: u64) {
     TABLE.get().isolated.store(cpus, Ordering::Relaxed);
 }
@@ -202,11 +202,6 @@ pub(crate) fn narrow(allowed: u64, asked: u64) -> u64 {
         none if none & running() == 0 => allowed,
         some => some,
     }
-}
-
-/// The CPUs where tasks run that nobody put elsewhere: those that are not isolated.
-pub(crate) fn common() -> u64 {
-    !isolated()
 }
 
 /// The CPUs that run, one bit each.

@@ -224,6 +224,13 @@ pub mod short {
         ok!(SYS_clock_gettime, clock, &mut time);
         time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
     }
+    /// When a timer goes off first, and then again and again, in nanoseconds.
+    pub fn itimerspec(value: u64, interval: u64) -> libc::itimerspec {
+        libc::itimerspec {
+            it_interval: timespec(interval),
+            it_value: timespec(value),
+        }
+    }
     pub fn timespec(ns: u64) -> libc::timespec {
         libc::timespec {
             tv_sec: (ns / 1_000_000_000) as i64,

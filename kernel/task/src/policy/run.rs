@@ -87,6 +87,7 @@ impl<T: Member> RunQueue<T> {
     }
 
     /// The group of the running one, if it has a share.
+    #[cfg(test)]
     pub fn running_group(&self) -> u32 {
         self.fair.running_group()
     }

@@ -102,6 +102,7 @@ impl<T: Member> Shares<T> {
     }
 
     /// The group of the running one.
+    #[cfg(test)]
     pub fn running_group(&self) -> u32 {
         self.running
     }

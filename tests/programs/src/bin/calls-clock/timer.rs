@@ -3,7 +3,7 @@
 use crate::setting::{HOUR, Moved, SECOND};
 use libc::{
     CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, POLLIN, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
-    TFD_TIMER_CANCEL_ON_SET, itimerspec, pollfd,
+    TFD_TIMER_CANCEL_ON_SET, pollfd,
 };
 use test_programs::child::{spawn, until};
 use test_programs::raw::short::*;
@@ -25,20 +25,13 @@ fn create(which: i32) -> usize {
     ok!(SYS_timerfd_create, which, TFD_NONBLOCK)
 }
 
-fn spec(value: u64) -> itimerspec {
-    itimerspec {
-        it_interval: timespec(0),
-        it_value: timespec(value),
-    }
-}
-
 fn set(fd: usize, flags: i32, value: u64) {
-    gives!(0, SYS_timerfd_settime, fd, flags, &spec(value), 0);
+    gives!(0, SYS_timerfd_settime, fd, flags, &itimerspec(value, 0), 0);
 }
 
 /// Seconds that are left, rounded up.
 fn left(fd: usize) -> u64 {
-    let mut now = spec(0);
+    let mut now = itimerspec(0, 0);
     gives!(0, SYS_timerfd_gettime, fd, &mut now);
     now.it_value.tv_sec as u64 + u64::from(now.it_value.tv_nsec > 0)
 }
@@ -125,7 +118,7 @@ fn set_again_before_it_was_read() {
     let fd = create(CLOCK_REALTIME);
     set(fd, CANCEL, in_an_hour());
     let _moved = Moved::by(SECOND as i64);
-    let again = spec(in_an_hour());
+    let again = itimerspec(in_an_hour(), 0);
     fails!(ECANCELED, SYS_timerfd_settime, fd, CANCEL, &again, 0);
     // It was set nevertheless.
     assert!(!ready(fd) && left(fd) > 3500);

@@ -2,7 +2,7 @@
 
 use libc::{
     CLOCK_BOOTTIME, CLOCK_REALTIME, EFD_SEMAPHORE, EPOLL_CTL_ADD, EPOLLIN, O_APPEND, O_CLOEXEC,
-    O_CREAT, O_RDWR, SFD_CLOEXEC, SIGUSR1, SIGUSR2, TFD_TIMER_ABSTIME, epoll_event, itimerspec,
+    O_CREAT, O_RDWR, SFD_CLOEXEC, SIGUSR1, SIGUSR2, TFD_TIMER_ABSTIME, epoll_event,
 };
 use std::collections::BTreeMap;
 use test_programs::child::{Gate, become_nobody, passes, spawn, until};
@@ -100,13 +100,6 @@ fn a_set_of_files() {
     assert!(words.contains(&inode.as_str()), "{line}");
 }
 
-fn spec(value: u64, interval: u64) -> itimerspec {
-    itimerspec {
-        it_interval: timespec(interval),
-        it_value: timespec(value),
-    }
-}
-
 fn a_timer() {
     let fd = ok!(SYS_timerfd_create, CLOCK_REALTIME, 0);
     let time = clock(CLOCK_REALTIME) + 1_000_000_000_000;
@@ -115,7 +108,7 @@ fn a_timer() {
         SYS_timerfd_settime,
         fd,
         TFD_TIMER_ABSTIME,
-        &spec(time, 1_500_000_000),
+        &itimerspec(time, 1_500_000_000),
         0
     );
     let info = info(fd);
@@ -136,7 +129,7 @@ fn a_timer() {
 
 fn a_timer_that_went_off() {
     let fd = ok!(SYS_timerfd_create, CLOCK_BOOTTIME, 0);
-    gives!(0, SYS_timerfd_settime, fd, 0, &spec(1_000_000, 0), 0);
+    gives!(0, SYS_timerfd_settime, fd, 0, &itimerspec(1_000_000, 0), 0);
     until(|| info(fd)["ticks"] == "1");
     let info = info(fd);
     assert_eq!(

@@ -4,7 +4,7 @@ use libc::{
     CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW,
     CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_ALARM, CLOCK_TAI, EPOLL_CTL_ADD,
     EPOLLET, EPOLLIN, O_NONBLOCK, O_RDWR, POLLIN, SIGALRM, TFD_CLOEXEC, TFD_NONBLOCK,
-    TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET, epoll_event, itimerspec, pollfd,
+    TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET, epoll_event, pollfd,
 };
 use test_programs::child::{become_nobody, passes, spawn, until};
 use test_programs::raw::short::*;
@@ -45,15 +45,15 @@ fn create(clock: i32, flags: i32) -> usize {
     ok!(SYS_timerfd_create, clock, flags)
 }
 
-fn spec(value: u64, interval: u64) -> itimerspec {
-    itimerspec {
-        it_interval: timespec(interval),
-        it_value: timespec(value),
-    }
-}
-
 fn set(fd: usize, flags: i32, value: u64, interval: u64) {
-    gives!(0, SYS_timerfd_settime, fd, flags, &spec(value, interval), 0);
+    gives!(
+        0,
+        SYS_timerfd_settime,
+        fd,
+        flags,
+        &itimerspec(value, interval),
+        0
+    );
 }
 
 fn nanoseconds(time: libc::timespec) -> u64 {
@@ -63,7 +63,7 @@ fn nanoseconds(time: libc::timespec) -> u64 {
 
 /// What is left, and the interval.
 fn left(fd: usize) -> (u64, u64) {
-    let mut now = spec(1, 1);
+    let mut now = itimerspec(1, 1);
     gives!(0, SYS_timerfd_gettime, fd, &mut now);
     (nanoseconds(now.it_value), nanoseconds(now.it_interval))
 }
@@ -128,7 +128,7 @@ fn alarms_are_for_root() {
             fails!(EPERM, SYS_timerfd_create, clock, 0);
             fails!(EINVAL, SYS_timerfd_create, clock, 1);
         }
-        fails!(EPERM, SYS_timerfd_settime, fd, 0, &spec(1, 0), 0);
+        fails!(EPERM, SYS_timerfd_settime, fd, 0, &itimerspec(1, 0), 0);
         assert_eq!(left(fd), (0, 0));
         close(create(CLOCK_BOOTTIME, 0));
     });
@@ -251,8 +251,8 @@ fn what_is_left() {
 fn setting_it_again() {
     let fd = create(CLOCK_MONOTONIC, TFD_NONBLOCK);
     set(fd, 0, 1000 * SECOND, 7 * SECOND);
-    let mut old = spec(0, 0);
-    gives!(0, SYS_timerfd_settime, fd, 0, &spec(MS, 0), &mut old);
+    let mut old = itimerspec(0, 0);
+    gives!(0, SYS_timerfd_settime, fd, 0, &itimerspec(MS, 0), &mut old);
     assert!((900 * SECOND..=1000 * SECOND).contains(&nanoseconds(old.it_value)));
     assert_eq!(nanoseconds(old.it_interval), 7 * SECOND);
     until(|| ready(fd));
@@ -380,7 +380,7 @@ fn closed_while_armed() {
 
 fn errors_of_set() {
     let fd = create(CLOCK_REALTIME, 0);
-    let good = spec(1000 * SECOND, 0);
+    let good = itimerspec(1000 * SECOND, 0);
     fails!(EBADF, SYS_timerfd_settime, 999, 0, &good, 0);
     let (reader, _writer) = pipe();
     fails!(EINVAL, SYS_timerfd_settime, reader, 0, &good, 0);
@@ -422,7 +422,7 @@ fn errors_of_get() {
     let fd = create(CLOCK_MONOTONIC, 0);
     fails!(EFAULT, SYS_timerfd_gettime, fd, bad::<u8>());
     fails!(EFAULT, SYS_timerfd_gettime, fd, 0);
-    let mut now = spec(0, 0);
+    let mut now = itimerspec(0, 0);
     fails!(EBADF, SYS_timerfd_gettime, 999, &mut now);
     let (reader, _writer) = pipe();
     fails!(EINVAL, SYS_timerfd_gettime, reader, &mut now);

@@ -2,13 +2,13 @@
 
 use libc::{
     CLOCK_BOOTTIME, MAP_SHARED, O_CREAT, O_RDONLY, O_RDWR, PR_SET_NAME, PROT_READ, PROT_WRITE,
-    SEEK_SET, SIGUSR1, sysinfo, utsname,
+    SEEK_SET, SIGUSR1, utsname,
 };
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs;
 use test_programs::child::{Gate, Status, become_nobody, passes, spawn};
-use test_programs::memory::{Mapping, PAGE};
+use test_programs::memory::{Mapping, PAGE, sysinfo};
 use test_programs::raw::outcome;
 use test_programs::raw::short::*;
 use test_programs::{fails, ok, sys};
@@ -312,9 +312,7 @@ fn meminfo() {
     };
     assert!(kib("MemTotal") > 1000 && kib("MemFree") <= kib("MemTotal"));
     assert!(kib("MemAvailable") <= kib("MemTotal"));
-    // SAFETY: all-zero bytes are a valid `sysinfo`.
-    let mut s: sysinfo = unsafe { std::mem::zeroed() };
-    ok!(SYS_sysinfo, &mut s);
+    let s = sysinfo();
     assert_eq!(s.totalram * u64::from(s.mem_unit) / 1024, kib("MemTotal"));
 }
 

@@ -5,7 +5,7 @@ use libc::{
     CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
     CLOCK_REALTIME_COARSE, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, EAGAIN, EOPNOTSUPP, EPERM,
     RLIMIT_SIGPENDING, SI_TIMER, SIGALRM, SIGCHLD, SIGKILL, SIGUSR1, SIGUSR2, TIMER_ABSTIME,
-    itimerspec, timespec as Timespec,
+    timespec as Timespec,
 };
 use std::sync::atomic::Ordering;
 use test_programs::child::{Gate, become_nobody, dies_of, passes, spawn, until};
@@ -72,20 +72,20 @@ fn create(which: i32, event: &Event) -> i32 {
     id
 }
 
-fn spec(value: u64, interval: u64) -> itimerspec {
-    itimerspec {
-        it_interval: timespec(interval),
-        it_value: timespec(value),
-    }
-}
-
 fn set(id: i32, flags: i32, value: u64, interval: u64) {
-    gives!(0, SYS_timer_settime, id, flags, &spec(value, interval), 0);
+    gives!(
+        0,
+        SYS_timer_settime,
+        id,
+        flags,
+        &itimerspec(value, interval),
+        0
+    );
 }
 
 /// What is left, and the interval.
 fn get(id: i32) -> (u64, u64) {
-    let mut now = spec(77, 77);
+    let mut now = itimerspec(77, 77);
     gives!(0, SYS_timer_gettime, id, &mut now);
     let ns = |time: Timespec| time.tv_sec as u64 * SECOND + time.tv_nsec as u64;
     (ns(now.it_value), ns(now.it_interval))
@@ -245,8 +245,8 @@ fn what_is_left() {
     set(id, 0, 100 * SECOND, 7 * SECOND);
     let (left, interval) = get(id);
     assert!((90 * SECOND..=100 * SECOND).contains(&left) && interval == 7 * SECOND);
-    let mut old = spec(0, 0);
-    let none = spec(0, 5 * SECOND);
+    let mut old = itimerspec(0, 0);
+    let none = itimerspec(0, 5 * SECOND);
     gives!(0, SYS_timer_settime, id, 0, &none, &mut old);
     assert!((90..=100).contains(&old.it_value.tv_sec));
     assert_eq!(old.it_interval.tv_sec, 7);
@@ -423,7 +423,7 @@ fn who_ends_cannot_be_waited_for() {
     set(id, 0, SECOND, 0);
     gate.open();
     child.passes();
-    fails!(ESRCH, SYS_timer_settime, id, 0, &spec(1, 0), 0);
+    fails!(ESRCH, SYS_timer_settime, id, 0, &itimerspec(1, 0), 0);
     gives!(0, SYS_timer_delete, id);
     // A thread of another process is none of the caller's business.
     let parent = ok!(SYS_getppid) as i32;
@@ -433,11 +433,11 @@ fn who_ends_cannot_be_waited_for() {
 fn children_have_none() {
     let id = create(CLOCK_MONOTONIC, &event(SIGKILL, 1));
     passes(|| {
-        fails!(EINVAL, SYS_timer_gettime, id, &mut spec(0, 0));
+        fails!(EINVAL, SYS_timer_gettime, id, &mut itimerspec(0, 0));
         let text = std::fs::read_to_string("/proc/self/timers").unwrap_or_default();
         assert_eq!(text, "");
     });
-    gives!(0, SYS_timer_gettime, id, &mut spec(0, 0));
+    gives!(0, SYS_timer_gettime, id, &mut itimerspec(0, 0));
 }
 
 fn a_new_program_has_none() {
@@ -455,7 +455,7 @@ fn a_new_program_has_none() {
 /// The second life of that process.
 pub fn no_timers(_: &[String]) -> i32 {
     for id in 0..4 {
-        fails!(EINVAL, SYS_timer_gettime, id, &mut spec(0, 0));
+        fails!(EINVAL, SYS_timer_gettime, id, &mut itimerspec(0, 0));
     }
     unblock(SIGUSR2);
     rest(400_000_000);
@@ -591,7 +591,14 @@ fn errors() {
     let id = create(CLOCK_MONOTONIC, &good);
     fails!(EINVAL, SYS_timer_settime, id, 0, 0, 0);
     fails!(EFAULT, SYS_timer_settime, id, 0, bad::<u8>(), 0);
-    fails!(EFAULT, SYS_timer_settime, id, 0, &spec(0, 0), bad::<u8>());
+    fails!(
+        EFAULT,
+        SYS_timer_settime,
+        id,
+        0,
+        &itimerspec(0, 0),
+        bad::<u8>()
+    );
     fails!(EFAULT, SYS_timer_gettime, id, bad::<u8>());
     for (seconds, nanoseconds) in [(0i64, -1i64), (0, 1_000_000_000), (-1, 0)] {
         let wrong = [0, 0, seconds, nanoseconds];
@@ -600,8 +607,8 @@ fn errors() {
         fails!(EINVAL, SYS_timer_settime, id, 0, &wrong, 0);
     }
     for id in [id + 1, -1] {
-        fails!(EINVAL, SYS_timer_settime, id, 0, &spec(1, 0), 0);
-        fails!(EINVAL, SYS_timer_gettime, id, &mut spec(0, 0));
+        fails!(EINVAL, SYS_timer_settime, id, 0, &itimerspec(1, 0), 0);
+        fails!(EINVAL, SYS_timer_gettime, id, &mut itimerspec(0, 0));
         fails!(EINVAL, SYS_timer_getoverrun, id);
         fails!(EINVAL, SYS_timer_delete, id);
     }
