@@ -62,6 +62,8 @@ pub(crate) struct Run {
     crowded: u64,
     /// When it was decided that the running task should give way.
     asked: u64,
+    /// The CPUs, one bit each, that may run nothing of what waits here: they looked, and nobody has come since.
+    refused: u64,
 }
 
 /// What only this CPU's own code touches.
@@ -115,6 +117,7 @@ impl Cpu {
                 idle: false,
                 crowded: NEVER,
                 asked: 0,
+                refused: 0,
             }),
             timers: Timers::new(),
             attention: AtomicU8::new(0),
@@ -201,7 +204,7 @@ impl Cpu {
             return decision;
         }
         run.crowded = run.crowded.min(now);
-        if placement::somebody_idles() {
+        if placement::somebody_idles(run.refused) {
             decision.min(run.crowded.saturating_add(placement::PATIENCE))
         } else {
             decision
@@ -361,6 +364,7 @@ impl Cpu {
             }
             // Who is made to give way keeps its deadline.
             task.queued.goes_back(now);
+            run.offer(&task);
             run.queue.put_back(now, task, yields);
             return Over::Nothing;
         } else {
@@ -409,6 +413,14 @@ impl Cpu {
         self.react(run, now, true, false, own);
     }
 
+    /// `task`, which lives here, may run on other CPUs than before: those that idle are called if it still waits in a while.
+    pub fn offer(&self, mut run: SpinGuard<'_, Run>, task: &Task) {
+        run.offer(task);
+        let own = ptr::eq(self, this());
+        let now = run.look();
+        self.react(run, now, false, true, own);
+    }
+
     /// Whether somebody waits for this CPU, or the running task would give up a budget.
     pub fn others_wait(&self) -> bool {
         let run = self.run.lock();
@@ -453,7 +465,9 @@ impl Cpu {
         if run.queue.should_switch(now) {
             self.ask(&mut run, now);
         }
-        if now >= run.crowded.saturating_add(placement::PATIENCE) && placement::call_idle(self) {
+        if now >= run.crowded.saturating_add(placement::PATIENCE)
+            && placement::call_idle(self, run.refused)
+        {
             run.crowded = now;
         }
         let decision = self.next_decision(&mut run, now);
@@ -548,9 +562,20 @@ impl Cpu {
 impl Run {
     /// Queues a task that became runnable. `true`: it should run at once.
     pub fn join(&mut self, now: u64, task: Arc<Task>) -> bool {
+        self.offer(&task);
         self.regroup(&task);
         let (claim, group) = (task.standing.claim(), task.standing.group());
         self.queue.join(now, claim, group, task)
+    }
+
+    /// `task` waits here, or may run on other CPUs than before: those are to look again.
+    pub fn offer(&mut self, task: &Task) {
+        self.refused &= !task.affinity();
+    }
+
+    /// CPU `index` may run nothing of what waits here, so it is not called for it again.
+    pub fn refuse(&mut self, index: usize) {
+        self.refused |= 1 << index;
     }
 
     /// Takes the running task out, and queues it as it is to compete now.

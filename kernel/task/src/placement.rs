@@ -55,9 +55,9 @@ pub(crate) fn cpus() -> impl Iterator<Item = &'static Cpu> {
     cpus.iter().filter_map(|cpu| cpu.get().copied())
 }
 
-/// Whether any CPU has nothing to do.
-pub(crate) fn somebody_idles() -> bool {
-    TABLE.get().idle.load(Ordering::SeqCst) != 0
+/// Whether any CPU but those of `refused` has nothing to do.
+pub(crate) fn somebody_idles(refused: u64) -> bool {
+    TABLE.get().idle.load(Ordering::SeqCst) & !refused != 0
 }
 
 /// Keeps everything off these CPUs, one bit each, that was not told to run there ([`Task::set_affinity`]). To be said
@@ -103,9 +103,9 @@ fn claim_idle(allowed: u64) -> Option<usize> {
     }
 }
 
-/// Wakes a CPU that idles, so that it looks for work; whether there was one.
-pub(crate) fn call_idle(me: &Cpu) -> bool {
-    match claim_idle(!(1 << me.index)) {
+/// Wakes a CPU that idles, and is none of `refused`, so that it looks for work; whether there was one.
+pub(crate) fn call_idle(me: &Cpu, refused: u64) -> bool {
+    match claim_idle(!(1 << me.index | refused)) {
         Some(other) => {
             machine::cpu::kick(other);
             true
@@ -239,34 +239,45 @@ fn migrate(from: &Cpu, source: &mut Run, to: &Cpu, target: &mut Run, task: &Task
     true
 }
 
-/// Fetches a task for `thief`, which has none, from the CPU where most wait.
+/// Fetches a task for `thief`, which has none, from the CPU where most wait of those that have one it may run.
 pub(crate) fn steal(thief: &Cpu, now: u64) {
     if isolated() >> thief.index & 1 != 0 {
         return;
     }
-    let mut most = 0;
-    let mut victim = None;
-    for index in 0..machine::cpu::count() {
-        let waiting = cpu(index).waiting.load(Ordering::SeqCst);
-        if index != thief.index && waiting > most {
-            most = waiting;
-            victim = Some(cpu(index));
+    let mut asked = 1 << thief.index;
+    while let Some(victim) = longest(asked) {
+        if steal_from(victim, thief, now) {
+            return;
         }
+        asked |= 1 << victim.index;
     }
-    let Some(victim) = victim else {
-        return;
-    };
+}
+
+/// The CPU where most wait, if any do, but those of `asked`.
+fn longest(asked: u64) -> Option<&'static Cpu> {
+    let others = (0..machine::cpu::count()).filter(|index| asked >> index & 1 == 0);
+    others
+        .map(|index| (cpu(index).waiting.load(Ordering::SeqCst), index))
+        .filter(|&(waiting, _)| waiting > 0)
+        // Of two that are as long, the one with the lower number.
+        .max_by_key(|&(waiting, index)| (waiting, MAX - index))
+        .map(|(_, index)| cpu(index))
+}
+
+/// Fetches a task from `victim` for `thief`; whether there was one that may run there.
+fn steal_from(victim: &Cpu, thief: &Cpu, now: u64) -> bool {
     let (mut source, mut target) = lock_both(victim, thief);
     let may_move = |task: &Arc<Task>| task.may_run_on(thief.index) && !is_reserved(task);
     let Some((number, migrant, manner, task)) = source.queue.take_last(may_move) else {
-        return;
+        source.refuse(thief.index);
+        return false;
     };
     let group = source.queue.group(number);
     if thief.admit_to(&mut target, group.as_ref()).is_err() {
         let entity = source.queue.adopt(number, migrant);
         task.standing.remember(Claim::Fair(entity, manner));
         source.join(now, task);
-        return;
+        return false;
     }
     let entity = target.queue.adopt(number, migrant);
     victim.dismiss(&mut source, number);
@@ -274,6 +285,7 @@ pub(crate) fn steal(thief: &Cpu, now: u64) {
     task.set_home(thief.index);
     thief.counters.stolen.fetch_add(1, Ordering::Relaxed);
     target.join(now, task);
+    true
 }
 
 /// See [`Task::set_affinity`]; `store` keeps the set.
@@ -292,6 +304,7 @@ pub(crate) fn set_affinity(
     }
     store(cpus);
     if here {
+        home.offer(run, task);
         return Ok(());
     }
     let ticket = task.standing.ticket();

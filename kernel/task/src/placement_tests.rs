@@ -206,6 +206,57 @@ fn who_is_set_aside_gets_only_what_is_told_to_run_there() {
 }
 
 #[test]
+fn who_may_run_nothing_of_what_waits_is_not_called_again() {
+    run_on(1);
+    host::current().enter(0);
+    let seen = Seen::default();
+    let bound = wanderer(&seen, 1);
+    bound.set_affinity(1).unwrap();
+    let task = bound.clone();
+    let hog = spawn("hog", async move {
+        let wait = |patience: u64| {
+            for _ in 0..2 * patience / 1_000 {
+                advance(1_000);
+                assert!(!should_yield(), "the slice is not over");
+            }
+        };
+        wait(PATIENCE);
+        assert_eq!(kicks(1), 1);
+        let machine = host::current();
+        machine.enter(1);
+        assert_eq!(run_until_idle(), 0, "it may run nothing");
+        machine.enter(0);
+        wait(3 * PATIENCE);
+        assert_eq!(kicks(1), 1, "it has looked");
+        task.set_affinity(3).unwrap();
+        wait(PATIENCE);
+        assert_eq!(kicks(1), 2, "now it may");
+    })
+    .unwrap();
+    hog.set_affinity(1).unwrap();
+    while !hog.is_done() {
+        assert!(poll_once());
+    }
+    assert_eq!(run_on(1), 2);
+    assert_eq!(*seen.lock(), [1]);
+}
+
+#[test]
+fn who_finds_nothing_in_the_longest_queue_asks_the_next() {
+    run_on(2);
+    host::current().enter(0);
+    let seen = Seen::default();
+    for _ in 0..3 {
+        wanderer(&seen, 1).set_affinity(1).unwrap();
+    }
+    host::current().enter(1);
+    let found = wanderer(&seen, 1);
+    assert_eq!(run_on(2), 2);
+    assert!(found.is_done());
+    assert_eq!(*seen.lock(), [2]);
+}
+
+#[test]
 fn a_reservation_stays_where_it_was_admitted() {
     run_on(1);
     host::current().enter(0);

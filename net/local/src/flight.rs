@@ -2,8 +2,8 @@
 //!
 //! The one idea: a socket that waits in a socket may be the only way to that socket; then nobody can ever receive it,
 //! and counting references alone would keep both for ever. So all sockets in flight are known here, and how often each
-//! is in flight. One whose references are all from flight is reachable only if its carrier is; what no reachable socket
-//! leads to is emptied. The table's lock is held whenever a file enters or leaves a queue, so a count is never half done.
+//! is in flight. One whose references are all from flight is reachable only if one of its carriers is; those that are not
+//! in flight, or have other references, are. What no reachable socket leads to is emptied. The table's lock is held whenever a file enters or leaves a queue, so a count is never half done.
 //!
 //! Lock order: this table, then a listening socket, then any other socket.
 
@@ -35,7 +35,8 @@ struct Entry {
     /// How often it is in flight.
     count: usize,
     description: Weak<Description>,
-    reached: bool,
+    /// In a sweep: of those times, how often in a socket that somebody holds.
+    outside: usize,
 }
 
 static TABLE: Spin<Table> = Spin::new(Table {
@@ -79,7 +80,7 @@ impl Flight {
                 let entry = self.0.sockets.entry(key(file)).or_insert_with(|| Entry {
                     count: 0,
                     description: Arc::downgrade(file),
-                    reached: false,
+                    outside: 0,
                 });
                 entry.count += 1;
             }
@@ -106,34 +107,33 @@ impl Flight {
     /// Takes the files out of all sockets that nobody can reach.
     fn sweep(&mut self) -> Files {
         let table = &mut *self.0;
-        let mut reached = Vec::new();
-        for entry in table.sockets.values_mut() {
-            entry.reached = entry.description.strong_count() > entry.count;
-            if entry.reached {
-                reached.extend(entry.description.upgrade());
+        let sockets = &mut table.sockets;
+        // Those that nobody holds; each carrier among them is none that makes reachable.
+        let mut lost = BTreeMap::new();
+        for (&key, entry) in sockets.iter_mut() {
+            entry.outside = entry.count;
+            if entry.description.strong_count() <= entry.count
+                && let Some(description) = entry.description.upgrade()
+            {
+                lost.insert(key, description);
             }
         }
-        while let Some(description) = reached.pop() {
-            let Some(socket) = description.file_as::<Socket>() else {
-                continue;
-            };
-            socket.visit_files(&mut |file| {
-                if let Some(entry) = table.sockets.get_mut(&key(file))
-                    && !entry.reached
-                {
-                    entry.reached = true;
-                    reached.push(file.clone());
+        for carrier in lost.values() {
+            visit(carrier, &mut |file| {
+                if let Some(entry) = sockets.get_mut(&key(file)) {
+                    entry.outside = entry.outside.saturating_sub(1);
                 }
             });
         }
-        let lost: Vec<Arc<Description>> = table
-            .sockets
-            .values()
-            .filter(|entry| !entry.reached)
-            .filter_map(|entry| entry.description.upgrade())
-            .collect();
+        let held = |key: &usize| sockets.get(key).is_some_and(|entry| entry.outside > 0);
+        let mut reached: Vec<_> = lost.extract_if(.., |key, _| held(key)).collect();
+        while let Some((_, carrier)) = reached.pop() {
+            visit(&carrier, &mut |file| {
+                reached.extend(lost.remove_entry(&key(file)));
+            });
+        }
         let mut files = Files::new();
-        for description in &lost {
+        for description in lost.values() {
             if let Some(socket) = description.file_as::<Socket>() {
                 socket.strip(&mut files);
             }
@@ -141,11 +141,18 @@ impl Flight {
         self.arrive(&files);
         let left = self.0.sockets.len();
         (self.0.due, self.0.closed) = (SOCKETS_FEW + 2 * left, 0);
-        files.extend(lost.into_iter().map(|file| Sent {
+        files.extend(lost.into_values().map(|file| Sent {
             file,
             rights: Rights::empty(),
         }));
         files
+    }
+}
+
+/// Shows what can be received from a socket.
+fn visit(carrier: &Description, visit: &mut dyn FnMut(&Arc<Description>)) {
+    if let Some(socket) = carrier.file_as::<Socket>() {
+        socket.visit_files(visit);
     }
 }
 

@@ -2,8 +2,10 @@ use super::*;
 use abi::Error;
 use object::SliceSink;
 use proptest::prelude::*;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::vec;
 use std::vec::Vec;
 use task::{Ready, WaitQueue, block_on};
 use vfs::{Description, File, OpenFlags, Time};
@@ -415,6 +417,30 @@ fn datagrams_find_their_receiver() {
     );
 }
 
+#[test]
+fn what_waits_in_an_open_socket_can_be_received() {
+    let _alone = FLIGHT
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let before = flight::files();
+    let [sender, receiver] = pair(Kind::Records);
+    let [inner, carrier] = pair(Kind::Records).map(|end| open(&end));
+    let file = open(&pair(Kind::Stream)[0]);
+    // The file waits in a socket that waits in one that is open, and was never sent itself.
+    send_files(inner.file_as::<Socket>().unwrap(), b"x", &[&file]).unwrap();
+    send_files(&sender, b"x", &[&carrier]).unwrap();
+    drop((inner, carrier, file));
+    for _ in 0..8 {
+        drop(pair(Kind::Stream));
+    }
+    let (_, mut received) = receive_with(&receiver, 1, false).unwrap();
+    let carrier = received.files.pop().unwrap().file;
+    let (_, received) = receive_with(carrier.file_as::<Socket>().unwrap(), 1, false).unwrap();
+    assert_eq!(received.files.len(), 1, "lost");
+    drop((received, carrier));
+    assert_eq!(flight::files(), before);
+}
+
 /// Bytes between tasks that wait for each other, both ways: none lost, none twice, in order.
 #[test]
 fn nothing_is_lost_between_waiting_tasks() {
@@ -489,16 +515,22 @@ proptest! {
             .flat_map(|_| pair(Kind::Records).map(|end| Some(open(&end))))
             .collect();
         let witnesses: Vec<_> = held.iter().flatten().map(Arc::downgrade).collect();
+        let mut waits: Vec<VecDeque<usize>> = vec![VecDeque::new(); held.len()];
         for (from, what, action) in steps {
             match action {
-                0 | 1 => if let (Some(from), Some(what)) = (&held[from], &held[what]) {
-                    let _ = send_files(from.file_as::<Socket>().unwrap(), b"x", &[what]);
+                0 | 1 => if let (Some(from_file), Some(file)) = (&held[from], &held[what]) {
+                    let sent = send_files(from_file.file_as::<Socket>().unwrap(), b"x", &[file]);
+                    if sent.is_ok() {
+                        // The ends of a pair are beside each other.
+                        waits[from ^ 1].push_back(what);
+                    }
                 },
                 2 => if let Some(at) = &held[from]
-                    && let Ok((_, received)) = receive_with(at.file_as::<Socket>().unwrap(), 1, false)
-                    && let Some(Sent { file, .. }) = received.files.into_iter().next() {
-                    let place = witnesses.iter().position(|witness| std::ptr::eq(witness.as_ptr(), Arc::as_ptr(&file)));
-                    held[place.unwrap()] = Some(file);
+                    && let Some(expected) = waits[from].pop_front() {
+                    let (_, received) = receive_with(at.file_as::<Socket>().unwrap(), 1, false).unwrap();
+                    let file = received.files.into_iter().next().map(|sent| sent.file);
+                    prop_assert!(file.as_ref().is_some_and(|file| std::ptr::eq(witnesses[expected].as_ptr(), Arc::as_ptr(file))), "lost");
+                    held[expected] = file;
                 },
                 _ => drop(held[from].take()),
             }
