@@ -212,6 +212,8 @@ fn who_may_run_nothing_of_what_waits_is_not_called_again() {
     let seen = Seen::default();
     let bound = wanderer(&seen, 1);
     bound.set_affinity(1).unwrap();
+    // The hog first.
+    bound.set_nice(19);
     let task = bound.clone();
     let hog = spawn("hog", async move {
         let wait = |patience: u64| {
