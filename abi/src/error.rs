@@ -145,6 +145,8 @@ errors! {
     WrongProtocol = 49, "wrong type of socket";
     /// What was waited for will not come as it was asked for: the clock was set, or somebody took it back.
     Cancelled = 50, "cancelled";
+    /// A handle that was lent, and that whoever lent it has taken back.
+    Revoked = 51, "taken back by whoever lent it";
 }
 
 impl Error {

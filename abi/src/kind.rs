@@ -77,6 +77,8 @@ kinds! {
     Measurement = 19, "measurement";
     /// A part of the CPUs that programs are started in.
     Share = 20, "share";
+    /// What was lent can be taken back with it.
+    Lease = 22, "lease";
 }
 
 impl core::fmt::Display for Kind {

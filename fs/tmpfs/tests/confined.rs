@@ -3,6 +3,7 @@
 mod world;
 
 use abi::{Error, Rights};
+use object::Lease;
 use proptest::prelude::*;
 use vfs::confine::FILES;
 use vfs::{
@@ -57,7 +58,7 @@ fn no_path_leads_out() {
     let world = tree();
     let who = Credentials::root();
     for rights in [FILES, Rights::LIST | Rights::READ] {
-        let root = world.at("in").confined(rights);
+        let root = world.at("in").confined(rights, None).unwrap();
         let inside = view(&root, &who);
         for path in [
             "out",
@@ -94,7 +95,7 @@ fn no_path_leads_out() {
 fn it_changes_nothing_of_the_tree_itself() {
     let world = tree();
     let who = Credentials::root();
-    let root = world.at("in").confined(Rights::LIST);
+    let root = world.at("in").confined(Rights::LIST, None).unwrap();
     assert_eq!(world.open("in/file", OpenFlags::empty()).err(), None);
     // The same files, not copies.
     world.file("in/new", b"new");
@@ -120,8 +121,11 @@ fn it_changes_nothing_of_the_tree_itself() {
 fn hard_links_do_not_cross() {
     let world = tree();
     let who = Credentials::root();
-    let little = world.at("in").confined(Rights::LIST | Rights::READ);
-    let all = world.at("in").confined(FILES);
+    let little = world
+        .at("in")
+        .confined(Rights::LIST | Rights::READ, None)
+        .unwrap();
+    let all = world.at("in").confined(FILES, None).unwrap();
     let file = view(&little, &who).locate(b"file", true).unwrap();
     let linked = view(&all, &who).link(&file, b"again", clock());
     assert_eq!(linked, Err(Error::CrossDevice));
@@ -131,8 +135,14 @@ fn hard_links_do_not_cross() {
 fn narrowing_again_gives_no_more() {
     let world = tree();
     let who = Credentials::root();
-    let root = world.at("in").confined(Rights::LIST | Rights::READ);
-    for again in [root.confined(FILES), root.narrowed(FILES)] {
+    let root = world
+        .at("in")
+        .confined(Rights::LIST | Rights::READ, None)
+        .unwrap();
+    for again in [
+        root.confined(FILES, None).unwrap(),
+        root.narrowed(FILES, None).unwrap(),
+    ] {
         let refused = open(
             &view(&again, &who),
             "file",
@@ -142,13 +152,13 @@ fn narrowing_again_gives_no_more() {
         assert_eq!(refused, Err(Error::ReadOnly));
     }
     let file = view(&root, &who).locate(b"file", true).unwrap();
-    let nothing = file.narrowed(Rights::empty());
+    let nothing = file.narrowed(Rights::empty(), None).unwrap();
     let request = read_only();
     let refused = view(&nothing, &who).open_location(nothing.clone(), &request);
     assert_eq!(refused.err(), Some(Error::Denied));
     // A narrowed directory has nothing above it.
     let sub = view(&root, &who).locate(b"sub", true).unwrap();
-    let sub = sub.narrowed(Rights::LIST);
+    let sub = sub.narrowed(Rights::LIST, None).unwrap();
     let from = View {
         start: &sub,
         ..view(&root, &who)
@@ -237,9 +247,10 @@ const DEEDS: &[Deed] = &[
 ];
 
 proptest! {
-    /// Every deed works with its rights and whatever others, and without any one of them fails and changes nothing.
+    /// Every deed works with its rights and whatever others, and without any one of them fails and changes nothing; and
+    /// so it does, with all of them, in a tree that was lent and taken back.
     #[test]
-    fn deeds_take_their_rights(bits in 0..=FILES.bits(), which in 0..DEEDS.len(), uid in 0u32..2) {
+    fn deeds_take_their_rights(bits in 0..=FILES.bits(), which in 0..DEEDS.len(), uid in 0u32..2, revoked: bool) {
         let rights = Rights::from_bits_truncate(bits) & FILES;
         let (name, needed, deed) = DEEDS[which];
         // Nothing is found in a directory without it.
@@ -254,15 +265,23 @@ proptest! {
         }
         // Giving away is for uid 0 alone.
         prop_assume!(uid == 0 || name != "chown");
-        let root = world.at("in").confined(rights);
+        let lease = Lease::new(None, false).unwrap();
+        let root = world.at("in").confined(rights, Some(lease.tenure())).unwrap();
+        if revoked {
+            lease.revoke();
+        }
         let before = world.at("in/file").metadata();
         let names = world.names("in");
         let result = deed(&view(&root, &who), &root);
-        if rights.contains(needed) {
+        if rights.contains(needed) && !revoked {
             prop_assert_eq!(result, Ok(()), "{} with {:?}", name, rights);
         } else {
             prop_assert!(
-                matches!(result, Err(Error::Denied | Error::ReadOnly)),
+                match result {
+                    Err(Error::Revoked) => revoked,
+                    Err(Error::Denied | Error::ReadOnly) => !revoked,
+                    _ => false,
+                },
                 "{} with {:?}: {:?}", name, rights, result
             );
             prop_assert_eq!(world.names("in"), names);

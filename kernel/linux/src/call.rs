@@ -1,5 +1,6 @@
 //! A call in progress: who calls, with what, in which memory.
 
+use crate::descriptors::Held;
 use crate::errno::{Answer, Errno};
 use crate::process::{Process, Standing};
 use crate::thread::Thread;
@@ -62,15 +63,15 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// `EBADF`.
-    pub fn file(&self, descriptor: u64) -> Result<Arc<Description>, Errno> {
+    pub fn file(&self, descriptor: u64) -> Result<Held, Errno> {
         self.file_with(descriptor, Rights::empty())
     }
 
     /// The open file behind a descriptor whose handle carries these rights.
     ///
     /// # Errors
-    /// `EBADF`; `EACCES` when the handle was given with fewer rights.
-    pub fn file_with(&self, descriptor: u64, rights: Rights) -> Result<Arc<Description>, Errno> {
+    /// `EBADF`; `EACCES` when the handle was given with fewer rights, or lent and taken back.
+    pub fn file_with(&self, descriptor: u64, rights: Rights) -> Result<Held, Errno> {
         self.process().file(descriptor as u32, rights)
     }
 
@@ -83,8 +84,11 @@ impl<'a> Call<'a> {
             .process()
             .descriptors()
             .copy_handle(descriptor as u32)?;
+        handle.holds()?;
         let file = handle.downcast_ref::<Description>().ok_or(Errno::EBADF)?;
-        Ok(file.place().map(|place| place.narrowed(handle.rights())))
+        let place = file.place();
+        let narrowed = place.map(|place| place.narrowed(handle.rights(), handle.tenure()));
+        Ok(narrowed.transpose()?)
     }
 
     /// Reads a plain value, for handlers that do not wait.

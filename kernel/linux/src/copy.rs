@@ -1,12 +1,12 @@
 //! From one file to another, without a way through the program (sendfile(2), copy_file_range(2)).
 
 use crate::call::{Args, Call};
+use crate::descriptors::Held;
 use crate::errno::{Answer, Errno};
 use crate::io::{COUNT_LIMIT, Where, rest, valid_offset, within_limit, write_slice};
 use abi::Rights;
-use alloc::sync::Arc;
 use object::SliceSink;
-use vfs::{Description, FileKind, Seek};
+use vfs::{FileKind, Seek};
 
 pub async fn sendfile(call: &mut Call<'_>, [to, from, offset_at, count, ..]: Args) -> Answer {
     let source = call.file_with(from, Rights::READ)?;
@@ -40,9 +40,9 @@ pub async fn copy_file_range(
 /// Copies between two files; offsets are read from and written back to the program's memory where it gave an address.
 async fn copy(
     call: &Call<'_>,
-    source: &Arc<Description>,
+    source: &Held,
     source_at: u64,
-    target: &Arc<Description>,
+    target: &Held,
     target_at: u64,
     count: usize,
 ) -> Answer {

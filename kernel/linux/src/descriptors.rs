@@ -6,18 +6,68 @@
 use crate::errno::Errno;
 use crate::lock::{self, Key, Owner};
 use abi::Rights;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use machine::sync::{Spin, SpinGuard};
-use object::{Handle, Number, Table};
+use object::{Handle, Number, Table, Tenure};
+use task::{Readiness, Ready, WaitError};
 use vfs::Description;
 
 /// The most descriptors that a process can ever be allowed (`RLIMIT_NOFILE`'s ceiling).
 pub const CEILING: usize = 1 << 16;
 /// The limit that a process starts with.
 pub const DEFAULT_LIMIT: usize = 1024;
+
+/// An open file while a call is about it, and how long it may be used if it was lent.
+#[derive(Clone)]
+pub struct Held {
+    file: Arc<Description>,
+    tenure: Option<Tenure>,
+}
+
+impl Held {
+    /// Nothing, or `EACCES`: it was lent, and taken back.
+    #[inline]
+    pub fn check(&self) -> Result<(), Errno> {
+        Ok(self.tenure.as_ref().map_or(Ok(()), Tenure::check)?)
+    }
+
+    /// Waits as [`Readiness::wait`] does for something that this file waits for, or until the file is taken back; then
+    /// the next [`Held::check`] says so.
+    pub async fn wait(
+        &self,
+        readiness: &Readiness,
+        interest: Ready,
+        until: Option<u64>,
+    ) -> Result<(), WaitError> {
+        match &self.tenure {
+            None => readiness.wait(interest, until).await.map(|_| ()),
+            Some(tenure) => {
+                let both = [(readiness, interest), (tenure.ended(), Ready::READ)];
+                // Lent things are few: their waits are not in every thread's future.
+                Box::pin(task::wait_any(&both, until)).await.map(|_| ())
+            }
+        }
+    }
+
+    /// Has `READ` when it was taken back.
+    pub fn ended(&self) -> Option<&Readiness> {
+        self.tenure.as_ref().map(Tenure::ended)
+    }
+}
+
+impl Deref for Held {
+    type Target = Arc<Description>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<Description> {
+        &self.file
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -73,13 +123,13 @@ impl Descriptors {
     }
 
     /// The open file behind a descriptor, if its handle carries these rights.
-    pub fn get(&self, descriptor: u32, rights: Rights) -> Result<Arc<Description>, Errno> {
+    pub fn get(&self, descriptor: u32, rights: Rights) -> Result<Held, Errno> {
         let number = self.slot(descriptor)?.handle;
         let share = |handle: &Handle| {
-            if !handle.rights().contains(rights) {
-                return Err(Errno::EACCES);
-            }
-            handle.downcast::<Description>().ok_or(Errno::EBADF)
+            handle.check(rights)?;
+            let file = handle.downcast::<Description>().ok_or(Errno::EBADF)?;
+            let tenure = handle.tenure().cloned();
+            Ok(Held { file, tenure })
         };
         // One reference is counted, under the lock that keeps the handle where it is.
         self.table.with(number, share).unwrap_or(Err(Errno::EBADF))
@@ -118,7 +168,11 @@ impl Descriptors {
         close_on_exec: bool,
         from: usize,
     ) -> Result<usize, Errno> {
-        self.insert_handle(Handle::new(file, Rights::all()), close_on_exec, from)
+        // What lies in something lent is lent.
+        let place = file.location().cloned();
+        let tenure = place.as_ref().and_then(|place| place.mount().tenure());
+        let handle = Handle::new(file, Rights::all()).under(tenure)?;
+        self.insert_handle(handle, close_on_exec, from)
     }
 
     /// As [`Descriptors::insert`], for a handle that may carry fewer rights.
@@ -319,10 +373,12 @@ impl Look<'_> {
         self.table.get(slot.handle)
     }
 
-    /// The open file behind a descriptor.
+    /// The open file behind a descriptor; none if it was lent and taken back.
     #[inline]
     pub fn file(&self, descriptor: u32) -> Option<&Description> {
-        self.handle(descriptor)?.downcast_ref()
+        let handle = self.handle(descriptor)?;
+        handle.holds().ok()?;
+        handle.downcast_ref()
     }
 }
 

@@ -106,6 +106,7 @@ impl From<Error> for Errno {
             Error::AddressInUse => Errno::EADDRINUSE,
             Error::WrongProtocol => Errno::EPROTOTYPE,
             Error::Cancelled => Errno::ECANCELED,
+            Error::Revoked => Errno::EACCES,
             _ => Errno::EINVAL,
         }
     }

@@ -4,6 +4,7 @@
 //! the copy, is brought in, and the copy goes on where it ended.
 
 use crate::call::{Args, Call};
+use crate::descriptors::Held;
 use crate::errno::{Answer, Errno};
 use crate::limits::INFINITY;
 use crate::signal::queue::{Info, SI_USER};
@@ -37,14 +38,14 @@ pub enum Where {
 /// Reads what is there now. `None`: it may have to wait, or is about something with rules of its own.
 pub fn read_now(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Option<Answer> {
     let file = call.file_with(descriptor, Rights::READ);
-    let read = |file: Arc<Description>| read_at_once(call, &file, buffer, count, Where::Position);
+    let read = |file: Held| read_at_once(call, &file, buffer, count, Where::Position);
     file.and_then(read).transpose()
 }
 
 /// Writes if all of it can be written now. `None`: as for [`read_now`].
 pub fn write_now(call: &mut Call<'_>, [descriptor, buffer, count, ..]: Args) -> Option<Answer> {
     let file = call.file_with(descriptor, Rights::WRITE);
-    let write = |file: Arc<Description>| write_at_once(call, &file, buffer, count, Where::Position);
+    let write = |file: Held| write_at_once(call, &file, buffer, count, Where::Position);
     file.and_then(write).transpose()
 }
 
@@ -256,7 +257,7 @@ pub fn check_buffer(address: usize, count: usize) -> Result<usize, Errno> {
 /// Reads until the buffer is full, the file ends, or waiting would be needed after the first bytes.
 pub async fn read_into(
     call: &Call<'_>,
-    file: &Arc<Description>,
+    file: &Held,
     address: usize,
     count: usize,
     place: Where,
@@ -315,7 +316,7 @@ pub async fn rest() {
 /// Writes everything, waiting where the file says so; a signal after the first bytes ends it early.
 pub async fn write_from(
     call: &Call<'_>,
-    file: &Arc<Description>,
+    file: &Held,
     address: usize,
     count: usize,
     place: Where,
@@ -384,18 +385,16 @@ fn write_once(
     }
 }
 
-/// Waits until the file is ready, or will never be.
-async fn wait(file: &Description, interest: Ready, until: Option<u64>) -> Result<(), Errno> {
+/// Waits until the file is ready, or will never be. `EACCES` once it is taken back.
+async fn wait(file: &Held, interest: Ready, until: Option<u64>) -> Result<(), Errno> {
     let Some(readiness) = file.readiness() else {
         // Something that says "not now" and does not say when: let the others run and ask again.
         task::yield_now().await;
         return Ok(());
     };
-    match readiness
-        .wait(interest | Ready::HANGUP | Ready::ERROR, until)
-        .await
-    {
-        Ok(_) => Ok(()),
+    let interest = interest | Ready::HANGUP | Ready::ERROR;
+    match file.wait(readiness, interest, until).await {
+        Ok(()) => file.check(),
         Err(WaitError::TimedOut) => Err(Errno::EAGAIN),
         Err(_) => Err(Errno::ERESTARTSYS),
     }
@@ -418,12 +417,7 @@ fn failure(error: Error) -> Errno {
 }
 
 /// Writes kernel bytes as [`write_from`] writes a program's.
-pub async fn write_slice(
-    call: &Call<'_>,
-    file: &Arc<Description>,
-    bytes: &[u8],
-    place: Where,
-) -> Answer {
+pub async fn write_slice(call: &Call<'_>, file: &Held, bytes: &[u8], place: Where) -> Answer {
     let mut done = 0;
     while let Some(rest) = bytes.get(done..) {
         match write_once(file, &mut SliceSource::new(rest), place, done) {

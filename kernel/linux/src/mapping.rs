@@ -102,6 +102,7 @@ pub async fn mmap(
             .copy_handle(descriptor as u32)?;
         let file = handle.downcast::<Description>().ok_or(Errno::EBADF)?;
         let rights = handle.rights();
+        handle.holds()?;
         if !rights.contains(Rights::MAP | Rights::READ) {
             return Err(Errno::EACCES);
         }

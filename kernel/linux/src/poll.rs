@@ -3,13 +3,12 @@
 //! All of them become one list of files with what is wanted of each; one wait on all their readiness objects serves.
 
 use crate::call::{Args, Call};
-use crate::descriptors;
+use crate::descriptors::{self, Held};
 use crate::errno::{Answer, Errno};
 use crate::event;
 use crate::signal::Set;
 use crate::thread::Restart;
 use crate::time::{Timespec, Timeval};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use task::{Readiness, Ready, WaitError};
 use vfs::Description;
@@ -32,7 +31,7 @@ const FD_SETSIZE_LIMIT: usize = 65_536;
 /// One file to watch.
 struct Watched {
     /// `None`: not open (poll) or not to be looked at (a negative number).
-    file: Option<Arc<Description>>,
+    file: Option<Held>,
     wanted: u16,
     /// What is reported without being asked for.
     always: u16,
@@ -42,6 +41,8 @@ struct Watched {
 impl Watched {
     fn look(&self) -> u16 {
         match &self.file {
+            // It was taken back.
+            Some(file) if file.check().is_err() => POLLNVAL,
             Some(file) => {
                 event::refresh(file);
                 events(file, self.wanted, self.always)
@@ -136,10 +137,13 @@ async fn watch(list: &mut [Watched], until: Option<u64>) -> Result<usize, Errno>
         if count > 0 || until == Some(0) {
             return Ok(count);
         }
-        let waits: Vec<(&Readiness, Ready)> = list
-            .iter()
-            .filter_map(|watched| Some((watched.file.as_ref()?.readiness()?, watched.interest())))
-            .collect();
+        let mut waits: Vec<(&Readiness, Ready)> = Vec::with_capacity(list.len());
+        for watched in list.iter() {
+            if let Some(file) = &watched.file {
+                waits.extend(file.readiness().map(|ready| (ready, watched.interest())));
+                waits.extend(file.ended().map(|ended| (ended, Ready::READ)));
+            }
+        }
         match task::wait_any(&waits, until).await {
             Ok(_) => {}
             Err(WaitError::TimedOut) => return Ok(0),

@@ -1,6 +1,6 @@
 //! A Linux process: directories, descriptors, signal actions, credentials, limits, its group.
 
-use crate::descriptors::Descriptors;
+use crate::descriptors::{Descriptors, Held};
 use crate::errno::Errno;
 use crate::event::signals::Ears;
 use crate::jobs::Group;
@@ -25,7 +25,7 @@ use machine::sync::{Once, Spin};
 use memory::Running;
 use process::{Personality, Status, Zombie};
 use task::WaitQueue;
-use vfs::{Credentials, Description, Location};
+use vfs::{Credentials, Location};
 
 /// Root and working directory and the file mode mask.
 #[derive(Clone)]
@@ -235,7 +235,7 @@ impl Process {
     ///
     /// # Errors
     /// `EBADF`; `EACCES` when the handle was given with fewer rights.
-    pub fn file(&self, descriptor: u32, rights: Rights) -> Result<Arc<Description>, Errno> {
+    pub fn file(&self, descriptor: u32, rights: Rights) -> Result<Held, Errno> {
         self.descriptors.lock().get(descriptor, rights)
     }
 

@@ -35,7 +35,7 @@ impl Process {
 pub fn knows(caller: &process::Process, other: &Arc<process::Process>, rights: Rights) -> bool {
     reaches(caller, other) || {
         let registry = caller.namespace().get("process");
-        registry.is_ok_and(|registry| registry.rights().contains(rights))
+        registry.is_ok_and(|registry| registry.check(rights).is_ok())
     }
 }
 

@@ -1,13 +1,13 @@
 //! Scattered reading and gathered writing (readv(2), preadv2(2) and their relatives).
 
 use crate::call::{Args, Call};
+use crate::descriptors::Held;
 use crate::errno::{Answer, Errno};
 use crate::io::{
     COUNT_LIMIT, Where, read_into, valid_offset, within_limit, write_from, write_slice,
 };
 use crate::socket;
 use abi::Rights;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use vfs::{Description, FileKind};
 
@@ -99,13 +99,7 @@ pub async fn preadv(call: &mut Call<'_>, [descriptor, vector, count, offset, ..]
     scatter(call, &file, vector, count, Where::Offset(offset)).await
 }
 
-async fn scatter(
-    call: &Call<'_>,
-    file: &Arc<Description>,
-    vector: u64,
-    count: u64,
-    place: Where,
-) -> Answer {
+async fn scatter(call: &Call<'_>, file: &Held, vector: u64, count: u64, place: Where) -> Answer {
     let pieces = pieces(call, vector, count).await?;
     if let (Some(socket), Where::Position) = (socket::of(file), place) {
         return socket::transfer::read(call, file, socket, &pieces).await;
@@ -142,13 +136,7 @@ pub async fn pwritev(call: &mut Call<'_>, [descriptor, vector, count, offset, ..
 }
 
 /// A small scattered write is put together first, so that a pipe takes it in one piece; a large one goes piece by piece.
-async fn gather(
-    call: &Call<'_>,
-    file: &Arc<Description>,
-    vector: u64,
-    count: u64,
-    place: Where,
-) -> Answer {
+async fn gather(call: &Call<'_>, file: &Held, vector: u64, count: u64, place: Where) -> Answer {
     const TOGETHER: usize = 16 << 10;
     let mut pieces = pieces(call, vector, count).await?;
     if let (Some(socket), Where::Position) = (socket::of(file), place) {

@@ -5,7 +5,7 @@ use crate::caller::Caller;
 use abi::{Error, Kind, Rights};
 use memory::{UserSink, UserSource};
 use object::{Handle, Object};
-use task::{Readiness, Ready};
+use task::Ready;
 use vfs::Description;
 
 /// The most that one call moves, in bytes: what it is cut to.
@@ -76,18 +76,14 @@ async fn repeat(
     once: impl Fn() -> Result<u64, Error>,
 ) -> Result<u64, Error> {
     loop {
-        match (once(), object.readiness()) {
-            (Err(Error::WouldBlock), Some(readiness)) if !is_non_blocking(handle) => {
-                wait(readiness, interest).await?;
+        match once() {
+            Err(Error::WouldBlock) if object.readiness().is_some() && !is_non_blocking(handle) => {
+                handle.wait(interest, None).await?;
+                handle.holds()?;
             }
-            (result, _) => return result,
+            result => return result,
         }
     }
-}
-
-async fn wait(readiness: &Readiness, interest: Ready) -> Result<(), Error> {
-    readiness.wait(interest, None).await?;
-    Ok(())
 }
 
 fn is_non_blocking(handle: &Handle) -> bool {

@@ -25,6 +25,13 @@ pub struct Caller<'a> {
 impl Caller<'_> {
     /// The handle of this number.
     pub fn handle(&self, register: u64) -> Result<Handle, Error> {
+        let handle = self.any_handle(register)?;
+        handle.holds()?;
+        Ok(handle)
+    }
+
+    /// The handle of this number, even if it was taken back.
+    pub fn any_handle(&self, register: u64) -> Result<Handle, Error> {
         self.handles.get(number(register)?)
     }
 

@@ -280,13 +280,15 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
     let program = start.program.location().ok_or(Error::Denied)?.clone();
     // A Linux program needs a root directory. Without one it gets one in which nothing can be found.
     let files = start.namespace.get("file").ok();
-    let (whole, rights) = match &files {
+    let (whole, rights, tenure) = match &files {
         Some(files) => {
+            files.holds()?;
             let opened = files.downcast_ref::<Description>();
             let place = opened.and_then(Description::location);
-            (place.ok_or(Error::Denied)?.clone(), files.rights())
+            let place = place.ok_or(Error::Denied)?.clone();
+            (place, files.rights(), files.tenure())
         }
-        None => (program.mount().root(), Rights::empty()),
+        None => (program.mount().root(), Rights::empty(), None),
     };
     // The program itself may come from somewhere else: it was given by a handle of its own.
     let path = match program.path(&whole) {
@@ -294,12 +296,15 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
         _ => start.arguments.first().cloned().unwrap_or_default(),
     };
     // The same rights in the whole tree as through the handle. With all of them, the tree itself.
-    let (root, program) = &if rights.contains(FILES) {
+    let (root, program) = &if rights.contains(FILES) && tenure.is_none() {
         (whole, program)
     } else {
         // It may read and run itself.
         let itself = Rights::READ | Rights::EXECUTE;
-        (whole.confined(rights), program.narrowed(itself))
+        (
+            whole.confined(rights, tenure)?,
+            program.narrowed(itself, None)?,
+        )
     };
     let owner = Credentials::root();
     let view = View {
@@ -351,8 +356,9 @@ fn within(handle: &Handle) -> Result<Handle, Error> {
     let Some(place) = directory else {
         return Ok(handle.clone());
     };
-    let opened = vfs::handle::directory(place.confined(handle.rights()))?;
-    Ok(Handle::new(opened, handle.rights()))
+    let place = place.confined(handle.rights(), handle.tenure())?;
+    let opened = vfs::handle::directory(place)?;
+    Handle::new(opened, handle.rights()).under(handle.tenure())
 }
 
 /// The terminal behind a handle, if it is one.

@@ -29,10 +29,7 @@ pub async fn open(
         return Err(Error::Invalid);
     }
     // Nothing below gives more than the handle that leads there: rights only ever shrink.
-    let opened = handle
-        .check(needed | rights)?
-        .open(&path, rights, flags)?
-        .into_restricted(rights);
+    let opened = handle.open(needed | rights, &path, rights, flags)?;
     if let Some(file) = opened.downcast_ref::<Description>()
         && !file.is_non_blocking()
     {
@@ -67,7 +64,7 @@ pub async fn inspect(
     caller: &Caller<'_>,
     [number, address, capacity, ..]: Arguments,
 ) -> Result<u64, Error> {
-    let about = caller.handle(number)?.inspect()?;
+    let about = caller.any_handle(number)?.inspect()?;
     caller.reply(&about, address, capacity).await
 }
 

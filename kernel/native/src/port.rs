@@ -26,7 +26,8 @@ struct Watched {
     handle: Handle,
     interest: Events,
     key: u64,
-    _observer: Option<ObserverGuard>,
+    /// Of the object, and of the end of its lease.
+    _observers: [Option<ObserverGuard>; 2],
 }
 
 /// What the watched objects wake.
@@ -68,11 +69,15 @@ impl Port {
         let observer = readiness
             .map(|readiness| readiness.observe(bits, self.bell.clone()))
             .transpose()?;
+        let lease = handle
+            .tenure()
+            .map(|tenure| tenure.observe(self.bell.clone()))
+            .transpose()?;
         let entry = Watched {
             handle,
             interest,
             key,
-            _observer: observer,
+            _observers: [observer, lease],
         };
         let mut watched = self.watched.lock();
         if watched.len() >= MOST_WATCHED && !watched.contains_key(&number) {
@@ -104,11 +109,16 @@ impl Port {
     fn look(&self, most: usize) -> Vec<Event> {
         let watched = self.watched.lock();
         let reports = watched.iter().filter_map(|(number, entry)| {
-            let object = entry.handle.check(Rights::empty()).ok()?;
             let wanted = entry.interest | Events::HANGUP | Events::ERROR;
-            let ready = match object.readiness() {
-                Some(readiness) => Events::from_bits_truncate(readiness.get().bits()) & wanted,
-                None => entry.interest,
+            let readiness = entry
+                .handle
+                .check(Rights::empty())
+                .map(|object| object.readiness());
+            let ready = match readiness {
+                Ok(Some(readiness)) => Events::from_bits_truncate(readiness.get().bits()) & wanted,
+                Ok(None) => entry.interest,
+                // It was taken back.
+                Err(_) => Events::HANGUP,
             };
             (!ready.is_empty()).then_some(Event {
                 key: entry.key,

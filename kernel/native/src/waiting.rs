@@ -5,7 +5,6 @@ use crate::caller::{Caller, number};
 use crate::port::Port;
 use abi::{Error, Event, Events, NEVER, Number, Rights};
 use alloc::vec::Vec;
-use object::Handle;
 use task::{Ready, WaitError};
 
 /// The most reports that one call gives.
@@ -34,15 +33,20 @@ pub async fn wait(
             Err(WaitError::TimedOut) => return Ok(0),
             found => found?,
         },
-        None => match one(&handle, self::interest(interest)?, deadline).await {
-            Err(WaitError::TimedOut) => return Ok(0),
-            found => Vec::from([Event {
+        None => {
+            let interest = Ready::from_bits_truncate(self::interest(interest)?.bits());
+            let found = match handle.wait(interest, deadline).await {
+                Err(WaitError::TimedOut) => return Ok(0),
+                found => found?,
+            };
+            Vec::from([Event {
                 key: 0,
-                events: found?,
+                events: Events::from_bits_truncate(found.bits()),
                 handle: number(register)?.0,
-            }]),
-        },
+            }])
+        }
     };
+    handle.holds()?;
     let bytes: Vec<u8> = events.iter().flat_map(|event| event.to_bytes()).collect();
     memory::copy_out(caller.space, address as usize, &bytes).await?;
     Ok(events.len() as u64)
@@ -54,25 +58,6 @@ async fn sleep(deadline: Option<u64>) -> Result<u64, Error> {
         Err(WaitError::Interrupted) => Err(Error::Interrupted),
         Ok(_) | Err(WaitError::TimedOut) => Ok(0),
     }
-}
-
-/// Waits for one object. One that never makes anybody wait is ready for everything.
-async fn one(
-    handle: &Handle,
-    interest: Events,
-    deadline: Option<u64>,
-) -> Result<Events, WaitError> {
-    // The rights were checked by the caller.
-    let Ok(object) = handle.check(Rights::empty()) else {
-        return Ok(interest);
-    };
-    let Some(readiness) = object.readiness() else {
-        return Ok(interest);
-    };
-    let ready = readiness
-        .wait(Ready::from_bits_truncate(interest.bits()), deadline)
-        .await?;
-    Ok(Events::from_bits_truncate(ready.bits()))
 }
 
 fn interest(register: u64) -> Result<Events, Error> {

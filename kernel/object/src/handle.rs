@@ -18,13 +18,17 @@
 //! | `ADMINISTER` | change settings that concern more than the holder |
 //!
 //! What is opened through a handle gets at most the rights that were asked for, and what the object there has to give.
+//!
+//! A handle that was lent ([`lease`](crate::lease)) is good for nothing once the lease has ended: [`Error::Revoked`].
 
+use crate::lease::{self, Lease, Tenure};
 use crate::object::Reply;
-use crate::{Kind, Object, Rights};
+use crate::{Kind, Object, OpenFlags, Rights};
 use abi::Error;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::fmt;
+use task::{Ready, WaitError};
 use value::{Builder, Document, Value};
 
 /// An object and the rights to it. Cloning counts one more reference to the object.
@@ -32,12 +36,74 @@ use value::{Builder, Document, Value};
 pub struct Handle {
     object: Arc<dyn Object>,
     rights: Rights,
+    /// How long it may be used, if it was lent.
+    tenure: Option<Tenure>,
 }
 
 impl Handle {
     /// A handle to `object`. Only for whoever made the object, or found it by its own authority.
     pub fn new(object: Arc<dyn Object>, rights: Rights) -> Self {
-        Handle { object, rights }
+        Handle {
+            object,
+            rights,
+            tenure: None,
+        }
+    }
+
+    /// How long it may be used, if it was lent.
+    pub fn tenure(&self) -> Option<&Tenure> {
+        self.tenure.as_ref()
+    }
+
+    /// Nothing, or [`Error::Revoked`]: it was lent, and taken back. One load.
+    ///
+    /// # Errors
+    /// That one.
+    #[inline]
+    pub fn holds(&self) -> Result<(), Error> {
+        self.tenure.as_ref().map_or(Ok(()), Tenure::check)
+    }
+
+    /// This handle as something that was found by means of what is used under `tenure`.
+    ///
+    /// # Errors
+    /// As [`Tenure::both`].
+    pub fn under(mut self, tenure: Option<&Tenure>) -> Result<Handle, Error> {
+        if tenure.is_some() {
+            self.tenure = Tenure::both(self.tenure.as_ref(), tenure)?;
+        }
+        Ok(self)
+    }
+
+    /// The same handle as something lent, and the lease. `bound`: that ends when it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`]; [`Error::Revoked`] if this was lent itself, and taken back.
+    pub fn lend(&self, bound: bool) -> Result<(Handle, Lease), Error> {
+        let lease = Lease::new(self.tenure.as_ref(), bound)?;
+        let mut lent = self.clone();
+        lent.tenure = Some(lease.tenure().clone());
+        Ok((lent, lease))
+    }
+
+    /// Waits until the object is ready for `interest`, as [`task::Readiness::wait`]; or until it is taken back, which
+    /// the next use of the handle finds out. Something that never makes anybody wait is ready for everything.
+    ///
+    /// # Errors
+    /// The current task was interrupted, or `deadline` passed first.
+    pub async fn wait(&self, interest: Ready, deadline: Option<u64>) -> Result<Ready, WaitError> {
+        let Some(readiness) = self.object.readiness() else {
+            return Ok(interest);
+        };
+        match &self.tenure {
+            None => readiness.wait(interest, deadline).await,
+            Some(tenure) => {
+                let both = [(readiness, interest), (tenure.ended(), Ready::READ)];
+                // Lent things are few: their waits are not in every thread's future.
+                alloc::boxed::Box::pin(task::wait_any(&both, deadline)).await?;
+                Ok(readiness.get())
+            }
+        }
     }
 
     /// What kind of object it names.
@@ -53,9 +119,10 @@ impl Handle {
     /// The object, if the handle has all of `needed`. O(1), counts no reference.
     ///
     /// # Errors
-    /// [`Error::Denied`].
+    /// [`Error::Denied`], [`Error::Revoked`].
     #[inline]
     pub fn check(&self, needed: Rights) -> Result<&dyn Object, Error> {
+        self.holds()?;
         if self.rights.contains(needed) {
             Ok(&*self.object)
         } else {
@@ -66,7 +133,7 @@ impl Handle {
     /// As [`check`](Self::check), and counts a reference: for what outlives the handle.
     ///
     /// # Errors
-    /// [`Error::Denied`].
+    /// [`Error::Denied`], [`Error::Revoked`].
     pub fn share(&self, needed: Rights) -> Result<Arc<dyn Object>, Error> {
         self.check(needed)?;
         Ok(self.object.clone())
@@ -75,10 +142,7 @@ impl Handle {
     /// The same object with the rights that are in both.
     #[must_use]
     pub fn restrict(&self, rights: Rights) -> Handle {
-        Handle {
-            object: self.object.clone(),
-            rights: self.rights & rights,
-        }
+        self.clone().into_restricted(rights)
     }
 
     /// As [`restrict`](Self::restrict), for the only copy.
@@ -100,6 +164,24 @@ impl Handle {
         any.downcast_ref()
     }
 
+    /// Opens what is at `path` in the object: needs `needed`, and at least `rights`, which is what it gives. What is
+    /// opened through something lent is lent.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::Revoked`], and as [`Object::open`].
+    pub fn open(
+        &self,
+        needed: Rights,
+        path: &str,
+        rights: Rights,
+        flags: OpenFlags,
+    ) -> Result<Handle, Error> {
+        self.check(needed)?
+            .open(path, rights, flags)?
+            .into_restricted(rights)
+            .under(self.tenure.as_ref())
+    }
+
     /// Whether both name the same object.
     pub fn is_same_object(&self, other: &Handle) -> bool {
         Arc::as_ptr(&self.object).addr() == Arc::as_ptr(&other.object).addr()
@@ -113,16 +195,26 @@ impl Handle {
     /// Asks the object to do what `verb` says, if it has that verb and the handle has the right to it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] (no such verb), [`Error::Denied`], and the verb's own.
+    /// [`Error::NotFound`] (no such verb), [`Error::Denied`], [`Error::Revoked`], and the verb's own.
     pub fn request(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+        if verb == lease::LEND.name {
+            self.check(lease::LEND.rights)?;
+            return lease::lend(self, argument);
+        }
         let mut verbs = self.object.verbs().iter();
         let found = verbs.find(|known| known.name == verb);
         let needed = found.ok_or(Error::NotFound)?.rights;
-        self.check(needed)?.request_with_handles(verb, argument)
+        let mut reply = self.check(needed)?.request_with_handles(verb, argument)?;
+        if self.tenure.is_some() {
+            for (_, handle) in &mut reply.handles {
+                *handle = handle.clone().under(self.tenure.as_ref())?;
+            }
+        }
+        Ok(reply)
     }
 
     /// What `inspect` gives: `kind`, `rights` (the names), and with [`Rights::INSPECT`] also `references`, `verbs` and
-    /// `object`: what the object tells about itself.
+    /// `object`: what the object tells about itself. One that was lent says so in `lease`; once it is taken back, that is all.
     ///
     /// # Errors
     /// [`Error::TooLarge`].
@@ -138,12 +230,15 @@ impl Handle {
                 list.push(name);
             }
         });
-        if !self.rights.contains(Rights::INSPECT) {
+        if let Some(tenure) = &self.tenure {
+            into.put("lease", if tenure.is_over() { "ended" } else { "lasts" });
+        }
+        if !self.rights.contains(Rights::INSPECT) || self.holds().is_err() {
             return;
         }
         into.put("references", self.references());
         into.array("verbs", |list| {
-            for verb in self.object.verbs() {
+            for verb in self.object.verbs().iter().chain([&lease::LEND]) {
                 list.document(|entry| {
                     entry.put("name", verb.name).put("summary", verb.summary);
                 });

@@ -3,6 +3,7 @@
 //! - [`io`]: where read bytes go and written bytes come from
 //! - [`object`](Object): what everything that a handle can name answers to
 //! - [`handle`](Handle): an object and what may be done with it
+//! - [`lease`](Lease): what is lent can be taken back
 //! - [`table`](Table): a process's handles by number
 //! - [`namespace`](Namespace): the registries that a process can name
 //! - [`registry`](Registry): a place where objects are found by name
@@ -14,6 +15,9 @@ extern crate alloc;
 
 mod handle;
 pub mod io;
+mod lease;
+#[cfg(test)]
+mod lease_tests;
 mod namespace;
 mod object;
 mod records;
@@ -24,6 +28,7 @@ mod table;
 pub use abi::{Kind, Number, OpenFlags, Rights};
 pub use handle::Handle;
 pub use io::{Sink, SliceSink, SliceSource, Source};
+pub use lease::{Lease, Tenure};
 pub use namespace::Namespace;
 pub use object::{Object, Reply, Verb};
 pub use records::Records;

@@ -117,7 +117,7 @@ impl Object for Registry {
             } else {
                 Rights::LIST
             };
-            return handle.check(needed)?.open(rest, rights, flags);
+            return handle.open(needed, rest, rights, flags);
         }
         if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
             return Err(Error::Exists);

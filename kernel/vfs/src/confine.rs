@@ -13,6 +13,7 @@ use crate::metadata::FileKind;
 use crate::mount::{Location, Mount, MountFlags};
 use abi::{Error, Rights};
 use alloc::sync::Arc;
+use object::Tenure;
 
 /// All that a mount can grant.
 pub const FILES: Rights = Rights::READ
@@ -38,6 +39,7 @@ impl Mount {
     /// forbids every change and `rights` are for one, else `Denied`.
     #[inline]
     pub fn check_rights(&self, rights: Rights) -> Result<(), Error> {
+        self.holds()?;
         if rights.intersects(CHANGES) && self.flags().contains(MountFlags::READ_ONLY) {
             return Err(Error::ReadOnly);
         }
@@ -52,6 +54,7 @@ impl Mount {
     /// Whether what it shows may be opened for `wanted`. Devices whose bytes concern nobody else may always be.
     #[inline]
     pub(crate) fn check_open(&self, inode: &Arc<dyn Inode>, wanted: Access) -> Result<(), Error> {
+        self.holds()?;
         if self.rights() == FILES && self.flags().is_empty() {
             return Ok(());
         }
@@ -99,19 +102,24 @@ impl Location {
         self.mount.check_rights(rights).is_ok()
     }
 
-    /// The same place with everything below it, through mounts of their own that grant no more than `rights`: what is
-    /// mounted there later is not seen. Nothing is above it. Cost: the number of mounts below.
-    pub fn confined(&self, rights: Rights) -> Location {
-        let through = |mount: &Arc<Mount>, root: &Arc<Dentry>| Location {
-            mount: Arc::new(mount.with_rights(root.clone(), rights)),
-            dentry: root.clone(),
+    /// The same place with everything below it, through mounts of their own that grant no more than `rights`, no longer
+    /// than `tenure`: what is mounted there later is not seen. Nothing is above it. Cost: the number of mounts below.
+    ///
+    /// # Errors
+    /// As [`Tenure::both`].
+    pub fn confined(&self, rights: Rights, tenure: Option<&Tenure>) -> Result<Location, Error> {
+        let through = |mount: &Arc<Mount>, root: &Arc<Dentry>| -> Result<Location, Error> {
+            Ok(Location {
+                mount: Arc::new(mount.with_rights(root.clone(), rights, tenure)?),
+                dentry: root.clone(),
+            })
         };
-        let top = through(&self.mount, &self.dentry);
+        let top = through(&self.mount, &self.dentry)?;
         let mut todo = alloc::vec![(self.mount.clone(), top.clone())];
         while let Some((original, copy)) = todo.pop() {
             for (place, child) in original.places() {
                 if Dentry::is_above(&copy.dentry, &place) {
-                    let child_copy = through(&child, child.root().dentry());
+                    let child_copy = through(&child, child.root().dentry())?;
                     let covered = child_copy.mount.cover(&Location {
                         mount: copy.mount.clone(),
                         dentry: place,
@@ -124,19 +132,25 @@ impl Location {
                 }
             }
         }
-        top
+        Ok(top)
     }
 
-    /// The same place, through which no more than `rights` can be done: for a single file or directory of which a
-    /// handle is held. Itself, if it grants no more anyhow.
-    pub fn narrowed(&self, rights: Rights) -> Location {
-        if rights.contains(self.mount.rights()) {
-            return self.clone();
+    /// The same place, through which no more than `rights` can be done, no longer than `tenure`: for a single file or
+    /// directory of which a handle is held. Itself, if it grants no more anyhow.
+    ///
+    /// # Errors
+    /// As [`Tenure::both`].
+    pub fn narrowed(&self, rights: Rights, tenure: Option<&Tenure>) -> Result<Location, Error> {
+        let same = tenure.is_none() || tenure == self.mount.tenure();
+        if same && rights.contains(self.mount.rights()) {
+            return Ok(self.clone());
         }
-        let mount = self.mount.with_rights(self.dentry.clone(), rights);
-        Location {
+        let mount = self
+            .mount
+            .with_rights(self.dentry.clone(), rights, tenure)?;
+        Ok(Location {
             mount: Arc::new(mount),
             dentry: self.dentry.clone(),
-        }
+        })
     }
 }

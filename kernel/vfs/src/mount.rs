@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::sync::atomic::{AtomicU64, Ordering};
 use machine::sync::{Rcu, Spin};
+use object::Tenure;
 
 bitflags::bitflags! {
     /// What a mount forbids.
@@ -35,8 +36,9 @@ pub struct Mount {
     volume: Arc<Volume>,
     root: Arc<Dentry>,
     flags: MountFlags,
-    /// What may be done with what is seen through it.
+    /// What may be done with what is seen through it, and how long, if it was lent.
     rights: Rights,
+    tenure: Option<Tenure>,
     devices: Option<Arc<Devices>>,
     number: u64,
     /// What it covers; `None` for the top of a tree and after unmounting.
@@ -59,6 +61,7 @@ impl Mount {
             root,
             flags,
             rights: FILES,
+            tenure: None,
             devices,
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             covers: Spin::new(None),
@@ -66,8 +69,14 @@ impl Mount {
         }
     }
 
-    /// A part of the same volume from `root` on, at no place yet, that grants no more than `rights`.
-    pub(crate) fn with_rights(&self, root: Arc<Dentry>, rights: Rights) -> Mount {
+    /// A part of the same volume from `root` on, at no place yet, that grants no more than `rights`, no longer than
+    /// `tenure`.
+    pub(crate) fn with_rights(
+        &self,
+        root: Arc<Dentry>,
+        rights: Rights,
+        tenure: Option<&Tenure>,
+    ) -> Result<Mount, Error> {
         let rights = self.rights & rights;
         let mut flags = self.flags;
         flags.set(
@@ -80,7 +89,8 @@ impl Mount {
         );
         let mut mount = Mount::new(self.volume.clone(), root, flags, self.devices.clone());
         mount.rights = rights;
-        mount
+        mount.tenure = Tenure::both(self.tenure.as_ref(), tenure)?;
+        Ok(mount)
     }
 
     /// Starts a tree with the root of `volume`. Device nodes lead to `devices`, or nowhere.
@@ -105,6 +115,20 @@ impl Mount {
     /// What may be done with what is seen through it, of [`FILES`].
     pub fn rights(&self) -> Rights {
         self.rights
+    }
+
+    /// How long what is seen through it may be used, if it was lent.
+    pub fn tenure(&self) -> Option<&Tenure> {
+        self.tenure.as_ref()
+    }
+
+    /// Nothing, or [`Error::Revoked`]: what is seen through it was lent, and taken back.
+    ///
+    /// # Errors
+    /// That one.
+    #[inline]
+    pub fn holds(&self) -> Result<(), Error> {
+        self.tenure.as_ref().map_or(Ok(()), Tenure::check)
     }
 
     /// The devices that its nodes lead to.
@@ -292,9 +316,10 @@ impl Location {
 
     /// Makes the part of a tree that starts at `source` visible here as well; returns its root here.
     pub fn bind(&self, source: &Location, flags: MountFlags) -> Result<Location, Error> {
-        let mut mount = source
-            .mount
-            .with_rights(source.dentry.clone(), source.mount.rights);
+        let mut mount =
+            source
+                .mount
+                .with_rights(source.dentry.clone(), source.mount.rights, None)?;
         mount.flags |= flags;
         self.put_on(Arc::new(mount))
     }

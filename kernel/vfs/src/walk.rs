@@ -237,7 +237,9 @@ impl<'a> Walker<'a> {
         if dentry.kind() != FileKind::Directory {
             return Err(Error::NotDirectory);
         }
-        if !self.mount.get().rights().contains(Rights::LIST) {
+        let mount = self.mount.get();
+        mount.holds()?;
+        if !mount.rights().contains(Rights::LIST) {
             return Err(Error::Denied);
         }
         let credentials = self.view.credentials;

@@ -105,6 +105,33 @@ impl Handle {
         self.request(verb, Document::EMPTY)
     }
 
+    /// The same, to be given to somebody, and the lease with which it can be taken back: with every copy of it, with what
+    /// was opened through it, and what it was lent on as.
+    ///
+    /// # Errors
+    /// `Denied` when the handle may not be duplicated; `Revoked`; `NoMemory`.
+    pub fn lend(&self) -> Result<(Handle, Lease), Error> {
+        self.lend_for(false)
+    }
+
+    /// As [`lend`](Self::lend); it is taken back when the lease is dropped, also when this process ends.
+    ///
+    /// # Errors
+    /// As [`lend`](Self::lend).
+    pub fn lend_bound(&self) -> Result<(Handle, Lease), Error> {
+        self.lend_for(true)
+    }
+
+    fn lend_for(&self, bound: bool) -> Result<(Handle, Lease), Error> {
+        let argument = Value::build(|argument| {
+            argument.put("bound", bound);
+        })?;
+        let reply = self.request("lend", argument.as_document())?;
+        let handle = Handle::in_reply(&reply, "handle")?;
+        let lease = Handle::in_reply(&reply, "lease")?;
+        Ok((handle, Lease { handle: lease }))
+    }
+
     /// Reads at the object's own position. 0 is the end.
     ///
     /// # Errors
@@ -286,5 +313,32 @@ fn grow(mut ask: impl FnMut(&mut [u8]) -> Result<usize, Error>) -> Result<Value,
             return Err(Error::TooLarge);
         }
         reply.resize(length, 0);
+    }
+}
+
+/// With what was lent by [`Handle::lend`] is taken back.
+#[derive(Debug)]
+pub struct Lease {
+    handle: Handle,
+}
+
+impl Lease {
+    /// Takes it back, at once. Again: nothing.
+    ///
+    /// # Errors
+    /// `Denied` when the handle to the lease has no `SIGNAL`; `Revoked` when the lease itself was lent and taken back.
+    pub fn revoke(&self) -> Result<(), Error> {
+        self.handle.ask("revoke").map(drop)
+    }
+
+    /// Its handle, to be waited for (`READ` when it has ended) or given to somebody who may end it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl From<Handle> for Lease {
+    fn from(handle: Handle) -> Lease {
+        Lease { handle }
     }
 }

@@ -37,7 +37,7 @@ pub mod sys;
 
 pub use abi::{CpuSet, Error, Event, Events, Kind, Mapping, NEVER, OpenFlags, Rights};
 pub use file::{Directory, File};
-pub use handle::{Handle, Port};
+pub use handle::{Handle, Lease, Port};
 pub use process::{Child, Command, Status, exit};
 pub use share::{Limits, Quota, Share};
 pub use value::{Document, Value};

@@ -3,6 +3,7 @@
 use abi::Rights;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use object::Tenure;
 use vfs::Description;
 
 /// An open file on its way: a handle without a table.
@@ -12,6 +13,8 @@ pub struct Sent {
     pub file: Arc<Description>,
     /// What the sender could do with it: the receiver can do no more.
     pub rights: Rights,
+    /// How long, if it was lent.
+    pub tenure: Option<Tenure>,
 }
 
 /// Open files on their way.

@@ -144,6 +144,7 @@ impl Flight {
         files.extend(lost.into_values().map(|file| Sent {
             file,
             rights: Rights::empty(),
+            tenure: None,
         }));
         files
     }

@@ -100,7 +100,7 @@ fn may_set() -> bool {
         return true;
     };
     let registry = caller.namespace().get("process");
-    let has_right = registry.is_ok_and(|handle| handle.rights().contains(Rights::ADMINISTER));
+    let has_right = registry.is_ok_and(|handle| handle.check(Rights::ADMINISTER).is_ok());
     has_right && Process::of(&caller).is_none_or(|process| process.names_registries())
 }
 

@@ -198,8 +198,8 @@ impl Node {
         }
     }
 
-    /// Where a link leads, and what the caller may do there.
-    fn target(&self) -> Result<(Location, Rights), Error> {
+    /// Where a link leads, with what the caller may do there.
+    fn target(&self) -> Result<Location, Error> {
         self.check_inside()?;
         match *self {
             Node::Descriptor(_, descriptor) => {
@@ -207,7 +207,8 @@ impl Node {
                 let handle = handle.map_err(|_| Error::NotFound)?;
                 let file = handle.downcast_ref::<Description>();
                 let place = file.and_then(Description::place).ok_or(Error::NotFound)?;
-                Ok((place, handle.rights()))
+                handle.holds()?;
+                place.narrowed(handle.rights(), handle.tenure())
             }
             Node::Place(_, place) => {
                 let process = self.linux()?;
@@ -216,7 +217,7 @@ impl Node {
                     Place::Directory => Some(process.standing().directory.clone()),
                     Place::Root => Some(process.standing().root.clone()),
                 };
-                Ok((location.ok_or(Error::NotFound)?, Rights::all()))
+                location.ok_or(Error::NotFound)
             }
             _ => Err(Error::Invalid),
         }
@@ -504,7 +505,7 @@ impl Inode for Node {
             }
             Node::Place(..) => {
                 let root = self.linux()?.standing().root.clone();
-                Ok(self.target()?.0.path(&root))
+                Ok(self.target()?.path(&root))
             }
             _ => Err(Error::Invalid),
         }
@@ -512,10 +513,7 @@ impl Inode for Node {
 
     fn jump(&self) -> Result<Option<Location>, Error> {
         match self {
-            Node::Descriptor(..) | Node::Place(..) => {
-                let (location, rights) = self.target()?;
-                Ok(Some(location.narrowed(rights)))
-            }
+            Node::Descriptor(..) | Node::Place(..) => self.target().map(Some),
             _ => Ok(None),
         }
     }

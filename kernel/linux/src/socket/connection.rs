@@ -59,7 +59,13 @@ pub async fn accept4(
     let accepted = loop {
         match listener.try_accept() {
             Err(Error::WouldBlock) if !open.0.is_non_blocking() => {
-                wait(listener.endpoint().own_readiness(), Ready::READ, until).await?;
+                wait(
+                    &open.0,
+                    listener.endpoint().own_readiness(),
+                    Ready::READ,
+                    until,
+                )
+                .await?;
             }
             other => break other?,
         }
@@ -108,7 +114,7 @@ pub async fn connect(call: &mut Call<'_>, [descriptor, name, length, ..]: Args) 
         let target = address::find(call, &address)?;
         match socket.try_connect(&target, &maker(call)) {
             Err(Error::WouldBlock) if !open.0.is_non_blocking() => {
-                wait(target.room(), Ready::WRITE, until).await?;
+                wait(&open.0, target.room(), Ready::WRITE, until).await?;
             }
             other => {
                 other?;

@@ -14,9 +14,9 @@ pub mod options;
 pub mod transfer;
 
 use crate::call::Call;
+use crate::descriptors::Held;
 use crate::errno::Errno;
 use abi::Rights;
-use alloc::sync::Arc;
 use local::{Credentials, Maker, Socket};
 use vfs::{Description, FileKind};
 
@@ -31,7 +31,7 @@ pub fn of(file: &Description) -> Option<&Socket> {
 }
 
 /// An open file that is a socket.
-pub struct Open(Arc<Description>);
+pub struct Open(Held);
 
 impl Open {
     /// # Errors
@@ -78,17 +78,19 @@ fn deadline(length: u64) -> Option<u64> {
     (length != 0).then(|| machine::time::now().saturating_add(length))
 }
 
-/// Waits until a socket is ready or never will be.
+/// Waits for what a call on the socket `file` needs, or until that will never be.
 ///
 /// # Errors
-/// `EAGAIN` when the time is over; a signal restarts the call, but not one with a time limit (signal(7)).
+/// `EAGAIN` when the time is over; a signal restarts the call, but not one with a time limit (signal(7)). `EACCES` once
+/// the file is taken back.
 async fn wait(
+    file: &Held,
     readiness: &task::Readiness,
     interest: task::Ready,
     until: Option<u64>,
 ) -> Result<(), Errno> {
-    match readiness.wait(interest, until).await {
-        Ok(_) => Ok(()),
+    match file.wait(readiness, interest, until).await {
+        Ok(()) => file.check(),
         Err(task::WaitError::TimedOut) => Err(Errno::EAGAIN),
         Err(_) if until.is_some() => Err(Errno::EINTR),
         Err(_) => Err(Errno::ERESTARTSYS),

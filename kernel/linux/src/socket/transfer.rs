@@ -12,6 +12,7 @@ use super::message::{
 use super::options::ucred;
 use super::{Open, deadline, wait};
 use crate::call::{Args, Call};
+use crate::descriptors::Held;
 use crate::errno::{Answer, Errno};
 use crate::io;
 use crate::vectors::{self, Piece};
@@ -52,7 +53,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Sends it all, waiting where that is needed; a signal or an error after the first bytes of a stream ends it early.
-    async fn send(self, call: &Call<'_>, file: &Description, socket: &Socket) -> Answer {
+    async fn send(self, call: &Call<'_>, file: &Held, socket: &Socket) -> Answer {
         if self.flags & MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -92,7 +93,7 @@ impl<'a> Outgoing<'a> {
                         Some(to) => to.room(),
                         None => socket.endpoint().own_readiness(),
                     };
-                    match wait(readiness, Ready::WRITE, until).await {
+                    match wait(file, readiness, Ready::WRITE, until).await {
                         Ok(()) => continue,
                         Err(errno) => errno,
                     }
@@ -138,7 +139,7 @@ impl Incoming<'_> {
     async fn receive(
         self,
         call: &Call<'_>,
-        file: &Description,
+        file: &Held,
         socket: &Socket,
     ) -> Result<Received, Errno> {
         if self.flags & MSG_OOB != 0 {
@@ -184,7 +185,7 @@ impl Incoming<'_> {
                     }
                 }
                 Err(Error::WouldBlock) if waits => {
-                    match wait(socket.endpoint().own_readiness(), Ready::READ, until).await {
+                    match wait(file, socket.endpoint().own_readiness(), Ready::READ, until).await {
                         Ok(()) => continue,
                         Err(errno) => errno,
                     }
@@ -211,12 +212,7 @@ fn segments(pieces: &[Piece]) -> Result<Vec<Segment>, Errno> {
 }
 
 /// read(2).
-pub async fn read(
-    call: &Call<'_>,
-    file: &Description,
-    socket: &Socket,
-    pieces: &[Piece],
-) -> Answer {
+pub async fn read(call: &Call<'_>, file: &Held, socket: &Socket, pieces: &[Piece]) -> Answer {
     let mut segments = segments(pieces)?;
     if segments.iter().all(|segment| segment.len == 0) {
         return Ok(0);
@@ -231,12 +227,7 @@ pub async fn read(
 }
 
 /// write(2).
-pub async fn write(
-    call: &Call<'_>,
-    file: &Description,
-    socket: &Socket,
-    pieces: &[Piece],
-) -> Answer {
+pub async fn write(call: &Call<'_>, file: &Held, socket: &Socket, pieces: &[Piece]) -> Answer {
     let mut segments = segments(pieces)?;
     Outgoing::new(call, &mut segments, 0)
         .send(call, file, socket)
@@ -361,12 +352,13 @@ pub async fn sendmsg(call: &mut Call<'_>, [descriptor, message, flags, ..]: Args
 /// The file behind a descriptor, with what the caller can do with it.
 fn sent(call: &Call<'_>, descriptor: u32) -> Result<Sent, Errno> {
     let handle = call.process().descriptors().copy_handle(descriptor)?;
-    let rights = handle.rights();
-    if !rights.contains(Rights::TRANSFER) {
-        return Err(Errno::EACCES);
-    }
+    handle.check(Rights::TRANSFER)?;
     let file = handle.downcast::<Description>().ok_or(Errno::EBADF)?;
-    Ok(Sent { file, rights })
+    Ok(Sent {
+        file,
+        rights: handle.rights(),
+        tenure: handle.tenure().cloned(),
+    })
 }
 
 /// Whether the caller may say that it is this: only what is true, unless it is uid 0 (unix(7)).
@@ -464,8 +456,11 @@ fn hand_over(
     let descriptors = call.process().descriptors();
     let mut new = Vec::with_capacity(files.len());
     for file in files {
-        let handle = Handle::new(file.file, file.rights);
-        match descriptors.insert_handle(handle, close_on_exec, 0) {
+        let handle = Handle::new(file.file, file.rights).under(file.tenure.as_ref());
+        let inserted = handle
+            .map_err(Errno::from)
+            .and_then(|handle| descriptors.insert_handle(handle, close_on_exec, 0));
+        match inserted {
             Ok(descriptor) => new.push(descriptor as u32),
             Err(_) => {
                 control.truncated = true;

@@ -1,0 +1,234 @@
+//! Leases: what is lent can be taken back.
+//!
+//! The one idea: a lent handle carries its *tenure*, and so does everything that comes of it: copies, what is opened
+//! through it, what its verbs give. Ending a lease sets one flag in the tenures that hang on it, so using a handle costs
+//! one more look at most, however often it was lent on, and there is no list of handles to go through.
+
+use crate::object::Reply;
+use crate::{Kind, Object, Verb};
+use abi::{Error, Rights};
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::fmt;
+use machine::sync::Spin;
+use task::{Observer, ObserverGuard, Readiness, Ready};
+use value::{Builder, Document, Value};
+
+/// How long something may be used: until the lease that it was lent under ends, or one that this was lent under.
+/// Cloning counts a reference.
+#[derive(Clone)]
+pub struct Tenure(Arc<Term>);
+
+struct Term {
+    /// `READ` once it is over.
+    over: Readiness,
+    /// Those that end with it.
+    within: Spin<Within>,
+}
+
+#[derive(Default)]
+struct Within {
+    terms: Vec<Weak<Term>>,
+    /// As many as make those that have gone be taken out: twice what was left the last time.
+    due: usize,
+}
+
+/// Fewest terms that are looked through for those that have gone.
+const FEW: usize = 8;
+
+impl Tenure {
+    /// One that ends with each of `outer`.
+    fn new<'a>(outer: impl IntoIterator<Item = &'a Tenure>) -> Result<Tenure, Error> {
+        if !machine::frame::heap_room() {
+            return Err(Error::NoMemory);
+        }
+        let term = Arc::new(Term {
+            over: Readiness::new(Ready::empty()),
+            within: Spin::default(),
+        });
+        for outer in outer {
+            outer.0.add(&term)?;
+        }
+        Ok(Tenure(term))
+    }
+
+    /// Whether it has ended. One load.
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        !self.0.over.get().is_empty()
+    }
+
+    /// Nothing, or what those are told who come too late.
+    ///
+    /// # Errors
+    /// [`Error::Revoked`].
+    #[inline]
+    pub fn check(&self) -> Result<(), Error> {
+        if self.is_over() {
+            Err(Error::Revoked)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Has `READ` once it is over.
+    pub fn ended(&self) -> &Readiness {
+        &self.0.over
+    }
+
+    /// Tells `observer` when it ends.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`].
+    pub fn observe(&self, observer: Arc<dyn Observer>) -> Result<ObserverGuard, Error> {
+        self.0.over.observe(Ready::READ, observer)
+    }
+
+    /// The tenure of what was found by means of two things: over as soon as one of theirs is.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`]; [`Error::Revoked`] if one is over already.
+    pub fn both(one: Option<&Tenure>, two: Option<&Tenure>) -> Result<Option<Tenure>, Error> {
+        match (one, two) {
+            (None, None) => Ok(None),
+            (Some(only), None) | (None, Some(only)) => Ok(Some(only.clone())),
+            (Some(one), Some(two)) if one == two => Ok(Some(one.clone())),
+            (Some(one), Some(two)) => Tenure::new([one, two]).map(Some),
+        }
+    }
+
+    /// How many are remembered that end with it.
+    #[cfg(test)]
+    pub(crate) fn inner_terms(&self) -> usize {
+        self.0.within.lock().terms.len()
+    }
+
+    /// Ends it and all that hang on it, without recursion.
+    fn end(&self) {
+        let mut todo = Vec::from([self.0.clone()]);
+        while let Some(term) = todo.pop() {
+            // In this order: whoever is added after this sees that it is over.
+            term.over.set(Ready::READ);
+            let within = core::mem::take(&mut *term.within.lock());
+            todo.extend(within.terms.iter().filter_map(Weak::upgrade));
+        }
+    }
+}
+
+impl PartialEq for Tenure {
+    fn eq(&self, other: &Tenure) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Tenure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_over() { "over" } else { "lasts" };
+        write!(f, "Tenure({state})")
+    }
+}
+
+impl Term {
+    fn add(&self, inner: &Arc<Term>) -> Result<(), Error> {
+        let mut within = self.within.lock();
+        if !self.over.get().is_empty() {
+            return Err(Error::Revoked);
+        }
+        if within.terms.len() >= within.due.max(FEW) {
+            within.terms.retain(|term| term.strong_count() > 0);
+            within.due = 2 * within.terms.len();
+        }
+        let room = within.terms.try_reserve(1);
+        room.map_err(|_| Error::NoMemory)?;
+        within.terms.push(Arc::downgrade(inner));
+        Ok(())
+    }
+}
+
+/// What whoever lends keeps: the object with which it takes back what it lent.
+pub struct Lease {
+    tenure: Tenure,
+    /// It ends with the last handle to this object.
+    bound: bool,
+}
+
+impl Lease {
+    /// A lease of something that is used under `outer`, if under any.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`]; [`Error::Revoked`] if that is over.
+    pub fn new(outer: Option<&Tenure>, bound: bool) -> Result<Lease, Error> {
+        let tenure = Tenure::new(outer)?;
+        Ok(Lease { tenure, bound })
+    }
+
+    /// The tenure of whatever is lent under it.
+    pub fn tenure(&self) -> &Tenure {
+        &self.tenure
+    }
+
+    /// Takes back what was lent, with everything that came of it. Again: nothing. Cost: the leases under this one.
+    pub fn revoke(&self) {
+        self.tenure.end();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.bound {
+            self.revoke();
+        }
+    }
+}
+
+impl Object for Lease {
+    fn kind(&self) -> Kind {
+        Kind::Lease
+    }
+
+    fn request(&self, verb: &str, _: Document<'_>) -> Result<Value, Error> {
+        match verb {
+            "revoke" => {
+                self.revoke();
+                Ok(Value::default())
+            }
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    fn readiness(&self) -> Option<&Readiness> {
+        Some(self.tenure.ended())
+    }
+
+    fn describe(&self, into: &mut Builder) {
+        into.put("ended", self.tenure.is_over())
+            .put("bound", self.bound);
+    }
+
+    fn verbs(&self) -> &'static [Verb] {
+        &[Verb {
+            name: "revoke",
+            rights: Rights::SIGNAL,
+            summary: "takes back at once what was lent, with copies, what was opened through it and lent on",
+        }]
+    }
+}
+
+/// The verb that every object has.
+pub(crate) const LEND: Verb = Verb {
+    name: "lend",
+    rights: Rights::DUPLICATE,
+    summary: "bound: whether it ends with the last handle to the lease; gives handle: the same that can be taken back, and lease",
+};
+
+/// Lends what `handle` names. The lease may be waited for, described, ended, copied and handed on.
+pub(crate) fn lend(handle: &crate::Handle, argument: Document<'_>) -> Result<Reply, Error> {
+    let bound = match argument.get("bound") {
+        Some(bound) => bound.as_bool().ok_or(Error::Invalid)?,
+        None => false,
+    };
+    let (handle, lease) = handle.lend(bound)?;
+    let rights = Rights::SIGNAL | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
+    let lease = crate::Handle::new(Arc::new(lease), rights);
+    Ok(Reply::from([("handle", handle), ("lease", lease)]))
+}
