@@ -338,6 +338,55 @@ fn waits_end_with_what_was_waited_for_or_the_time() {
 }
 
 #[test]
+fn what_is_lent_can_be_taken_back() {
+    let mut world = World::new();
+    let channels = world.registry("channel").unwrap();
+    let events = world.registry("event").unwrap();
+    let pipe = world.ask(channels, "pipe").unwrap();
+    let reader = number(pipe.as_document(), "reader");
+    let reply = world.ask(reader, "lend").unwrap();
+    let (lent, lease) = (
+        number(reply.as_document(), "handle"),
+        number(reply.as_document(), "lease"),
+    );
+    let all = Rights::READ | Rights::SIGNAL | Rights::DUPLICATE;
+    let copy = world
+        .call(Call::Duplicate, &[lent, u64::from(all.bits())])
+        .unwrap();
+    let port = world
+        .open(events, "port", Rights::READ | Rights::WRITE, NEW)
+        .unwrap();
+    let readable = u64::from(Events::READ.bits());
+    world.call(Call::Watch, &[port, copy, readable, 7]).unwrap();
+    let (now, at) = (task::clock::now(), REPLIES as u64);
+    for waits in [port, lease] {
+        let nothing = world.call(Call::Wait, &[waits, now, at, 8, readable]);
+        assert_eq!(nothing, Ok(0));
+    }
+    world.ask(lease, "revoke").unwrap();
+    for taken in [lent, copy] {
+        assert_eq!(world.read(taken, NEXT, 8), Err(Error::Revoked));
+        let waits = world.call(Call::Wait, &[taken, abi::NEVER, at, 8, readable]);
+        assert_eq!(waits, Err(Error::Revoked));
+        let watches = world.call(Call::Watch, &[port, taken, readable, 8]);
+        assert_eq!(watches, Err(Error::Revoked));
+        assert_eq!(world.ask(taken, "lend").err(), Some(Error::Revoked));
+        let copies = world.call(Call::Duplicate, &[taken, 0]);
+        assert_eq!(copies, Err(Error::Revoked));
+    }
+    let event = |world: &World| Event::from_bytes(&world.get(REPLIES, 16).try_into().unwrap());
+    assert_eq!(world.call(Call::Wait, &[port, abi::NEVER, at, 8, 0]), Ok(1));
+    let report = event(&world);
+    assert_eq!((report.key, report.events), (7, Events::HANGUP));
+    let ended = world.call(Call::Wait, &[lease, abi::NEVER, at, 8, readable]);
+    assert_eq!(ended, Ok(1));
+    assert_eq!(world.read(reader, NEXT, 0), Ok(Vec::new()), "its own");
+    for closed in [lent, copy] {
+        world.call(Call::Close, &[closed]).unwrap();
+    }
+}
+
+#[test]
 fn what_the_cpus_have_done() {
     let mut world = World::new();
     let processes = world.registry("process").unwrap();
