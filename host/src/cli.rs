@@ -66,11 +66,7 @@ pub struct RunOptions {
 impl RunOptions {
     /// The profile to build with.
     pub fn profile(&self) -> Profile {
-        if self.debug {
-            Profile::Debug
-        } else {
-            Profile::Release
-        }
+        Profile::of(self.debug)
     }
 }
 
@@ -199,7 +195,7 @@ pub enum When {
 /// Boots the system tests: programs and sessions inside the virtual machine.
 ///
 /// `cargo test` runs every crate's own tests before these.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct TestOptions {
     /// Run only tests whose name contains one of these
     #[arg(value_name = "FILTER")]
@@ -213,6 +209,16 @@ pub struct TestOptions {
     /// How the machine is run
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub accel: Choice,
+    /// Boot a kernel with debug assertions, which also checks in what order locks are taken; slow
+    #[arg(long)]
+    pub debug: bool,
+}
+
+impl TestOptions {
+    /// The profile to build the kernel with.
+    pub fn profile(&self) -> Profile {
+        Profile::of(self.debug)
+    }
 }
 
 /// Measures Helve beside Debian's Linux kernel: the same programs, in turn, in the same virtual machine.

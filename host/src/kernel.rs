@@ -22,6 +22,15 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// With debug assertions, or without.
+    pub fn of(debug: bool) -> Profile {
+        if debug {
+            Profile::Debug
+        } else {
+            Profile::Release
+        }
+    }
+
     /// Its name for cargo.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
 //! `cargo test`: every crate's own tests, then the booted system's, one summary.
 #![forbid(unsafe_code)]
 
+use host::cli::TestOptions;
 use host::progress::say;
-use host::qemu::Choice;
 use host::system::{self, Tally, crates};
 use host::workspace::Workspace;
 use host::{children, signals};
@@ -35,10 +35,10 @@ fn run(filters: &[String], tally: &mut Tally) -> anyhow::Result<()> {
     if crates::wanted(filters) {
         crates::run(&Workspace::find()?, filters, tally)?;
     }
-    system::run_system(
-        filters,
-        (Choice::Auto, 1),
-        env!("CARGO_BIN_EXE_helve").into(),
-        tally,
-    )
+    let options = TestOptions {
+        filters: filters.to_vec(),
+        cpus: 1,
+        ..TestOptions::default()
+    };
+    system::run_system(&options, env!("CARGO_BIN_EXE_helve").into(), tally)
 }

@@ -27,6 +27,7 @@ impl Line for Wire {
         let mut room = self.room.lock();
         let taken = bytes.len().min(*room);
         *room -= taken;
+        drop(room);
         self.sent.lock().extend_from_slice(&bytes[..taken]);
         taken
     }

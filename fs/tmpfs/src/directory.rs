@@ -92,7 +92,7 @@ impl Node {
     pub(crate) fn remove_directory(&self, name: &[u8], now: Time) -> Result<(), Error> {
         let mut directory = self.directory()?.lock();
         let node = directory.names.get(name).ok_or(Error::NotFound)?.clone();
-        node.bury()?;
+        node.bury(&directory)?;
         let removed = directory.names.remove(name);
         self.touch(-1, now);
         drop((directory, removed));
@@ -132,7 +132,7 @@ impl Node {
                 match (moved.is_directory(), there.is_directory()) {
                     (true, false) => return Err(Error::NotDirectory),
                     (false, true) => return Err(Error::IsDirectory),
-                    (true, true) => there.bury()?,
+                    (true, true) => there.bury(&both.source)?,
                     (false, false) => {}
                 }
                 both.source.names.remove(old);
@@ -170,9 +170,10 @@ impl Node {
         times.changed = now;
     }
 
-    /// Marks an empty directory as removed. `NotEmpty` or `NotDirectory` otherwise.
-    fn bury(&self) -> Result<(), Error> {
-        let mut directory = self.directory()?.lock();
+    /// Marks an empty directory as removed, which is in one that is locked. `NotEmpty` or `NotDirectory` otherwise.
+    /// Nobody locks the two the other way round: the VFS lets one at a time change names in the upper one.
+    fn bury(&self, above: &SpinGuard<'_, Directory>) -> Result<(), Error> {
+        let mut directory = self.directory()?.lock_second(above);
         if directory.names.len() != 0 {
             return Err(Error::NotEmpty);
         }
@@ -210,15 +211,17 @@ impl<'a> Both<'a> {
             },
             core::cmp::Ordering::Less => {
                 let source = one.lock();
+                let target = other.lock_second(&source);
                 Both {
                     source,
-                    target: Some(other.lock()),
+                    target: Some(target),
                 }
             }
             core::cmp::Ordering::Greater => {
                 let target = other.lock();
+                let source = one.lock_second(&target);
                 Both {
-                    source: one.lock(),
+                    source,
                     target: Some(target),
                 }
             }

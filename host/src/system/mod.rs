@@ -160,27 +160,22 @@ pub fn test(options: &TestOptions) -> Result<u8> {
     let mut tally = Tally::default();
     let helve = std::env::current_exe()?;
     if options.list {
-        list(&options.filters)?;
+        list(options)?;
         return Ok(0);
     }
-    let machine = (options.accel, options.cpus);
-    run_system(&options.filters, machine, helve, &mut tally)?;
+    run_system(options, helve, &mut tally)?;
     Ok(tally.finish())
 }
 
 /// Builds everything and runs the system tests whose names contain one of the filters, on machines that are run in this
 /// way and have so many CPUs.
-pub fn run_system(
-    filters: &[String],
-    (accel, cpus): (Choice, u32),
-    helve: PathBuf,
-    tally: &mut Tally,
-) -> Result<()> {
-    let context = prepare(accel, cpus, helve)?;
-    let tests = catalogue(&context, filters)?;
+pub fn run_system(options: &TestOptions, helve: PathBuf, tally: &mut Tally) -> Result<()> {
+    let context = prepare(options, helve)?;
+    let tests = catalogue(&context, &options.filters)?;
     print(&format!(
-        "\nsystem tests with {cpus} CPU{}: {}",
-        if cpus == 1 { "" } else { "s" },
+        "\nsystem tests with {} CPU{}: {}",
+        options.cpus,
+        if options.cpus == 1 { "" } else { "s" },
         context.accelerator.describe(),
     ));
     for test in tests {
@@ -214,12 +209,12 @@ pub fn run_system(
     Ok(())
 }
 
-fn prepare(accel: Choice, cpus: u32, helve: PathBuf) -> Result<Context> {
+fn prepare(options: &TestOptions, helve: PathBuf) -> Result<Context> {
     packages::ensure(&[packages::QEMU])?;
     let workspace = Workspace::find()?;
-    let kernel = Kernel::build(&workspace, Profile::Release, Show::Progress)?;
+    let kernel = Kernel::build(&workspace, options.profile(), Show::Progress)?;
     let built = programs::tests(&workspace, Show::Progress)?;
-    let accelerator = Accelerator::choose(accel, &workspace, &kernel)?;
+    let accelerator = Accelerator::choose(options.accel, &workspace, &kernel)?;
     let programs = built
         .into_iter()
         .map(|program| (program.name, program.path))
@@ -228,7 +223,7 @@ fn prepare(accel: Choice, cpus: u32, helve: PathBuf) -> Result<Context> {
         workspace,
         kernel,
         accelerator,
-        cpus,
+        cpus: options.cpus,
         programs,
         helve,
         initramfs: OnceLock::new(),
@@ -253,9 +248,15 @@ fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-fn list(filters: &[String]) -> Result<()> {
-    let context = prepare(Choice::Tcg, 1, std::env::current_exe()?)?;
-    for test in catalogue(&context, filters)? {
+fn list(options: &TestOptions) -> Result<()> {
+    // Nothing is run, so nothing need be able to.
+    let options = TestOptions {
+        accel: Choice::Tcg,
+        cpus: 1,
+        ..options.clone()
+    };
+    let context = prepare(&options, std::env::current_exe()?)?;
+    for test in catalogue(&context, &options.filters)? {
         print(&test.name);
     }
     Ok(())

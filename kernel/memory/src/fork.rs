@@ -40,7 +40,7 @@ impl Space {
     fn begin_fork(&self) -> Result<(Arc<Space>, usize), Error> {
         let child = Space::new()?;
         let parent = self.lock();
-        let mut copy = child.lock();
+        let mut copy = child.lock_second(&parent);
         copy.limits = parent.limits;
         copy.heap = parent.heap.clone();
         copy.mappings.set_base(parent.mappings.base());
@@ -52,7 +52,7 @@ impl Space {
     /// child is the order of the locks.
     fn fork_step(&self, child: &Space, at: &mut usize) -> Result<bool, Error> {
         let mut parent = self.lock();
-        let mut child = child.lock();
+        let mut child = child.lock_second(&parent);
         let parent = &mut *parent;
         while let Some((start, mapping)) = parent.mappings.find_from(*at) {
             heap_room()?;

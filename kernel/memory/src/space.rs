@@ -183,6 +183,11 @@ impl Space {
         self.inner.lock()
     }
 
+    /// As [`lock`](Self::lock), for a child while its parent is locked.
+    pub(crate) fn lock_second(&self, parent: &SpinGuard<'_, Inner>) -> SpinGuard<'_, Inner> {
+        self.inner.lock_second(parent)
+    }
+
     /// Makes a mapping; returns where it starts.
     ///
     /// # Errors

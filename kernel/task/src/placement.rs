@@ -211,13 +211,15 @@ fn running() -> u64 {
 
 /// Locks two run queues, the one with the lower number first; they come back in the order of the arguments.
 fn lock_both<'a>(one: &'a Cpu, two: &'a Cpu) -> (SpinGuard<'a, Run>, SpinGuard<'a, Run>) {
-    let lock = |cpu: &'a Cpu| -> SpinGuard<'a, Run> { Spin::lock(&cpu.run) };
+    let run = |cpu: &'a Cpu| -> &'a Spin<Run> { &cpu.run };
     if one.index < two.index {
-        let first = lock(one);
-        (first, lock(two))
+        let first = run(one).lock();
+        let second = run(two).lock_second(&first);
+        (first, second)
     } else {
-        let first = lock(two);
-        (lock(one), first)
+        let first = run(two).lock();
+        let second = run(one).lock_second(&first);
+        (second, first)
     }
 }
 

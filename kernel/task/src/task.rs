@@ -104,7 +104,10 @@ impl Task {
         // Nobody else knows of it yet.
         task.standing.ask(terms.class);
         let waker = Waker::from(task.clone());
-        *task.body.lock() = Some(Body { future, waker });
+        // Not by waiting: whoever spawns it is being polled, which holds another body's lock.
+        if let Some(mut body) = task.body.try_lock() {
+            *body = Some(Body { future, waker });
+        }
         task
     }
 

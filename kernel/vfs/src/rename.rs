@@ -170,9 +170,11 @@ fn gates<'a>(
         (gate(one).lock(), None)
     } else if Arc::as_ptr(one).addr() < Arc::as_ptr(other).addr() {
         let first = gate(one).lock();
-        (first, Some(gate(other).lock()))
+        let second = gate(other).lock_second(&first);
+        (first, Some(second))
     } else {
         let first = gate(other).lock();
-        (first, Some(gate(one).lock()))
+        let second = gate(one).lock_second(&first);
+        (first, Some(second))
     }
 }

@@ -4,6 +4,8 @@
 mod atomic;
 mod contention;
 mod once;
+#[cfg(debug_assertions)]
+mod order;
 mod rcu;
 mod readers;
 mod spin;

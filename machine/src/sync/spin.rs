@@ -3,6 +3,8 @@
 //! The one idea: the kernel runs with interrupts off, so a spin lock need not touch them, and its
 //! guard is `!Send`, so the compiler refuses to hold it across an await of a spawned future.
 
+#[cfg(debug_assertions)]
+use super::order::{self, Turn};
 use super::{Once, contention};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -24,8 +26,11 @@ pub fn on_long_wait(hook: fn(u64)) {
 }
 
 /// A fair (ticket) spin lock. Taking a free one costs one atomic addition; who must wait is counted
-/// ([`contention`](super::contention())).
+/// ([`contention`](super::contention())). Debug builds check the order in which locks are taken: those that are made at
+/// one place are of one class, and no two classes may be taken in both orders.
 pub struct Spin<T: ?Sized> {
+    #[cfg(debug_assertions)]
+    class: order::Class,
     next: AtomicU32,
     serving: AtomicU32,
     value: UnsafeCell<T>,
@@ -37,8 +42,11 @@ unsafe impl<T: ?Sized + Send> Send for Spin<T> {}
 unsafe impl<T: ?Sized + Send> Sync for Spin<T> {}
 
 impl<T> Spin<T> {
+    #[track_caller]
     pub const fn new(value: T) -> Self {
         Spin {
+            #[cfg(debug_assertions)]
+            class: order::Class::here(),
             next: AtomicU32::new(0),
             serving: AtomicU32::new(0),
             value: UnsafeCell::new(value),
@@ -55,6 +63,24 @@ impl<T: ?Sized> Spin<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> SpinGuard<'_, T> {
+        #[cfg(debug_assertions)]
+        order::before(&self.class, Turn::First);
+        self.take()
+    }
+
+    /// As [`lock`](Self::lock), while another lock of the same class is held: there is an order among them, and `_first`
+    /// comes before this one.
+    #[inline]
+    #[track_caller]
+    pub fn lock_second<U: ?Sized>(&self, _first: &SpinGuard<'_, U>) -> SpinGuard<'_, T> {
+        #[cfg(debug_assertions)]
+        order::before(&self.class, Turn::Second);
+        self.take()
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn take(&self) -> SpinGuard<'_, T> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         if self.serving.load(Ordering::Acquire) != ticket {
             self.wait(ticket, Location::caller());
@@ -82,6 +108,8 @@ impl<T: ?Sized> Spin<T> {
     #[inline(always)]
     #[track_caller]
     fn taken(&self) -> SpinGuard<'_, T> {
+        #[cfg(debug_assertions)]
+        order::taken(&self.class);
         SpinGuard {
             lock: self,
             not_send: PhantomData,
@@ -113,6 +141,7 @@ impl<T: ?Sized> Spin<T> {
 }
 
 impl<T: Default> Default for Spin<T> {
+    #[track_caller]
     fn default() -> Self {
         Spin::new(T::default())
     }
@@ -161,6 +190,8 @@ impl<T: ?Sized> Drop for SpinGuard<'_, T> {
     fn drop(&mut self) {
         #[cfg(all(debug_assertions, target_os = "none"))]
         contention::held(self.since.1, contention::since(self.since.0));
+        #[cfg(debug_assertions)]
+        order::released(&self.lock.class);
         // Only the holder writes `serving`, so a plain load and store do.
         let serving = self.lock.serving.load(Ordering::Relaxed);
         self.lock

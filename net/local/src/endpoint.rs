@@ -256,7 +256,8 @@ impl Endpoint {
         state.queue.files().for_each(|sent| visit(&sent.file));
         if let Some(listener) = &state.listener {
             for waiting in &listener.backlog {
-                waiting.visit_files(visit);
+                let theirs = waiting.endpoint().state.lock_second(&state);
+                theirs.queue.files().for_each(|sent| visit(&sent.file));
             }
         }
     }
@@ -267,7 +268,8 @@ impl Endpoint {
         into.append(&mut state.queue.strip());
         if let Some(listener) = &state.listener {
             for waiting in &listener.backlog {
-                waiting.strip(into);
+                let mut theirs = waiting.endpoint().state.lock_second(&state);
+                into.append(&mut theirs.queue.strip());
             }
         }
     }
