@@ -52,10 +52,6 @@ impl Wanted {
             task.set_nice(nice);
         }
         match self.class {
-            // It is admitted where the task lives, and the task stays there.
-            Some(Class::Deadline(_)) if !CpuSet(task.affinity()).contains(task.cpu()) => {
-                Err(Error::Busy)
-            }
             Some(Class::Fair { manner, .. }) if manner != Manner::Idle => {
                 let weight = weight_of_nice(task.nice());
                 task.set_class(Class::Fair { weight, manner })
@@ -111,9 +107,14 @@ pub fn set(process: &Arc<Process>, argument: Document<'_>) -> Result<(), Error> 
     let wanted = Wanted::read(argument)?;
     let mut found = false;
     for thread in process.threads() {
-        if let Some(task) = thread.task() {
-            wanted.apply(task)?;
-            found = true;
+        let Some(task) = thread.task() else { continue };
+        match wanted.apply(task) {
+            // It ended just now.
+            Err(Error::Closed) => {}
+            other => {
+                other?;
+                found = true;
+            }
         }
     }
     if found { Ok(()) } else { Err(Error::NoProcess) }
@@ -126,7 +127,8 @@ pub fn describe(task: &Task, into: &mut Builder) {
             .put("class", "deadline")
             .put("runtime", reservation.runtime)
             .put("deadline", reservation.deadline)
-            .put("period", reservation.period),
+            .put("period", reservation.period)
+            .put("seat", task.seat().unwrap_or(task.cpu())),
         Class::Realtime { priority, rotates } => into
             .put("class", "realtime")
             .put("priority", u32::from(priority))

@@ -4,6 +4,7 @@ use abi::{CpuSet, Error, Kind, Rights};
 use alloc::string::ToString;
 use machine::irq;
 use object::{Object, Verb};
+use task::policy::WHOLE;
 use task::{Exact, Late, Longest, STEPS};
 use value::{Builder, Document, Value};
 
@@ -65,7 +66,8 @@ fn describe(cpu: usize, entry: &mut Builder) {
         .put("busy", stats.busy)
         .put("idle", stats.idle)
         .put("delay", stats.delay)
-        .put("longest-delay", stats.longest_delay);
+        .put("longest-delay", stats.longest_delay)
+        .put("reserved", stats.reserved * 100 / WHOLE);
     if let Some(handling) = irq::handling(cpu) {
         entry
             .put("interrupts", handling.interrupts)

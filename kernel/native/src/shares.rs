@@ -85,16 +85,20 @@ fn limit(group: &Group, limits: Document<'_>) -> Result<(), Error> {
             }))
         }
     };
-    // Only this can still be refused, so it is first.
-    if let Some(quota) = quota {
-        group.set_quota(quota)?;
+    // Only these can still be refused, and not both: where there is a quota there is no reservation that could be in the
+    // way of a set.
+    if let Some(Some(quota)) = quota {
+        group.set_quota(Some(quota))?;
+    }
+    if let Some(cpus) = cpus {
+        group.set_cpus(cpus.0)?;
+    }
+    if quota == Some(None) {
+        group.set_quota(None)?;
     }
     if let Some(weight) = weight {
         let scaled = weight * i64::from(NORMAL_WEIGHT) / NORMAL;
         group.set_weight(u32::try_from(scaled).unwrap_or(LARGEST_WEIGHT))?;
-    }
-    if let Some(cpus) = cpus {
-        group.set_cpus(cpus.0);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 //! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
 
 use crate::placement;
-use crate::policy::{Claim, Class, Group, Manner, NO_GROUP, RESERVABLE, RunQueue, SHORTEST_TURN};
+use crate::policy::{Claim, Class, Group, Manner, NO_GROUP, RunQueue, SHORTEST_TURN};
 use crate::state::State;
 use crate::stats::{Counters, Last, add, raise};
 use crate::stretch::{Cause, Record, Stretch};
@@ -52,8 +52,6 @@ pub(crate) struct Cpu {
 /// What the lock of a run queue guards.
 pub(crate) struct Run {
     pub(crate) queue: RunQueue<Arc<Task>>,
-    /// How much of this CPU is reserved, of [`crate::policy::WHOLE`].
-    reserved: u64,
     /// Until when the running task has been charged.
     charged: u64,
     /// The CPU halts, or is about to.
@@ -112,7 +110,6 @@ impl Cpu {
             index,
             run: Spin::new(Run {
                 queue: RunQueue::new(),
-                reserved: 0,
                 charged: 0,
                 idle: false,
                 crowded: NEVER,
@@ -211,35 +208,15 @@ impl Cpu {
         }
     }
 
-    /// Makes `task`, which lives here, compete in the class that `change` makes of its old one.
-    pub fn reclass(
+    /// Changes how `task`, which lives here, competes. Gives it back if it waited here and may not any more: it is in no
+    /// queue, and to be queued.
+    #[must_use = "a task that is not queued is lost"]
+    pub fn compete(
         &self,
         mut run: SpinGuard<'_, Run>,
         task: &Task,
-        change: impl FnOnce(Class) -> Class,
-    ) -> Result<(), abi::Error> {
-        let old = task.standing.asked();
-        let new = change(old);
-        let reserved = run.reserved - utilisation(&old) + utilisation(&new);
-        if reserved > RESERVABLE && utilisation(&new) > utilisation(&old) {
-            return Err(abi::Error::Busy);
-        }
-        run.reserved = reserved;
-        self.compete(run, task, |task| task.standing.ask(new));
-        Ok(())
-    }
-
-    /// Makes `task`, which lives here, inherit a priority.
-    pub fn inherit(&self, run: SpinGuard<'_, Run>, task: &Task, priority: u8) {
-        if task.standing.inherited() != priority {
-            self.compete(run, task, |task| {
-                task.standing.inherit(priority);
-            });
-        }
-    }
-
-    /// Changes how `task` competes, wherever it is.
-    fn compete(&self, mut run: SpinGuard<'_, Run>, task: &Task, change: impl FnOnce(&Task)) {
+        change: impl FnOnce(&Task),
+    ) -> Option<Arc<Task>> {
         let own = ptr::eq(self, this());
         let now = run.look();
         let first = run.queue.waiting() == 0;
@@ -250,18 +227,24 @@ impl Cpu {
         if let Some((claim, item)) = out {
             task.standing.remember(claim);
             change(task);
+            if !task.may_run_on(self.index) {
+                self.react(run, now, false, false, own);
+                return Some(item);
+            }
             let joined = run.join(now, item);
             let preempts = joined || run.queue.should_switch(now);
             self.react(run, now, preempts, first, own);
-            return;
+            return None;
         }
         let before = task.standing.class();
         change(task);
         let after = task.standing.class();
         let both_fair = matches!(before, Class::Fair { .. }) && matches!(after, Class::Fair { .. });
-        // The running one changes its line at its next turn, which is to be soon.
-        let turn = task.is_runnable() && !both_fair && before != after;
-        self.react(run, now, turn, false, own);
+        // The running one changes its line, or its CPU, at its next turn, which is to be soon. (Or it is about to be
+        // queued, by somebody who sees the change.)
+        let changes = !both_fair && before != after || !task.may_run_on(self.index);
+        self.react(run, now, task.is_runnable() && changes, false, own);
+        None
     }
 
     /// Asks the running task to give way.
@@ -338,13 +321,12 @@ impl Cpu {
         }
         if finished {
             run.queue.leave(now);
-            run.reserved -= utilisation(&task.standing.asked());
             run.regroup(&task);
             self.dismiss(run, task.standing.group());
         } else if task.settle() {
             let class = task.standing.class();
             match (run.queue.running_class(), class) {
-                _ if !task.may_run_on(self.index) && !is_reserved(&task) => {
+                _ if !task.may_run_on(self.index) => {
                     if let Some(claim) = run.queue.leave(now) {
                         task.standing.remember(claim);
                     }
@@ -376,13 +358,13 @@ impl Cpu {
         Over::Gone(task)
     }
 
-    /// Makes `task`, which lives here, a member of another group, for which there is memory or none is needed.
+    /// Makes `task`, which lives here, a member of another group; as [`compete`](Self::compete) it may give it back.
     pub fn change_group(
         &self,
         mut run: SpinGuard<'_, Run>,
         task: &Task,
         group: Option<&Arc<Group>>,
-    ) -> Result<(), abi::Error> {
+    ) -> Result<Option<Arc<Task>>, abi::Error> {
         run.queue.admit(group).map_err(|_| abi::Error::NoMemory)?;
         let before = task.standing.wanted_group();
         let after = group.map_or(NO_GROUP, |group| group.number());
@@ -399,18 +381,14 @@ impl Cpu {
             // Whoever wakes it comes by here.
             run.regroup(task);
         } else if task.standing.ticket().is_some() {
-            self.compete(run, task, |_| ());
+            return Ok(self.compete(run, task, |_| ()));
         } else {
-            self.ask_to_move(run);
+            // It runs, and changes at the end of its turn.
+            let own = ptr::eq(self, this());
+            let now = run.look();
+            self.react(run, now, true, false, own);
         }
-        Ok(())
-    }
-
-    /// Asks the running task, which may not be here any more, to give way soon.
-    pub fn ask_to_move(&self, mut run: SpinGuard<'_, Run>) {
-        let own = ptr::eq(self, this());
-        let now = run.look();
-        self.react(run, now, true, false, own);
+        Ok(None)
     }
 
     /// `task`, which lives here, may run on other CPUs than before: those that idle are called if it still waits in a while.
@@ -570,7 +548,7 @@ impl Run {
 
     /// `task` waits here, or may run on other CPUs than before: those are to look again.
     pub fn offer(&mut self, task: &Task) {
-        self.refused &= !task.affinity();
+        self.refused &= !task.place();
     }
 
     /// CPU `index` may run nothing of what waits here, so it is not called for it again.
@@ -637,18 +615,5 @@ impl Over {
             Over::Gone(task) => drop(task),
             Over::Moves(task) => placement::queue(task),
         }
-    }
-}
-
-/// Whether a part of its CPU was promised to `task`, so that it stays.
-pub(crate) fn is_reserved(task: &Task) -> bool {
-    matches!(task.standing.asked(), Class::Deadline(_))
-}
-
-/// What of a CPU an entity of this class reserves.
-fn utilisation(class: &Class) -> u64 {
-    match class {
-        Class::Deadline(reservation) => reservation.density(),
-        _ => 0,
     }
 }

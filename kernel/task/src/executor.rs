@@ -6,6 +6,7 @@
 
 use crate::cpu::{LOCAL, Polled, this};
 use crate::policy::Class;
+use crate::seats::Seats;
 use crate::{Cause, Group, Task, clock, placement};
 use abi::Error;
 use alloc::sync::Arc;
@@ -49,6 +50,10 @@ pub fn spawn_with(
     let task = Task::new(name, home, terms, future);
     if let Some(group) = group {
         group.enter(&task);
+        // The group's set may have changed since the task was made, before it could be told.
+        if task.confined() != task.affinity() {
+            task.confine(&mut Seats::lock());
+        }
     }
     placement::queue(task.clone());
     Ok(task)

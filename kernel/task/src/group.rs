@@ -8,6 +8,7 @@
 //! one can ask for them.
 
 use crate::policy::{self, Class, Quota, Usage};
+use crate::seats::Seats;
 use crate::{Task, placement};
 use abi::Error;
 use alloc::collections::BTreeMap;
@@ -105,8 +106,15 @@ impl Group {
             return Err(Error::Invalid);
         }
         let _rules = RULES.lock();
-        if quota.is_some() && self.any(&mut |task| !matches!(task.class(), Class::Fair { .. })) {
-            return Err(Error::Busy);
+        if quota.is_some() {
+            let mut tasks = Vec::new();
+            self.collect(&mut tasks);
+            if tasks
+                .iter()
+                .any(|task| !matches!(task.class(), Class::Fair { .. }))
+            {
+                return Err(Error::Busy);
+            }
         }
         self.share.set_quota(quota);
         Ok(())
@@ -129,13 +137,26 @@ impl Group {
         placement::narrow(above, self.cpus())
     }
 
-    /// Sets these. Members move there at the end of their turn. Who has a reservation elsewhere stays where it is.
-    pub fn set_cpus(&self, cpus: u64) {
-        self.cpus.store(cpus, Ordering::Relaxed);
-        self.any(&mut |task| {
-            task.confine();
-            false
-        });
+    /// Sets these. Members move there at the end of their turn, and their reservations with them.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]: there is no room for a reservation; nothing has changed. Not if there is a quota, as nobody has
+    /// one then.
+    pub fn set_cpus(&self, cpus: u64) -> Result<(), Error> {
+        let _rules = RULES.lock();
+        let mut seats = Seats::lock();
+        let before = self.cpus.swap(cpus, Ordering::Relaxed);
+        let mut tasks = Vec::new();
+        self.collect(&mut tasks);
+        let moved = seats.move_all(&tasks, Task::confined);
+        if moved.is_err() {
+            self.cpus.store(before, Ordering::Relaxed);
+        }
+        // Also if not: somebody may have come in between.
+        for task in tasks {
+            task.confine(&mut seats);
+        }
+        moved
     }
 
     /// The tasks in it, without those of groups in it. O(n).
@@ -150,13 +171,18 @@ impl Group {
         inside.members.is_empty() && inside.groups.is_empty()
     }
 
-    /// Whether `test` holds for anybody in it or in a group in it.
-    fn any(&self, test: &mut impl FnMut(&Task) -> bool) -> bool {
-        let groups: Vec<Arc<Group>> = {
-            let inside = self.inside.lock();
-            inside.groups.values().filter_map(Weak::upgrade).collect()
-        };
-        self.members().iter().any(|task| test(task)) || groups.iter().any(|group| group.any(test))
+    /// The groups in it. O(n).
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        let inside = self.inside.lock();
+        inside.groups.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Adds all tasks in it and in the groups in it.
+    fn collect(&self, tasks: &mut Vec<Arc<Task>>) {
+        tasks.extend(self.members());
+        for group in self.groups() {
+            group.collect(tasks);
+        }
     }
 
     /// Whether it, or a group that it is in, has a quota.

@@ -142,13 +142,13 @@ fn a_set_of_cpus_is_for_all() {
     let inner = Group::new(Some(tight.clone())).expect("there is memory");
     let member = worker(&inner, MILLISECOND);
     member.set_affinity(0b0111).expect("they run");
-    tight.set_cpus(0b0011);
+    tight.set_cpus(0b0011).expect("nobody has a seat");
     assert_eq!(member.affinity(), 0b0011);
-    inner.set_cpus(0b0110);
+    inner.set_cpus(0b0110).expect("nobody has a seat");
     assert_eq!((inner.allowed(), member.affinity()), (0b0010, 0b0010));
     assert_eq!(member.set_affinity(0b1000), Err(Error::Invalid));
     // A set that has nothing in common with the one around it means nothing.
-    inner.set_cpus(0b1000);
+    inner.set_cpus(0b1000).expect("nobody has a seat");
     assert_eq!((inner.allowed(), member.affinity()), (0b0011, 0b0011));
     member.set_group(None).expect("it may");
     assert_eq!(

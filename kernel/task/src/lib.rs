@@ -62,6 +62,9 @@ pub mod policy;
 mod ready;
 #[cfg(test)]
 mod ready_tests;
+mod seats;
+#[cfg(test)]
+mod seats_tests;
 mod standing;
 pub mod state;
 #[cfg(test)]

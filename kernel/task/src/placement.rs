@@ -9,9 +9,9 @@
 //!
 //! A task moves in two cases only: somebody has the right to queue it (see [`crate::state`]) and it is in no queue, or it
 //! is taken out of one. Both queues are locked, the one with the lower number first; [`lock_home`] is for whoever wants
-//! that a task does not move. Who has a reservation never moves: it was admitted where it is.
+//! that a task does not move. Who has a reservation has one CPU to be on: that of its seat ([`crate::seats`]).
 
-use crate::cpu::{Cpu, Run, is_reserved, this};
+use crate::cpu::{Cpu, Run, this};
 use crate::policy::{Claim, Class, Group, Manner};
 use crate::task::Task;
 use alloc::boxed::Box;
@@ -136,13 +136,13 @@ pub(crate) fn queue(task: Arc<Task>) {
         let Some(to) = better(home, &task) else {
             let run = home.run.lock();
             // The set may have changed, under this lock.
-            if task.may_run_on(home.index) || is_reserved(&task) {
+            if task.may_run_on(home.index) {
                 return home.enqueue(run, task);
             }
             continue;
         };
         let (mut from, mut run) = lock_both(home, to);
-        if !task.may_run_on(to.index) || is_reserved(&task) {
+        if !task.may_run_on(to.index) {
             continue;
         }
         if migrate(home, &mut from, to, &mut run, &task) {
@@ -157,10 +157,7 @@ pub(crate) fn queue(task: Arc<Task>) {
 /// Where `task` should be queued instead of its home, if anywhere.
 fn better(home: &Cpu, task: &Task) -> Option<&'static Cpu> {
     let class = task.standing.class();
-    if is_reserved(task) || matches!(class, Class::Deadline(_)) {
-        return None;
-    }
-    let allowed = task.affinity() & running();
+    let allowed = task.place() & running();
     if allowed >> home.index & 1 == 0 {
         let any = || (allowed != 0).then(|| allowed.trailing_zeros() as usize);
         return claim_idle(allowed).or_else(any).map(cpu);
@@ -193,7 +190,10 @@ fn waits_soon(me: &Cpu) -> bool {
 /// Makes `task` a member of another group; see [`Cpu::change_group`].
 pub(crate) fn regroup(task: &Task, group: Option<&Arc<Group>>) -> Result<(), abi::Error> {
     let (home, run) = lock_home(task);
-    home.change_group(run, task, group)
+    if let Some(task) = home.change_group(run, task, group)? {
+        queue(task);
+    }
+    Ok(())
 }
 
 /// Those of `asked` that are in `allowed`, or all of `allowed` if none of them runs.
@@ -205,7 +205,7 @@ pub(crate) fn narrow(allowed: u64, asked: u64) -> u64 {
 }
 
 /// The CPUs that run, one bit each.
-fn running() -> u64 {
+pub(crate) fn running() -> u64 {
     abi::CpuSet::first(machine::cpu::count()).0
 }
 
@@ -269,7 +269,7 @@ fn longest(asked: u64) -> Option<&'static Cpu> {
 /// Fetches a task from `victim` for `thief`; whether there was one that may run there.
 fn steal_from(victim: &Cpu, thief: &Cpu, now: u64) -> bool {
     let (mut source, mut target) = lock_both(victim, thief);
-    let may_move = |task: &Arc<Task>| task.may_run_on(thief.index) && !is_reserved(task);
+    let may_move = |task: &Arc<Task>| task.may_run_on(thief.index);
     let Some((number, migrant, manner, task)) = source.queue.take_last(may_move) else {
         source.refuse(thief.index);
         return false;
@@ -290,36 +290,27 @@ fn steal_from(victim: &Cpu, thief: &Cpu, now: u64) -> bool {
     true
 }
 
-/// See [`Task::set_affinity`]; `store` keeps the set.
-pub(crate) fn set_affinity(
-    task: &Task,
-    cpus: u64,
-    store: impl FnOnce(u64),
-) -> Result<(), abi::Error> {
-    if cpus & running() == 0 {
-        return Err(abi::Error::Invalid);
+/// Makes `task` compete as `change` makes it. If it runs where it may not any more it moves after its turn, which is
+/// asked to end; if it waits there, at once.
+pub(crate) fn compete(task: &Task, change: impl FnOnce(&Task)) {
+    let (home, run) = lock_home(task);
+    if let Some(task) = home.compete(run, task, change) {
+        queue(task);
     }
-    let (home, mut run) = lock_home(task);
-    let here = cpus >> home.index & 1 != 0;
-    if !here && is_reserved(task) {
-        return Err(abi::Error::Busy);
-    }
-    store(cpus);
-    if here {
+}
+
+/// Makes `task` run on the CPUs of `place` only, one bit each. `store` keeps what follows from it.
+pub(crate) fn confine(task: &Task, place: u64, store: impl FnOnce()) {
+    let (home, run) = lock_home(task);
+    let change = |task: &Task| {
+        task.set_place(place);
+        store();
+    };
+    if place >> home.index & 1 != 0 {
+        // It keeps its place in the line.
+        change(task);
         home.offer(run, task);
-        return Ok(());
+    } else if let Some(task) = home.compete(run, task, change) {
+        queue(task);
     }
-    let ticket = task.standing.ticket();
-    if let Some((claim, item)) =
-        ticket.and_then(|ticket| run.queue.remove(ticket, task.standing.group()))
-    {
-        // It waits here: it was taken out, so the right to queue it is here now.
-        task.standing.remember(claim);
-        drop(run);
-        queue(item);
-    } else if task.is_runnable() {
-        // It runs here, and moves after its turn. (Or it is about to be queued, by somebody who sees the set.)
-        home.ask_to_move(run);
-    }
-    Ok(())
 }

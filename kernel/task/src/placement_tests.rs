@@ -1,7 +1,6 @@
 //! Several simulated CPUs: one test thread that takes turns at being each of them, and then a thread for each.
 
 use crate::placement::PATIENCE;
-use crate::policy::{Class, Reservation, SLICE};
 use crate::{Task, WaitQueue, clock, poll_once, run_until_idle, should_yield, spawn, yield_now};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -256,29 +255,6 @@ fn who_finds_nothing_in_the_longest_queue_asks_the_next() {
     assert_eq!(run_on(2), 2);
     assert!(found.is_done());
     assert_eq!(*seen.lock(), [2]);
-}
-
-#[test]
-fn a_reservation_stays_where_it_was_admitted() {
-    run_on(1);
-    host::current().enter(0);
-    let seen = Seen::default();
-    let task = wanderer(&seen, 1);
-    task.set_class(Class::Deadline(Reservation {
-        runtime: 1_000_000,
-        deadline: 10_000_000,
-        period: 10_000_000,
-    }))
-    .unwrap();
-    assert_eq!(task.set_affinity(2), Err(abi::Error::Busy));
-    assert_eq!(run_on(1), 0);
-    run_on(0);
-    host::current().enter(0);
-    while !task.is_done() {
-        advance(SLICE);
-        poll_once();
-    }
-    assert_eq!(*seen.lock(), [0]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::cpu::{Cpu, this};
 use crate::histogram::{Histogram, STEPS};
 use crate::placement;
+use crate::seats::Seats;
 use crate::stopwatch::Stopwatch;
 use crate::stretch::Longest;
 use crate::task::Task;
@@ -190,6 +191,8 @@ pub struct Stats {
     pub delay: u64,
     /// The longest time in nanoseconds between the decision that the running task should give way and the switch.
     pub longest_delay: u64,
+    /// What is reserved of it, in parts of [`WHOLE`](crate::policy::WHOLE).
+    pub reserved: u64,
 }
 
 impl Cpu {
@@ -218,6 +221,7 @@ impl Cpu {
             idle,
             delay: read(&counters.delay),
             longest_delay: read(&counters.longest_delay),
+            reserved: Seats::lock().taken(self.index),
         }
     }
 }

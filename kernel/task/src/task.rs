@@ -8,7 +8,8 @@ use crate::executor::Terms;
 use crate::group::{self, Group};
 use crate::placement;
 use crate::policy::NO_GROUP;
-use crate::policy::{Class, Manner, Member, Ticket, weight_of_nice};
+use crate::policy::{Class, Manner, Member, Seat, Ticket, weight_of_nice};
+use crate::seats::{self, Seats};
 use crate::standing::Standing;
 use crate::state::{AtomicState, State};
 use crate::stats::{Queued, add};
@@ -35,6 +36,11 @@ pub struct Task {
     /// The CPUs on which it may run, one bit each: those that were asked for, as far as its group may use them.
     affinity: AtomicU64,
     asked_affinity: AtomicU64,
+    /// The CPUs on which it may run now: the same ones, or with a reservation that of its seat. Written under the lock of
+    /// its run queue.
+    place: AtomicU64,
+    /// Of a reservation; see [`crate::seats`].
+    pub(crate) seat: Spin<Option<Seat>>,
     group: Spin<Option<Arc<Group>>>,
     /// Gone when the task is done.
     body: Spin<Option<Body>>,
@@ -79,12 +85,15 @@ impl Task {
         let work = core::any::type_name_of_val(&future);
         let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
         let number = terms.group.as_ref().map_or(NO_GROUP, |it| it.number());
+        let affinity = narrowed(terms.group.as_deref(), terms.affinity);
         let task = Arc::new_cyclic(|me| Task {
             state: AtomicState::queued(),
             flags: AtomicU32::new(0),
             home: AtomicUsize::new(home.index),
-            affinity: AtomicU64::new(narrowed(terms.group.as_deref(), terms.affinity)),
+            affinity: AtomicU64::new(affinity),
             asked_affinity: AtomicU64::new(terms.affinity),
+            place: AtomicU64::new(affinity),
+            seat: Spin::new(None),
             group: Spin::new(terms.group),
             body: Spin::new(None),
             standing: Standing::new(number),
@@ -205,7 +214,22 @@ impl Task {
     }
 
     pub(crate) fn may_run_on(&self, cpu: usize) -> bool {
-        self.affinity.load(Ordering::Relaxed) >> cpu & 1 != 0
+        self.place() >> cpu & 1 != 0
+    }
+
+    /// The CPUs on which it may run now, one bit each.
+    pub(crate) fn place(&self) -> u64 {
+        self.place.load(Ordering::Relaxed)
+    }
+
+    /// Under the lock of its run queue.
+    pub(crate) fn set_place(&self, cpus: u64) {
+        self.place.store(cpus, Ordering::Relaxed);
+    }
+
+    /// The CPU on which it runs because of its reservation.
+    pub fn seat(&self) -> Option<usize> {
+        self.seat.lock().as_ref().map(Seat::cpu)
     }
 
     /// The CPUs on which it may run: bit 0 for number 0, and so on. At first those of whoever spawned it. Those that
@@ -219,29 +243,37 @@ impl Task {
         self.asked_affinity.load(Ordering::Relaxed)
     }
 
-    /// Makes it run on these CPUs only, from its next turn on; a turn that runs elsewhere is asked to end.
+    /// Makes it run on these CPUs only, from its next turn on; a turn that runs elsewhere is asked to end. A reservation
+    /// stays on its CPU if that is one of them, and moves to another else.
     ///
     /// # Errors
-    /// [`abi::Error::Invalid`]: none of them runs, or its group may use none of them. [`abi::Error::Busy`]: a part of its
-    /// CPU is reserved for it, and that CPU is not among them.
+    /// [`abi::Error::Invalid`]: none of them runs, or its group may use none of them. [`abi::Error::Busy`]: it has a
+    /// reservation for which none of them has room.
     pub fn set_affinity(&self, cpus: u64) -> Result<(), abi::Error> {
+        let mut seats = Seats::lock();
         let group = self.group.lock();
         let allowed = group.as_ref().map_or(u64::MAX, |group| group.allowed());
-        placement::set_affinity(self, cpus & allowed, |narrowed| {
+        seats.set_affinity(self, cpus & allowed, |narrowed| {
             self.asked_affinity.store(cpus, Ordering::Relaxed);
             self.affinity.store(narrowed, Ordering::Relaxed);
         })
     }
 
-    /// Makes it run where its group may, after that changed. With a reservation elsewhere it stays.
-    pub(crate) fn confine(&self) {
-        let group = self.group.lock();
-        let _ = self.narrow(group.as_deref());
+    /// The CPUs on which it is to run now that the set of its group changed.
+    pub(crate) fn confined(&self) -> u64 {
+        narrowed(self.group.lock().as_deref(), self.asked_affinity())
     }
 
-    fn narrow(&self, group: Option<&Group>) -> Result<(), abi::Error> {
+    /// Makes it run there, with room for its reservation.
+    pub(crate) fn confine(&self, seats: &mut Seats) {
+        let group = self.group.lock();
+        let confined = self.narrow(seats, group.as_deref());
+        debug_assert!(confined.is_ok(), "a group may use a CPU, with room");
+    }
+
+    fn narrow(&self, seats: &mut Seats, group: Option<&Group>) -> Result<(), abi::Error> {
         let narrowed = narrowed(group, self.asked_affinity());
-        placement::set_affinity(self, narrowed, |narrowed| {
+        seats.set_affinity(self, narrowed, |narrowed| {
             self.affinity.store(narrowed, Ordering::Relaxed)
         })
     }
@@ -255,8 +287,8 @@ impl Task {
     /// end.
     ///
     /// # Errors
-    /// [`abi::Error::Forbidden`]: it has a priority or a reservation, and there is a quota. [`abi::Error::Busy`]: a part
-    /// of a CPU is reserved for it that the group may not use. [`abi::Error::Closed`]: it is done.
+    /// [`abi::Error::Forbidden`]: it has a priority or a reservation, and there is a quota. [`abi::Error::Busy`]: it has a
+    /// reservation for which the group's CPUs have no room. [`abi::Error::Closed`]: it is done.
     /// [`abi::Error::NoMemory`].
     pub fn set_group(&self, group: Option<Arc<Group>>) -> Result<(), abi::Error> {
         let me = self.me.upgrade().ok_or(abi::Error::Closed)?;
@@ -264,6 +296,7 @@ impl Task {
             || group.clone(),
             || self.class(),
             || {
+                let mut seats = Seats::lock();
                 let mut own = self.group.lock();
                 // Whoever is done has left its group, or waits for this lock to leave it.
                 if self.is_done() {
@@ -274,9 +307,9 @@ impl Task {
                 if before == after {
                     return Ok(());
                 }
-                self.narrow(group.as_deref())?;
+                self.narrow(&mut seats, group.as_deref())?;
                 if let Err(error) = placement::regroup(self, group.as_ref().map(|it| it.share())) {
-                    let _ = self.narrow(own.as_deref());
+                    let _ = self.narrow(&mut seats, own.as_deref());
                     return Err(error);
                 }
                 if let Some(group) = &group {
@@ -303,16 +336,13 @@ impl Task {
     /// Makes it compete in another way, from now on.
     ///
     /// # Errors
-    /// [`abi::Error::Busy`]: too much of its CPU is reserved already. [`abi::Error::Forbidden`]: it is no share, and the
-    /// task's group has a quota. [`abi::Error::NoMemory`].
+    /// [`abi::Error::Busy`]: none of its CPUs has room for the reservation. [`abi::Error::Forbidden`]: it is no share, and
+    /// the task's group has a quota. [`abi::Error::Closed`]: it is done.
     pub fn set_class(&self, class: Class) -> Result<(), abi::Error> {
         group::by_the_rules(
             || self.group(),
             || class,
-            || {
-                let (home, run) = placement::lock_home(self);
-                home.reclass(run, self, |_| class)
-            },
+            || Seats::lock().set_class(self, class),
         )?;
         turnstile::reclassed(self);
         Ok(())
@@ -320,8 +350,11 @@ impl Task {
 
     /// It competes with at least this priority from now on; 0: with its own. Only for [`crate::turnstile`].
     pub(crate) fn inherit(&self, priority: u8) {
-        let (home, run) = placement::lock_home(self);
-        home.inherit(run, self, priority);
+        if self.standing.inherited() != priority {
+            placement::compete(self, |task| {
+                task.standing.inherit(priority);
+            });
+        }
     }
 
     /// The priority that it inherits; 0: none.
@@ -333,15 +366,14 @@ impl Task {
     /// it has a share again.
     pub fn set_nice(&self, nice: i8) {
         self.nice.store(nice, Ordering::Relaxed);
-        let (home, run) = placement::lock_home(self);
-        let changed = home.reclass(run, self, |class| match class {
-            Class::Fair { manner, .. } if manner != Manner::Idle => Class::Fair {
-                weight: weight_of_nice(nice),
-                manner,
-            },
-            other => other,
+        placement::compete(self, |task| {
+            if let Class::Fair { manner, .. } = task.standing.asked()
+                && manner != Manner::Idle
+            {
+                let weight = weight_of_nice(nice);
+                task.standing.ask(Class::Fair { weight, manner });
+            }
         });
-        debug_assert!(changed.is_ok(), "a share needs no room");
     }
 
     /// The niceness that was set last.
@@ -457,6 +489,7 @@ impl Task {
         drop((body, wakers));
         turnstile::ended(self);
         self.state.finish();
+        seats::leave(self);
         let group = self.group.lock().take();
         if let Some(group) = group {
             group.leave(self);

@@ -1,8 +1,8 @@
 //! Who runs next.
 //!
-//! [`RunQueue`] has a line for each [`Class`]: reservations by earliest deadline (`reserved`), priorities
-//! (`realtime`), and below them everybody else by fair shares: [`Queue`], and in every group (`group`) one of its own
-//! (`shares`):
+//! [`RunQueue`] has a line for each [`Class`]: reservations by earliest deadline (`reserved`; `partition`
+//! says on which CPU), priorities (`realtime`), and below them everybody else by fair shares: [`Queue`], and in every
+//! group (`group`) one of its own (`shares`):
 //!
 //! # Earliest eligible virtual deadline first
 //!
@@ -21,6 +21,7 @@
 
 mod class;
 mod group;
+mod partition;
 mod realtime;
 mod reserved;
 mod run;
@@ -42,6 +43,7 @@ pub use class::{
     Reservation, Ticket,
 };
 pub use group::{DEPTH, Group, LARGEST_WEIGHT, NO_GROUP, Quota, Usage};
+pub use partition::{Partition, Seat};
 pub use reserved::{RESERVABLE, Server, WHOLE};
 pub use run::{NEVER, RunQueue, THROTTLE_LIMIT, THROTTLE_PERIOD};
 pub use weight::{NORMAL_WEIGHT, weight_of_nice};

@@ -13,7 +13,7 @@ use alloc::collections::TryReserveError;
 /// Utilisations are fractions of this.
 pub const WHOLE: u64 = 1 << 20;
 /// What of a CPU can be reserved: 95 percent. The rest is for whoever has no reservation.
-pub const RESERVABLE: u64 = WHOLE / 100 * 95;
+pub const RESERVABLE: u64 = (WHOLE * 95).div_ceil(100);
 
 impl Reservation {
     /// Whether the numbers make sense: a budget that fits before the deadline, and periods that the arithmetic and the
