@@ -238,6 +238,12 @@ impl Task {
         self.affinity.load(Ordering::Relaxed)
     }
 
+    /// The CPUs that its group may use, one bit each; all if it is in none.
+    pub fn allowed(&self) -> u64 {
+        let group = self.group.lock();
+        group.as_ref().map_or(u64::MAX, |group| group.allowed())
+    }
+
     /// The CPUs that were asked for.
     pub fn asked_affinity(&self) -> u64 {
         self.asked_affinity.load(Ordering::Relaxed)

@@ -9,6 +9,7 @@ use abi::{CpuSet, Rights};
 use alloc::format;
 use alloc::string::String;
 use task::Task;
+use task::policy::Class;
 
 /// Bytes that a set takes, as Linux has it: whole words.
 const SIZE: usize = size_of::<u64>();
@@ -25,7 +26,11 @@ pub async fn sched_setaffinity(call: &mut Call<'_>, [pid, size, mask, ..]: Args)
         return Err(Errno::EPERM);
     }
     let task = thread.task().ok_or(Errno::ESRCH)?;
-    task.set_affinity(u64::from_le_bytes(bytes))?;
+    let set = u64::from_le_bytes(bytes);
+    if matches!(task.class(), Class::Deadline(_)) && !is_general(set & task.allowed()) {
+        return Err(Errno::EBUSY);
+    }
+    task.set_affinity(set)?;
     Ok(0)
 }
 
@@ -50,10 +55,14 @@ fn set_of(thread: &process::Thread) -> u64 {
     set & running()
 }
 
-/// Whether a task may run on every processor that is not set aside.
+/// Whether a task may run on every processor that is not set aside: without that Linux gives it no reservation.
 pub(super) fn is_whole(task: &Task) -> bool {
+    is_general(task.affinity())
+}
+
+fn is_general(set: u64) -> bool {
     let general = running() & !task::isolated();
-    task.affinity() & general == general
+    set & general == general
 }
 
 pub async fn getcpu(call: &mut Call<'_>, [cpu, node, ..]: Args) -> Answer {

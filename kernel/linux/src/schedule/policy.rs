@@ -7,7 +7,7 @@ use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::process::Process;
 use crate::time::Timespec;
-use abi::Rights;
+use abi::{Error, Rights};
 use core::sync::atomic::Ordering;
 use task::policy::{Class, HIGHEST_PRIORITY, IDLE_WEIGHT, Manner, QUANTUM, Reservation, SLICE};
 
@@ -121,7 +121,10 @@ pub(super) fn set(call: &Call<'_>, thread: &process::Thread, wanted: &Wanted) ->
     if policy == SCHED_OTHER || policy == SCHED_BATCH {
         task.set_nice(wanted.nice);
     }
-    task.set_class(new)?;
+    task.set_class(new).map_err(|error| match error {
+        Error::Closed => Errno::ESRCH,
+        other => other.into(),
+    })?;
     if let Some(side) = side(thread) {
         side.reset_on_fork.store(wanted.resets, Ordering::Relaxed);
     }

@@ -1,9 +1,9 @@
 //! sched_setattr, sched_getattr: everything in one record, and reservations, which only these calls make.
 
-use libc::{EBUSY, SCHED_BATCH, SCHED_FIFO, SCHED_OTHER, SCHED_RR};
-use test_programs::child::{become_nobody, passes};
+use libc::{EBUSY, SCHED_BATCH, SCHED_FIFO, SCHED_OTHER, SCHED_RR, SIGKILL};
+use test_programs::child::{Child, Gate, become_nobody, passes, spawn};
 use test_programs::raw::short::*;
-use test_programs::{fails, gives, sys};
+use test_programs::{fails, gives, ok, sys};
 
 test_programs::tests!(
     policy_and_nice,
@@ -11,6 +11,9 @@ test_programs::tests!(
     a_reservation,
     reservations_are_checked,
     reservations_are_limited,
+    every_processor_is_reserved,
+    the_end_gives_it_back,
+    a_reservation_and_its_processors,
     a_reservation_has_no_children,
     keeping,
     sizes,
@@ -164,7 +167,6 @@ fn reservations_are_limited() {
         }
         assert!(refused > 0, "more was promised than there is");
         for (gate, child) in gates {
-            gives!(0, SYS_sched_setattr, child.pid, &record(SCHED_OTHER), 0);
             gate.open();
             child.passes();
         }
@@ -175,6 +177,92 @@ fn reservations_are_limited() {
             gives!(0, SYS_sched_setattr, 0, &reservation(100, 1000, 1000), 0);
         });
     }
+}
+
+/// Makes `child` one with this reservation. Linux takes back what others reserved by the end of their periods, so what is
+/// refused at first is asked for again for a while.
+fn reserve(child: &Child, wanted: &Attributes) {
+    for _ in 0..1000 {
+        match sys!(SYS_sched_setattr, child.pid, wanted, 0) {
+            Ok(_) => return,
+            Err(EBUSY) => {
+                let _ = sys!(SYS_nanosleep, &timespec(5_000_000), 0);
+            }
+            other => panic!("{}", test_programs::raw::outcome(other)),
+        }
+    }
+    panic!("a reservation is refused for five seconds");
+}
+
+/// Most of each processor can be reserved, whoever asks from wherever; one more is refused. (Linux keeps back 5 to 10
+/// percent of each.)
+fn every_processor_is_reserved() {
+    passes(|| {
+        let wanted = reservation(88_000, 100_000, 100_000);
+        let gates: Vec<Gate> = (0..super::processors::count())
+            .map(|_| Gate::new())
+            .collect();
+        let wait = |gate: &Gate| gate.wait();
+        let children: Vec<Child> = gates.iter().map(|gate| spawn(|| wait(gate))).collect();
+        for child in &children {
+            reserve(child, &wanted);
+        }
+        fails!(EBUSY, SYS_sched_setattr, 0, &wanted, 0);
+        // The same again is not more.
+        gives!(0, SYS_sched_setattr, children[0].pid, &wanted, 0);
+        fails!(EBUSY, SYS_sched_setattr, 0, &wanted, 0);
+        gates.iter().for_each(Gate::open);
+        children.into_iter().for_each(Child::passes);
+    });
+}
+
+/// Whoever ends, or is killed, or changes its class and then ends: more often than there is room for.
+fn the_end_gives_it_back() {
+    let wanted = reservation(60_000, 100_000, 100_000);
+    for round in 0..4 * super::processors::count() {
+        let gate = Gate::new();
+        let child = spawn(|| {
+            gate.wait();
+            // By itself: of somebody who sleeps then, Linux 6.18 keeps the reservation for good.
+            if round % 3 == 1 {
+                gives!(0, SYS_sched_setattr, 0, &record(SCHED_OTHER), 0);
+            }
+        });
+        reserve(&child, &wanted);
+        if round % 3 == 0 {
+            ok!(SYS_kill, child.pid, SIGKILL);
+            child.wait();
+        } else {
+            gate.open();
+            child.passes();
+        }
+    }
+}
+
+/// What may not run everywhere gets none (EPERM), and what has one may not be confined (EBUSY): sched(7),
+/// sched_setaffinity(2).
+fn a_reservation_and_its_processors() {
+    passes(|| {
+        let (all, wanted) = (
+            super::processors::set(),
+            reservation(5_000, 100_000, 100_000),
+        );
+        let several = super::processors::count() > 1;
+        gives!(0, SYS_sched_setattr, 0, &wanted, 0);
+        gives!(0, SYS_sched_setaffinity, 0, 128, &all);
+        if several {
+            let one = super::processors::first();
+            fails!(EBUSY, SYS_sched_setaffinity, 0, 128, &one);
+            assert_eq!(super::processors::set(), all);
+        }
+        gives!(0, SYS_sched_setattr, 0, &record(SCHED_OTHER), 0);
+        super::processors::only_one();
+        if several {
+            fails!(EPERM, SYS_sched_setattr, 0, &wanted, 0);
+        } else {
+            gives!(0, SYS_sched_setattr, 0, &wanted, 0);
+        }
+    });
 }
 
 fn a_reservation_has_no_children() {

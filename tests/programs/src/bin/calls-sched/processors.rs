@@ -23,12 +23,17 @@ pub fn count() -> u32 {
     set().iter().map(|word| word.count_ones()).sum()
 }
 
-/// Only the first of the processors from here on.
-pub fn only_one() {
+/// The first of the processors.
+pub fn first() -> [u64; 16] {
     let first = set().iter().position(|word| *word != 0).unwrap();
     let mut one = [0u64; 16];
     one[first] = set()[first] & set()[first].wrapping_neg();
-    gives!(0, SYS_sched_setaffinity, 0, 128, &one);
+    one
+}
+
+/// Only that one from here on.
+pub fn only_one() {
+    gives!(0, SYS_sched_setaffinity, 0, 128, &first());
 }
 
 fn a_set_can_be_asked() {
