@@ -177,13 +177,13 @@ impl<'t> Reader<'t> {
                     return Err(Error::Incomplete);
                 }
                 let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
-                let is_special = matches!(name, "?" | "$" | "#" | "@" | "*");
+                let is_special = matches!(name, "?" | "$" | "!" | "#" | "@" | "*");
                 if !self.accept('}') || !(is_name(name) || is_number || is_special) {
                     return Err(Error::BadVariable);
                 }
                 String::from(name)
             }
-            Some(special @ ('?' | '$' | '#' | '@' | '*' | '0'..='9')) => {
+            Some(special @ ('?' | '$' | '!' | '#' | '@' | '*' | '0'..='9')) => {
                 self.take();
                 String::from(special)
             }
@@ -302,6 +302,7 @@ mod tests {
                 variable("$", false)
             ])
         );
+        assert_eq!(word("$!"), Ok(vec![variable("!", false)]));
         assert_eq!(
             word("$10"),
             Ok(vec![variable("1", false), text("0", false)])

@@ -13,6 +13,46 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// What does not fit one processor fits two, and a third time it is refused; who ends or wants it no more makes room, and
+/// sets of processors are changed only as far as the reservations allow.
+fn reservations(context: &Context) -> Result<()> {
+    let most = "compete class=deadline runtime=60000000 period=100000000";
+    let machine = Machine {
+        cpus: 2,
+        ..machine(context, Some(context.initramfs()?), "")
+    };
+    let mut session = Session::on(context, &machine)?;
+    for name in ["a", "b", "c"] {
+        session.ask(&format!("sleep 1000 & {name}=$!"), "\n")?;
+    }
+    let mut ask = |name: &str, words: &str, good: bool| {
+        let line = format!("ask process:${name} {words} && echo granted || echo refused");
+        session.ask(&line, if good { "\ngranted" } else { "\nrefused" })
+    };
+    ask("a", most, true)?;
+    ask("b", most, true)?;
+    ask("c", most, false)?;
+    // Once more is not more.
+    ask("a", most, true)?;
+    ask("b", "compete cpus=0", false)?;
+    ask("b", "compete cpus=1", true)?;
+    ask("a", "kill", true)?;
+    // It has ended when this has: it gave its part back before.
+    session.ask("fg 1; echo gone", "\ngone")?;
+    let mut ask = |name: &str, words: &str, good: &str| {
+        session.ask(
+            &format!("ask process:${name} {words} && echo granted"),
+            good,
+        )
+    };
+    ask("c", most, "\ngranted")?;
+    ask("c", "compete class=fair", "\ngranted")?;
+    ask("b", "compete cpus=0", "\ngranted")?;
+    session.ask("inspect process:$b", "\"seat\": 0")?;
+    session.ask("ask process: cpus", "\"reserved\": 60")?;
+    session.power_off()
+}
+
 /// The longest time for one session with a fast machine.
 pub const LIMIT: Duration = Duration::from_secs(15);
 
@@ -31,6 +71,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("run/piped", run_piped),
         Test::new("run/with", with),
         Test::new("run/shares", shares),
+        Test::new("run/reservations", reservations),
         Test::new("run/native-below-linux", native_below_linux),
     ]
 }

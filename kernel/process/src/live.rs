@@ -98,6 +98,9 @@ async fn live<D: Door>(door: Arc<D>, mut user: UserContext) {
     };
     drop(user);
     drop(door);
+    if let Some(task) = thread.task() {
+        task.retire();
+    }
     thread.end(status);
 }
 

@@ -354,6 +354,18 @@ impl Task {
         Ok(())
     }
 
+    /// It is about to end: gives its reservation back and leaves its group, so that whoever is told of its end finds both
+    /// gone. Otherwise that happens when it is done, a moment later.
+    pub fn retire(&self) {
+        if matches!(self.class(), Class::Deadline(_)) {
+            // A share needs no room.
+            let _ = self.set_class(Class::NORMAL);
+        }
+        if self.standing.wanted_group() != NO_GROUP {
+            let _ = self.set_group(None);
+        }
+    }
+
     /// It competes with at least this priority from now on; 0: with its own. Only for [`crate::turnstile`].
     pub(crate) fn inherit(&self, priority: u8) {
         if self.standing.inherited() != priority {
