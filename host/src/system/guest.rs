@@ -4,6 +4,7 @@ use super::Context;
 use crate::exec::launch::Launch;
 use crate::exec::session::{self, Give, How, Job, Log, Streams};
 use crate::libraries::{self, Surroundings};
+use crate::qemu::Accelerator;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::io::{Cursor, Read, Write};
@@ -21,6 +22,8 @@ pub struct Program {
     gives: Vec<Give>,
     roots: Vec<PathBuf>,
     memory: u64,
+    cpus: Option<u32>,
+    accelerator: Option<Accelerator>,
     limit: Duration,
 }
 
@@ -47,6 +50,8 @@ impl Program {
             gives: Vec::new(),
             roots: Vec::new(),
             memory: 256 << 20,
+            cpus: None,
+            accelerator: None,
             limit: Duration::from_secs(60),
         }
     }
@@ -66,6 +71,24 @@ impl Program {
     /// Unpacked packages in which its libraries are looked for first.
     pub fn roots(mut self, roots: &[PathBuf]) -> Program {
         self.roots = roots.to_vec();
+        self
+    }
+
+    /// The bytes of memory of its machine.
+    pub fn memory(mut self, bytes: u64) -> Program {
+        self.memory = bytes;
+        self
+    }
+
+    /// How many CPUs its machine has, whatever was asked for.
+    pub fn cpus(mut self, cpus: u32) -> Program {
+        self.cpus = Some(cpus);
+        self
+    }
+
+    /// On a machine whose clock counts instructions. It is slow.
+    pub fn counting(mut self) -> Program {
+        self.accelerator = Some(Accelerator::counting());
         self
     }
 
@@ -97,8 +120,8 @@ impl Program {
             },
             gives: [self.gives, libraries].concat(),
             memory: self.memory,
-            cpus: context.cpus,
-            accelerator: context.accelerator.clone(),
+            cpus: self.cpus.unwrap_or(context.cpus),
+            accelerator: self.accelerator.unwrap_or(context.accelerator.clone()),
             tty: false,
             timeout: Some(self.limit * context.accelerator.patience()),
             append: String::new(),

@@ -12,6 +12,7 @@ mod guest;
 mod interrupts;
 mod rt_tests;
 mod shell;
+mod soak;
 mod suites;
 mod typist;
 mod watchdog;
@@ -243,6 +244,7 @@ fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     tests.extend(watchdog::tests());
     tests.extend(rt_tests::tests());
     tests.extend(interrupts::tests());
+    tests.extend(soak::tests());
     tests.retain(|test| chosen(&test.name, filters));
     tests.extend(suites::tests(context, filters)?);
     Ok(tests)

@@ -47,10 +47,10 @@ impl Seats {
                 let allowed = allowed & placement::running();
                 let taken = match &mut *seat {
                     Some(seat) => self.0.change(seat, density, allowed).then_some(seat),
-                    none => match self.0.seat(density, allowed) {
-                        Some(new) => Some(none.insert(new)),
-                        None => None,
-                    },
+                    none => {
+                        let new = self.0.seat(density, allowed);
+                        new.map(|new| none.insert(new))
+                    }
                 };
                 1 << taken.ok_or(Error::Busy)?.cpu()
             }
