@@ -370,7 +370,7 @@ fn who_may_administer_a_process_says_how_its_threads_compete() {
         plan.put("rotates", true).put("cpus", 0);
     });
     assert_eq!(asked, (None, true));
-    let reserved = r#"{"class": "deadline", "runtime": 2000, "deadline": 100000, "period": 200000, "cpus": "0"}"#;
+    let reserved = r#"{"class": "deadline", "runtime": 2000, "deadline": 100000, "period": 200000, "seat": 0, "cpus": "0"}"#;
     let asked = change(reserved, &|plan| {
         plan.put("class", "deadline").put("runtime", 2_000);
         plan.put("deadline", 100_000).put("period", 200_000);
