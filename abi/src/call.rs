@@ -86,11 +86,16 @@ calls! {
     Insert = 7, "insert";
     /// `erase(handle, offset, len) -> count`: bytes out of the middle; what follows moves down. Needs `WRITE`.
     Erase = 8, "erase";
-    /// `send(handle, value, handles, count)`: one message.
+    /// `send(handle, value, handles, count, deadline)`: one message. `handles` are `count` records ([`crate::Passed`]).
+    /// Waits for room until `deadline` (nanoseconds since boot, [`NEVER`] for none; 0: not at all, `WouldBlock`). To a
+    /// reply handle it sends the answer, and closes it. Needs `WRITE`, and `TRANSFER` on what is passed on.
     Send = 9, "send";
-    /// `receive(handle, buffer, capacity, handles, count) -> length`: one message.
+    /// `receive(handle, buffer, capacity, handles, count, deadline) -> received`: one message; see
+    /// [`crate::Received`]. `handles` has room for `count` records ([`crate::Passed`]). One that needs more room stays
+    /// where it is. Needs `READ`.
     Receive = 10, "receive";
-    /// `call(handle, value, buffer, capacity, handles, count) -> length`: a message and its answer in one switch.
+    /// `call(handle, value, buffer, capacity, passing, deadline) -> received`: a message and its answer in one switch.
+    /// `passing` is the address of a [`crate::Passing`], or 0: no handles either way. Needs `WRITE`.
     Call = 11, "call";
     /// `request(handle, ptr, len, value, buffer, capacity) -> length`: the verb named by `ptr, len` with an argument;
     /// the reply goes to the buffer. Each verb says which right it needs. `NotFound` if the kind has no such verb.

@@ -147,6 +147,8 @@ errors! {
     Cancelled = 50, "cancelled";
     /// A handle that was lent, and that whoever lent it has taken back.
     Revoked = 51, "taken back by whoever lent it";
+    /// The question was received, and whoever had it let it go without an answer.
+    Unanswered = 52, "the question was not answered";
 }
 
 impl Error {

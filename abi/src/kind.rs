@@ -77,6 +77,8 @@ kinds! {
     Measurement = 19, "measurement";
     /// A part of the CPUs that programs are started in.
     Share = 20, "share";
+    /// The way back to whoever made a `call`: takes one answer.
+    Reply = 21, "reply";
     /// What was lent can be taken back with it.
     Lease = 22, "lease";
 }

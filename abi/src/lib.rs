@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod flags;
 mod kind;
+mod message;
 mod rights;
 mod start;
 
@@ -21,5 +22,6 @@ pub use error::Error;
 pub use events::{Event, Events};
 pub use flags::{Mapping, OpenFlags};
 pub use kind::Kind;
+pub use message::{MOST_HANDLES, Passed, Passing, Received};
 pub use rights::Rights;
 pub use start::{AUXILIARY, field};

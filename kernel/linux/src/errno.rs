@@ -107,6 +107,7 @@ impl From<Error> for Errno {
             Error::WrongProtocol => Errno::EPROTOTYPE,
             Error::Cancelled => Errno::ECANCELED,
             Error::Revoked => Errno::EACCES,
+            Error::Unanswered => Errno::ECONNRESET,
             _ => Errno::EINVAL,
         }
     }

@@ -33,4 +33,4 @@ pub use namespace::Namespace;
 pub use object::{Object, Reply, Verb};
 pub use records::Records;
 pub use registry::{Registry, first_name};
-pub use table::{Look, Table};
+pub use table::{Look, Pass, Table};

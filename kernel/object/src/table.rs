@@ -14,6 +14,19 @@ use machine::sync::{Spin, SpinGuard};
 /// How many handles a table may hold at first.
 pub const DEFAULT_LIMIT: usize = 4096;
 
+/// A handle to be passed on; see [`Table::pass`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Its number.
+    pub number: Number,
+    /// The rights that the receiver will have.
+    pub rights: Rights,
+    /// It stays here as well.
+    pub copy: bool,
+    /// It is to be the only one to its object.
+    pub only: bool,
+}
+
 /// Handles by number. Shared by the threads of a process.
 pub struct Table {
     inner: Spin<Inner>,
@@ -119,6 +132,47 @@ impl Table {
         let handle = self.get(number)?;
         handle.check(rights | Rights::DUPLICATE)?;
         self.insert(handle.into_restricted(rights))
+    }
+
+    /// Takes handles out to be passed on with a message: all of them, or none. What is copied stays as well. `fits` may
+    /// refuse a handle. The table is locked meanwhile. O(n²) in the length of the list, which is
+    /// short.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`], also for one that is to be moved twice; [`Error::Denied`] without [`Rights::TRANSFER`], for
+    /// a copy without [`Rights::DUPLICATE`], and for more rights than it has; what `fits` says; [`Error::NoMemory`].
+    pub fn pass(
+        &self,
+        list: &[Pass],
+        fits: impl Fn(&Handle, &Pass) -> Result<(), Error>,
+    ) -> Result<Vec<Handle>, Error> {
+        let mut passed = Vec::new();
+        passed
+            .try_reserve_exact(list.len())
+            .map_err(|_| Error::NoMemory)?;
+        let mut inner = self.inner.lock();
+        for (place, pass) in list.iter().enumerate() {
+            let handle = inner.slots.get(pass.number).ok_or(Error::BadHandle)?;
+            let mut needed = pass.rights | Rights::TRANSFER;
+            needed.set(Rights::DUPLICATE, pass.copy);
+            handle.check(needed)?;
+            let before = list.get(..place).unwrap_or_default();
+            if !pass.copy && before.iter().any(|it| !it.copy && it.number == pass.number) {
+                return Err(Error::BadHandle);
+            }
+            fits(handle, pass)?;
+        }
+        // Copies first: one of them may be of a handle that is moved as well.
+        for pass in list {
+            if let Some(handle) = inner.slots.get(pass.number) {
+                passed.push(handle.restrict(pass.rights));
+            }
+        }
+        for pass in list.iter().filter(|pass| !pass.copy) {
+            // Its object is in the list: this is not the last handle to it.
+            drop(inner.slots.remove(pass.number));
+        }
+        Ok(passed)
     }
 
     /// Puts another handle where one was, under the same number; the one that was there comes back.
@@ -314,6 +368,54 @@ mod tests {
         assert!(copy.get(numbers[1]).is_err());
         drop((table, copy));
         assert_eq!(Arc::strong_count(&thing), 1);
+    }
+
+    #[test]
+    fn all_are_passed_on_or_none() {
+        let table = Table::new();
+        let thing = Arc::new(Thing);
+        let add = |rights| table.insert(Handle::new(thing.clone(), rights)).unwrap();
+        let (one, two) = (add(Rights::all()), add(Rights::READ | Rights::TRANSFER));
+        let pass = |number, rights, copy| Pass {
+            number,
+            rights,
+            copy,
+            only: false,
+        };
+        let fine = |_: &Handle, _: &Pass| Ok(());
+        let (read, write) = (Rights::READ, Rights::WRITE);
+        for (list, error) in [
+            (
+                vec![pass(one, read, false), pass(two, read, true)],
+                Error::Denied,
+            ),
+            (
+                vec![pass(one, read, false), pass(two, write, false)],
+                Error::Denied,
+            ),
+            (
+                vec![pass(one, read, false), pass(Number::NONE, read, false)],
+                Error::BadHandle,
+            ),
+            (
+                vec![pass(one, read, false), pass(one, read, false)],
+                Error::BadHandle,
+            ),
+        ] {
+            assert_eq!(table.pass(&list, fine).unwrap_err(), error);
+        }
+        let refused = table.pass(&[pass(one, read, false)], |_, _| Err(Error::Busy));
+        assert_eq!(refused.unwrap_err(), Error::Busy);
+        assert_eq!((table.len(), Arc::strong_count(&thing)), (2, 3));
+        let list = [
+            pass(one, read, false),
+            pass(one, write, true),
+            pass(two, read, false),
+        ];
+        let passed = table.pass(&list, fine).unwrap();
+        let rights: Vec<_> = passed.iter().map(Handle::rights).collect();
+        assert_eq!(rights, [read, write, read]);
+        assert_eq!((table.len(), Arc::strong_count(&thing)), (0, 4));
     }
 
     #[test]
