@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use linux::Errno;
 use linux::first as linux_first;
+use native::arena::MemoryRegistry;
 use native::channel::ChannelRegistry;
 use native::first::{LinuxStart, LinuxStarter, Starting};
 use native::port::EventRegistry;
@@ -35,13 +36,14 @@ pub fn all(
         Access::READ | Access::WRITE,
         OpenFlags::empty(),
     );
-    let entries: [(&str, Arc<dyn Object>); 6] = [
+    let entries: [(&str, Arc<dyn Object>); 7] = [
         ("file", vfs::handle::directory(root.clone())?),
         ("process", Arc::new(ProcessRegistry)),
         ("device", Arc::new(devices(root, terminal, watchdog)?)),
         ("log", log),
         ("event", Arc::new(EventRegistry)),
         ("channel", Arc::new(ChannelRegistry)),
+        ("memory", Arc::new(MemoryRegistry)),
     ];
     for (name, object) in entries {
         namespace.insert(name, Handle::new(object, Rights::all()))?;

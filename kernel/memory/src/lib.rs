@@ -2,7 +2,8 @@
 //!
 //! - `object`: memory objects, the pages of files and of shared memory (`pages`: the tree of them);
 //! - `space`: address spaces, what is where and how it changes: `mappings` (the ordered map),
-//!   `fault` (pages on demand, copy-on-write), `fork`, `remap`, `heap` (`brk`), `look` (questions);
+//!   `fault` (pages on demand, copy-on-write), `fork`, `remap`, `heap` (`brk`), `look` (questions),
+//!   `surrender` (giving memory away);
 //! - `cursor`: a user's buffer as a sink or source of bytes;
 //! - `copy`: values and strings to and from user memory.
 //!
@@ -25,6 +26,7 @@ mod object;
 mod pages;
 mod remap;
 mod space;
+mod surrender;
 mod truncate;
 mod writers;
 

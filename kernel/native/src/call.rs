@@ -4,7 +4,7 @@
 //! futures polled in place; the others are plain functions.
 
 use crate::caller::Caller;
-use crate::{bytes, objects, running, spaces, waiting};
+use crate::{bytes, messages, objects, running, spaces, waiting};
 use abi::{Call, Error};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -84,9 +84,10 @@ impl Caller<'_> {
             Call::Start => Box::pin(running::start(self, arguments)).await,
             Call::Exit => return running::exit(self, arguments),
             Call::Yield => running::yield_now(self, arguments).await,
-            Call::Send | Call::Receive | Call::Call | Call::Submit => {
-                objects::unsupported(self, arguments)
-            }
+            Call::Send => messages::send(self, arguments).await,
+            Call::Receive => messages::receive(self, arguments).await,
+            Call::Call => messages::call(self, arguments).await,
+            Call::Submit => objects::unsupported(self, arguments),
         };
         value.map(Answer::Value)
     }

@@ -1,14 +1,15 @@
-//! The `channel:` registry as far as it is there: byte streams between processes. Message channels come later.
+//! The `channel:` registry: channels for messages, and byte streams, between processes.
 
 use abi::{Error, Kind, Rights};
+use channel::Limits;
 use object::{Handle, Object, Reply, Verb};
 use value::Document;
 use vfs::{OpenFlags, Time};
 
-/// Makes pipes.
+/// Makes channels and pipes.
 pub struct ChannelRegistry;
 
-/// What a holder of a pipe's end may do besides its own direction.
+/// What a holder of an end may do besides its own direction.
 const END: Rights = Rights::INSPECT
     .union(Rights::SIGNAL)
     .union(Rights::DUPLICATE)
@@ -19,8 +20,26 @@ impl Object for ChannelRegistry {
         Kind::Registry
     }
 
-    fn request_with_handles(&self, verb: &str, _: Document<'_>) -> Result<Reply, Error> {
+    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
         match verb {
+            "new" => {
+                let usual = Limits::default();
+                let limit = |key, usual| match argument.get(key) {
+                    None => Ok(usual),
+                    Some(number) => number
+                        .as_int()
+                        .and_then(|number| usize::try_from(number).ok())
+                        .ok_or(Error::Invalid),
+                };
+                let (sender, receiver) = channel::channel(Limits {
+                    messages: limit("messages", usual.messages)?,
+                    bytes: limit("bytes", usual.bytes)?,
+                })?;
+                Ok(Reply::from([
+                    ("sender", Handle::new(sender, END | Rights::WRITE)),
+                    ("receiver", Handle::new(receiver, END | Rights::READ)),
+                ]))
+            }
             "pipe" => {
                 let now = Time::from_nanoseconds(task::clock::wall());
                 let (reader, writer) = vfs::pipe::open(OpenFlags::empty(), now)?;
@@ -34,10 +53,17 @@ impl Object for ChannelRegistry {
     }
 
     fn verbs(&self) -> &'static [Verb] {
-        &[Verb {
-            name: "pipe",
-            rights: Rights::CREATE,
-            summary: "gives reader and writer: the ends of a new byte stream of 64 KiB",
-        }]
+        &[
+            Verb {
+                name: "new",
+                rights: Rights::CREATE,
+                summary: "{messages, bytes}: gives sender and receiver: the ends of a new channel",
+            },
+            Verb {
+                name: "pipe",
+                rights: Rights::CREATE,
+                summary: "gives reader and writer: the ends of a new byte stream of 64 KiB",
+            },
+        ]
     }
 }

@@ -4,9 +4,9 @@
 //! a malformed value; everything else is the object's own business.
 //!
 //! - [`call`]: the native calls; [`door`]: native threads; `caller`: reading arguments
-//! - `bytes`, `objects`, `waiting`, `spaces`, `running`: the calls, by what they are about
+//! - `bytes`, `objects`, `messages`, `waiting`, `spaces`, `running`: the calls, by what they are about
 //! - [`first`]: starting programs; `block`: what they start with; [`note`]: telling native programs from others
-//! - [`processes`], [`spaces`], [`port`], [`power`], [`channel`]: objects and registries that no other room has
+//! - [`processes`], [`spaces`], [`port`], [`power`], [`channel`], [`arena`]: objects and registries that no other room has
 //! - `cpus`: what the CPUs have done, for those who may look; `compete`: how threads compete for them
 //! - [`groups`]: what a terminal interrupts together
 #![cfg_attr(not(test), no_std)]
@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+pub mod arena;
 mod block;
 mod bytes;
 pub mod call;
@@ -24,6 +25,7 @@ mod cpus;
 pub mod door;
 pub mod first;
 pub mod groups;
+mod messages;
 pub mod note;
 mod objects;
 pub mod port;

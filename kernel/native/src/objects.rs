@@ -2,7 +2,7 @@
 
 use crate::call::Arguments;
 use crate::caller::{Caller, number};
-use abi::{Error, Number, OpenFlags, Rights};
+use abi::{Error, Kind, Number, OpenFlags, Rights};
 use alloc::vec::Vec;
 use object::Reply;
 use value::Value;
@@ -48,7 +48,11 @@ fn all_known<B>(register: u64, from_bits: impl Fn(u32) -> Option<B>) -> Result<B
 
 pub fn close(caller: &Caller<'_>, [register, ..]: Arguments) -> Result<u64, Error> {
     let handle = caller.handles.remove(number(register)?)?;
+    let is_end = handle.kind() == Kind::Channel;
     drop(handle);
+    if is_end {
+        channel::after_closing();
+    }
     Ok(0)
 }
 

@@ -1,5 +1,6 @@
 //! Address spaces as objects: `map`, `unmap`, `protect`.
 
+use crate::arena::Arena;
 use crate::call::Arguments;
 use crate::caller::Caller;
 use abi::{Error, Kind, Mapping, Number, Rights};
@@ -84,7 +85,7 @@ pub fn map(
     target.0.map(request).map(|address| address as u64)
 }
 
-/// Memory from the pages of a file: what its handle lets the caller see of it.
+/// Memory that others have too, or the pages of a file: what its handle lets the caller see of it.
 fn of_object(
     handle: &Handle,
     access: Access,
@@ -100,10 +101,14 @@ fn of_object(
     if !max_access.contains(access) {
         return Err(Error::Denied);
     }
-    let file = handle
-        .downcast_ref::<Description>()
-        .ok_or(Error::WrongKind)?;
-    let object = file.pages().ok_or(Error::WrongKind)?;
+    let object = match (
+        handle.downcast_ref::<Arena>(),
+        handle.downcast_ref::<Description>(),
+    ) {
+        (Some(arena), _) => arena.0.clone(),
+        (None, Some(file)) => file.pages().ok_or(Error::WrongKind)?,
+        (None, None) => return Err(Error::WrongKind),
+    };
     Ok((
         Backing::Object {
             object,

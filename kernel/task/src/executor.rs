@@ -236,6 +236,13 @@ impl Future for YieldNow {
     }
 }
 
+/// Calls `f`, and if that wakes a task which lives on this CPU, that one has the next turn here once the current task
+/// waits, before others of its kind that have waited longer: it does what the current one waits for. It is charged like
+/// any other turn, so over time nobody gets more than its share by it.
+pub fn hand_over<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
 /// Reports that `nanoseconds` of the current poll were spent in user mode. The rest of it counts as kernel time.
 pub fn charge_user(nanoseconds: u64) {
     LOCAL.with(|local| {

@@ -89,8 +89,8 @@ pub use error::{Interrupted, WaitError};
 #[cfg(not(target_os = "none"))]
 pub use executor::poll_once;
 pub use executor::{
-    Terms, YieldNow, charge_user, current, others_wait, run, should_yield, spawn, spawn_with,
-    with_current, yield_now,
+    Terms, YieldNow, charge_user, current, hand_over, others_wait, run, should_yield, spawn,
+    spawn_with, with_current, yield_now,
 };
 pub use group::Group;
 pub use handler::{HANDLER_PRIORITY, threaded};

@@ -2,9 +2,11 @@
 
 mod calls;
 mod fuzz;
+mod messages;
 mod shares;
 mod starting;
 
+use crate::arena::MemoryRegistry;
 use crate::channel::ChannelRegistry;
 use crate::door::Native;
 use crate::port::EventRegistry;
@@ -64,12 +66,13 @@ impl World {
             .insert("power", Handle::new(Arc::new(Power), Rights::all()))
             .unwrap();
         let namespace = Namespace::new();
-        let objects: [(&str, Arc<dyn Object>); 5] = [
+        let objects: [(&str, Arc<dyn Object>); 6] = [
             ("file", vfs::handle::directory(root.clone()).unwrap()),
             ("process", Arc::new(ProcessRegistry)),
             ("device", Arc::new(devices)),
             ("event", Arc::new(EventRegistry)),
             ("channel", Arc::new(ChannelRegistry)),
+            ("memory", Arc::new(MemoryRegistry)),
         ];
         for (name, object) in objects {
             namespace
