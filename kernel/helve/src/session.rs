@@ -8,8 +8,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use devfs::Devfs;
 use linux::first::{self, Start};
+use native::arena::MemoryRegistry;
+use native::channel::ChannelRegistry;
+use native::port::EventRegistry;
 use native::power::Power;
-use object::{Handle, Namespace, Registry, SliceSink, SliceSource};
+use object::{Handle, Namespace, Object, Registry, SliceSink, SliceSource};
 use process::{Process, Status};
 use task::Ready;
 use vfs::{Access, Credentials, Location, View};
@@ -145,7 +148,7 @@ async fn start(
         arguments: launch.arguments,
         environment: launch.environment,
         streams,
-        namespace: power(),
+        namespace: given(),
         parent: None,
         terminal,
         leads_group: true,
@@ -157,13 +160,21 @@ async fn start(
     Ok((process, [output, error]))
 }
 
-/// The one thing beyond files and streams that the first program of a machine of its own may have: turning it off.
-fn power() -> Namespace {
-    let devices = Registry::new();
+/// What the first program of a machine of its own may have beyond files and streams: turning it off, and the registries
+/// that make new objects and show none of anybody else.
+fn given() -> Namespace {
     let namespace = Namespace::new();
-    let given = devices
-        .insert("power", Handle::new(Arc::new(Power), Rights::all()))
-        .and_then(|()| namespace.insert("device", Handle::new(Arc::new(devices), Rights::all())));
+    let devices = Registry::new();
+    let mut given = devices.insert("power", Handle::new(Arc::new(Power), Rights::all()));
+    let registries: [(&str, Arc<dyn Object>); 4] = [
+        ("device", Arc::new(devices)),
+        ("channel", Arc::new(ChannelRegistry)),
+        ("event", Arc::new(EventRegistry)),
+        ("memory", Arc::new(MemoryRegistry)),
+    ];
+    for (name, registry) in registries {
+        given = given.and_then(|()| namespace.insert(name, Handle::new(registry, Rights::all())));
+    }
     if let Err(error) = given {
         log::warn!("exec: the program cannot turn the machine off: {error}");
     }

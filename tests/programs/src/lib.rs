@@ -7,6 +7,7 @@
 //! - [`child`]: forked children, how they ended, and gates and shared cells to order them without sleeping.
 //! - [`elf`]: program files made by hand.
 //! - [`memory`]: mappings, and places in memory that fault in a known way.
+//! - [`native`]: native calls.
 //! - [`signal`]: handlers that record what the kernel told them.
 //! - [`pattern`]: a seeded byte stream that a reader can check.
 
@@ -18,6 +19,7 @@ pub mod crowd;
 pub mod elf;
 pub mod harness;
 pub mod memory;
+pub mod native;
 pub mod pattern;
 pub mod signal;
 

@@ -546,14 +546,7 @@ fn calls_of_a_later_stage_say_so() {
             OpenFlags::empty(),
         )
         .unwrap();
-    for call in [
-        Call::Send,
-        Call::Receive,
-        Call::Call,
-        Call::Submit,
-        Call::Insert,
-        Call::Erase,
-    ] {
+    for call in [Call::Submit, Call::Insert, Call::Erase] {
         assert_eq!(
             world.call(call, &[file, 0, 0, 0]),
             Err(Error::Unsupported),

@@ -6,8 +6,9 @@ use abi::{Call, Error, OpenFlags, Rights};
 use std::sync::atomic::{AtomicU32, Ordering};
 use test_programs::child::{become_nobody, passes};
 use test_programs::memory::PAGE;
+use test_programs::native::{close, is_linux, native, registry};
+use test_programs::ok;
 use test_programs::pattern::Numbers;
-use test_programs::{ok, raw};
 
 test_programs::tests!(
     numbers_that_are_not_open,
@@ -21,31 +22,9 @@ test_programs::tests!(
     values_that_are_none,
 );
 
-fn native(call: Call, arguments: &[u64]) -> Result<u64, Error> {
-    let words: Vec<usize> = arguments.iter().map(|&word| word as usize).collect();
-    match raw::call(abi::encode(call) as i64, &words) {
-        Ok(value) => Ok(value as u64),
-        Err(code) => Error::from_raw(-i64::from(code) as u64),
-    }
-}
-
-/// A kernel without native calls has none of their errors either.
-fn is_linux() -> bool {
-    let number = abi::encode(Call::Yield) as i64;
-    raw::call(number, &[usize::MAX]) == Err(libc::ENOSYS)
-}
-
-/// The one registry that the first program of a machine is given.
+/// One of the registries that the first program of a machine is given.
 fn devices() -> Result<u64, Error> {
     registry("device")
-}
-
-fn registry(name: &str) -> Result<u64, Error> {
-    native(Call::Registry, &[name.as_ptr() as u64, name.len() as u64])
-}
-
-fn close(handle: u64) -> Result<u64, Error> {
-    native(Call::Close, &[handle])
 }
 
 fn numbers_that_are_not_open() {
