@@ -173,7 +173,8 @@ fn given() -> Namespace {
         ("memory", Arc::new(MemoryRegistry)),
     ];
     for (name, registry) in registries {
-        given = given.and_then(|()| namespace.insert(name, Handle::new(registry, Rights::all())));
+        let registry = Handle::new(registry, Rights::all());
+        given = given.and_then(|()| namespace.insert(name, registry).map(drop));
     }
     if let Err(error) = given {
         log::warn!("exec: the program cannot turn the machine off: {error}");

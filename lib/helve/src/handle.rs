@@ -222,22 +222,6 @@ impl Handle {
         Ok(())
     }
 
-    /// Sends one message with handles.
-    ///
-    /// # Errors
-    /// `Unsupported` where the object takes no messages.
-    pub fn send(&self, message: Document<'_>, handles: &[Number]) -> Result<(), Error> {
-        sys::send(self.number, message, handles)
-    }
-
-    /// Receives one message into `buffer`; returns its length.
-    ///
-    /// # Errors
-    /// `Unsupported` where the object takes no messages.
-    pub fn receive(&self, buffer: &mut [u8], handles: &mut [Number]) -> Result<usize, Error> {
-        sys::receive(self.number, buffer, handles)
-    }
-
     /// Waits until the object is ready for one of `interest`, or until `deadline` (nanoseconds since boot).
     ///
     /// # Errors

@@ -19,6 +19,7 @@
 
 extern crate alloc;
 
+pub mod channel;
 pub mod console;
 pub mod environment;
 pub mod file;
@@ -31,13 +32,18 @@ pub mod system;
 pub mod terms;
 pub mod time;
 
+mod arena;
+mod message;
 mod share;
 mod start;
 pub mod sys;
 
 pub use abi::{CpuSet, Error, Event, Events, Kind, Mapping, NEVER, OpenFlags, Rights};
+pub use arena::Arena;
+pub use channel::{Channel, Inbox, Reply};
 pub use file::{Directory, File};
 pub use handle::{Handle, Lease, Port};
+pub use message::Message;
 pub use process::{Child, Command, Status, exit};
 pub use share::{Limits, Quota, Share};
 pub use value::{Document, Value};

@@ -5,7 +5,13 @@
 //! not: `unmap` and `protect`.
 #![allow(unsafe_code)]
 
-use abi::{Call, Error, Event, Events, Mapping, Number, OpenFlags, Rights, encode};
+pub mod region;
+
+use abi::{
+    Call, Error, Event, Events, MOST_HANDLES, Mapping, Number, OpenFlags, Passed, Passing,
+    Received, Rights, encode,
+};
+use alloc::vec::Vec;
 use value::Document;
 
 /// The instruction. Registers as [`abi::Call`] says.
@@ -147,34 +153,102 @@ pub fn request(
     .map(|length| length as usize)
 }
 
-pub fn send(number: Number, message: Document<'_>, handles: &[Number]) -> Result<(), Error> {
+/// The handles of one message: those that are sent, and then those that came.
+#[derive(Debug)]
+pub struct Records {
+    bytes: [[u8; Passed::SIZE]; MOST_HANDLES + 1],
+    count: usize,
+}
+
+impl Records {
+    /// Those to be sent.
+    ///
+    /// # Errors
+    /// `Limit` for too many.
+    pub fn new(list: &[Passed]) -> Result<Records, Error> {
+        if list.len() > MOST_HANDLES {
+            return Err(Error::Limit);
+        }
+        let mut bytes = [[0; Passed::SIZE]; MOST_HANDLES + 1];
+        for (record, passed) in bytes.iter_mut().zip(list) {
+            *record = passed.to_bytes();
+        }
+        let count = list.len();
+        Ok(Records { bytes, count })
+    }
+
+    /// The first of those that came.
+    pub fn first(&self, count: usize) -> Vec<Passed> {
+        let came = self.bytes.iter().take(count);
+        came.filter_map(Passed::from_bytes).collect()
+    }
+}
+
+pub fn send(
+    number: Number,
+    message: Document<'_>,
+    handles: &Records,
+    deadline: u64,
+) -> Result<(), Error> {
     safe(
         Call::Send,
         [
             number.0.into(),
             at(message.as_bytes()),
-            at(handles),
-            handles.len() as u64,
-            0,
+            at(&handles.bytes),
+            handles.count as u64,
+            deadline,
             0,
         ],
     )
     .map(drop)
 }
 
-pub fn receive(number: Number, buffer: &mut [u8], handles: &mut [Number]) -> Result<usize, Error> {
+pub fn receive(
+    number: Number,
+    buffer: &mut [u8],
+    handles: &mut Records,
+    deadline: u64,
+) -> Result<Received, Error> {
     safe(
         Call::Receive,
         [
             number.0.into(),
             room(buffer),
             buffer.len() as u64,
-            room(handles),
-            handles.len() as u64,
-            0,
+            room(&mut handles.bytes),
+            handles.bytes.len() as u64,
+            deadline,
         ],
     )
-    .map(|length| length as usize)
+    .map(Received::from_raw)
+}
+
+pub fn call_channel(
+    number: Number,
+    message: Document<'_>,
+    answer: &mut [u8],
+    handles: &mut Records,
+    deadline: u64,
+) -> Result<Received, Error> {
+    let passing = Passing {
+        count: handles.count as u32,
+        room: handles.bytes.len() as u32,
+        handles: room(&mut handles.bytes),
+    };
+    let passing = passing.to_bytes();
+    safe(
+        Call::Call,
+        [
+            number.0.into(),
+            at(message.as_bytes()),
+            room(answer),
+            answer.len() as u64,
+            at(&passing),
+            deadline,
+        ],
+    )
+    .map(Received::from_raw)
 }
 
 /// Memory at an address of the kernel's choice: nothing that is in use is touched.
