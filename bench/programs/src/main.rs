@@ -17,6 +17,7 @@ mod files;
 mod latency;
 mod measure;
 mod memory;
+mod messages;
 mod pipes;
 mod processes;
 mod processors;
@@ -36,6 +37,7 @@ const GROUPS: &[&[Bench]] = &[
     signals::BENCHES,
     pipes::BENCHES,
     threads::BENCHES,
+    messages::BENCHES,
     processes::BENCHES,
     processors::BENCHES,
     latency::BENCHES,

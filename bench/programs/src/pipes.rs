@@ -69,7 +69,7 @@ pub const BENCHES: &[Bench] = &[
 ];
 
 /// One byte there and one byte back, between two processes.
-fn round_trip(plan: &Plan, name: &str) {
+pub fn round_trip(plan: &Plan, name: &str) {
     let (there, back) = (pipe(), pipe());
     let peer = child::fork(|| {
         close(there.1);
