@@ -461,3 +461,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+#[ignore = "for profilers"]
+fn ping_pong_many() {
+    let mut client = World::new();
+    let mut server = World::new();
+    let (sender, receiver) = client.channel(&Value::default());
+    let receiver = client.copy_to(&server, receiver);
+    let value = client.put(text("question").as_bytes());
+    spawn("server", async move {
+        loop {
+            let registers = &mut server.user.registers;
+            registers.rax = encode(Call::Receive);
+            (registers.rdi, registers.rsi, registers.rdx) = (receiver, BUFFER, 64);
+            (registers.r10, registers.r8, registers.r9) = (RECORDS, 65, NEVER);
+            crate::call(&server.thread, &server.space, &mut server.user).await;
+            let reply: u32 = memory::load_user(&server.space, RECORDS as usize).unwrap();
+            let registers = &mut server.user.registers;
+            registers.rax = encode(Call::Send);
+            (registers.rdi, registers.rsi, registers.rdx) = (reply.into(), BUFFER, 0);
+            (registers.r10, registers.r8, registers.r9) = (0, 0, 0);
+            crate::call(&server.thread, &server.space, &mut server.user).await;
+        }
+    })
+    .unwrap();
+    spawn("client", async move {
+        for _ in 0..20_000 {
+            let registers = &mut client.user.registers;
+            registers.rax = encode(Call::Call);
+            (registers.rdi, registers.rsi, registers.rdx) = (sender, value, BUFFER);
+            (registers.r10, registers.r8, registers.r9) = (64, 0, NEVER);
+            crate::call(&client.thread, &client.space, &mut client.user).await;
+            assert!(Error::from_raw(client.user.registers.rax).is_ok());
+        }
+    })
+    .unwrap();
+    run_until_idle();
+}
