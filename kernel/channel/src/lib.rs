@@ -24,6 +24,6 @@ mod reply;
 mod tests;
 
 pub use flight::{after_closing, handles as handles_in_flight};
-pub use message::{Body, Message, Room, SMALL, Shape};
+pub use message::{Message, Room, Shape};
 pub use queue::{Limits, Received, Receiver, Sender, channel};
 pub use reply::{Question, Reply};

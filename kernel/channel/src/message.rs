@@ -1,67 +1,17 @@
 //! What travels.
 
 use crate::reply::Reply;
-use abi::{Error, MOST_HANDLES};
+use abi::MOST_HANDLES;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use object::Handle;
-use value::{Document, Value};
-
-/// Values up to this many bytes travel in the message itself: most questions and answers need no memory of their own.
-pub const SMALL: usize = 120;
-
-/// The bytes of a value, which were checked.
-pub enum Body {
-    /// So many of these.
-    Small(u8, [u8; SMALL]),
-    /// One with memory of its own.
-    Large(Value),
-}
-
-impl Body {
-    /// A value of these bytes, if they are one and not too many.
-    ///
-    /// # Errors
-    /// [`Error::BadValue`]; [`Error::TooLarge`] beyond [`SMALL`].
-    pub fn small(length: usize, bytes: [u8; SMALL]) -> Result<Body, Error> {
-        let whole = bytes.get(..length).ok_or(Error::TooLarge)?;
-        Document::parse(whole)?;
-        Ok(Body::Small(length as u8, bytes))
-    }
-
-    /// The bytes.
-    #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Body::Small(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
-            Body::Large(value) => value.as_bytes(),
-        }
-    }
-}
-
-impl From<Value> for Body {
-    fn from(value: Value) -> Body {
-        Body::Large(value)
-    }
-}
-
-/// The empty value.
-impl Default for Body {
-    fn default() -> Body {
-        let mut bytes = [0; SMALL];
-        let empty = Document::EMPTY.as_bytes();
-        for (byte, of) in bytes.iter_mut().zip(empty) {
-            *byte = *of;
-        }
-        Body::Small(empty.len() as u8, bytes)
-    }
-}
+use value::Value;
 
 /// A value, and handles.
 #[derive(Default)]
 pub struct Message {
     /// The value.
-    pub value: Body,
+    pub value: Value,
     /// The handles, at most [`MOST_HANDLES`].
     pub handles: Vec<Handle>,
     /// Which of the handles are memory that nobody else has, one bit each.
@@ -76,7 +26,7 @@ impl Message {
     /// A message of this value alone.
     pub fn of(value: Value) -> Message {
         Message {
-            value: value.into(),
+            value,
             ..Message::default()
         }
     }

@@ -9,7 +9,7 @@ use machine::sync::{Spin, SpinGuard};
 use object::{Handle, Object, Pass, Table};
 use proptest::prelude::*;
 use task::{Ready, block_on, run_until_idle, spawn};
-use value::{Document, Value};
+use value::Value;
 
 /// What is in flight is counted for all channels together: one test at a time.
 fn alone() -> SpinGuard<'static, ()> {
@@ -52,10 +52,7 @@ fn receive(receiver: &Receiver) -> Result<Message, Error> {
 }
 
 fn number(message: &Message) -> i64 {
-    Document::parse(message.value.as_bytes())
-        .unwrap()
-        .int("n")
-        .unwrap()
+    message.value.as_document().int("n").unwrap()
 }
 
 fn handle(object: Arc<dyn Object>) -> Handle {
@@ -111,7 +108,7 @@ fn a_message_that_needs_more_room_stays() {
     sender
         .try_send(SIZE, 1, || {
             Ok(Message {
-                value: value(7).into(),
+                value: value(7),
                 handles: vec![handle(thing.clone())],
                 surrendered: 0,
                 reply: Some(reply),
@@ -233,7 +230,7 @@ fn one_asks_and_the_other_answers() {
                 while let Err(error) = sender.try_send(SIZE, 0, || {
                     let reply = reply.take();
                     Ok(Message {
-                        value: value(number).into(),
+                        value: value(number),
                         reply,
                         ..Message::default()
                     })
@@ -410,7 +407,7 @@ proptest! {
                     let result = ends[channel].0.try_send(SIZE, list.len(), || {
                         let handles = table.pass(&list, |_, _| Ok(()))?;
                         sent = handles.iter().map(address).collect();
-                        Ok(Message { value: value(next).into(), handles, ..Message::default() })
+                        Ok(Message { value: value(next), handles, ..Message::default() })
                     });
                     match result {
                         Ok(()) => {

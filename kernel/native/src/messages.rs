@@ -9,10 +9,10 @@ use crate::caller::{Caller, number};
 use abi::{Error, Kind, MOST_HANDLES, NEVER, Number, Passed, Passing, Rights};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use channel::{Body, Message, Question, Received, Receiver, Reply, Room, SMALL, Sender, Shape};
+use channel::{Message, Question, Received, Receiver, Reply, Room, Sender, Shape};
 use object::{Handle, Object, Pass};
 use task::Ready;
-use value::Document;
+use value::Value;
 
 /// What the holder of a reply handle may do besides answering: there is one of it, so no `DUPLICATE`.
 const REPLY: Rights = Rights::WRITE
@@ -33,7 +33,7 @@ pub async fn send(
         return Err(Error::WrongKind);
     }
     handle.check(Rights::WRITE)?;
-    let value = body(caller, value).await?;
+    let value = caller.value(value).await?;
     let list = passed(caller, handles, count)?;
     let outgoing = Outgoing {
         caller,
@@ -89,7 +89,7 @@ pub async fn call(
     let handle = caller.handle(register)?;
     let sender = handle.downcast_ref::<Sender>().ok_or(Error::WrongKind)?;
     handle.check(Rights::WRITE)?;
-    let value = body(caller, value).await?;
+    let value = caller.value(value).await?;
     let passing = match passing {
         0 => Passing::default(),
         at => {
@@ -114,28 +114,10 @@ pub async fn call(
     deliver(caller, &answer, address, passing.handles)
 }
 
-/// A message's value; address 0 is the empty one.
-async fn body(caller: &Caller<'_>, address: u64) -> Result<Body, Error> {
-    if address == 0 {
-        return Ok(Body::default());
-    }
-    let mut bytes = [0; SMALL];
-    if let Some(front) = bytes.first_chunk_mut::<4>() {
-        memory::load_bytes(caller.space, address as usize, front)?;
-        let length = Document::announced(*front).ok_or(Error::BadValue)?;
-        if let Some(whole) = bytes.get_mut(..length) {
-            // The program may change it meanwhile: what was read is checked as a whole.
-            memory::load_bytes(caller.space, address as usize, whole)?;
-            return Body::small(length, bytes);
-        }
-    }
-    caller.value(address).await.map(Body::from)
-}
-
 /// A message on its way out.
 struct Outgoing<'a> {
     caller: &'a Caller<'a>,
-    value: Body,
+    value: Value,
     list: Vec<Pass>,
 }
 
@@ -191,7 +173,11 @@ impl Outgoing<'_> {
 }
 
 /// Makes the message, in the instant in which it is sent: the handles leave the caller's table.
-fn message(caller: &Caller<'_>, list: &[Pass], value: &mut Option<Body>) -> Result<Message, Error> {
+fn message(
+    caller: &Caller<'_>,
+    list: &[Pass],
+    value: &mut Option<Value>,
+) -> Result<Message, Error> {
     let handles = match list {
         [] => Vec::new(),
         _ => caller.handles.pass(list, may_pass)?,
@@ -274,63 +260,37 @@ fn deliver(
     if shape.handles == 0 {
         return Ok(raw(&shape));
     }
-    let mut given = Given::default();
-    let written = hand_out(caller, message, handles, &mut given);
+    let mut numbers = Vec::new();
+    let written = hand_out(caller, message, handles, &mut numbers);
     if written.is_err() {
-        for number in given.numbers() {
+        for number in numbers {
             // The program cannot know them; another thread of it may still have guessed and closed one.
-            drop(caller.handles.remove(*number));
+            drop(caller.handles.remove(number));
         }
     }
     written.map(|()| raw(&shape))
-}
-
-/// Numbers that were given so far.
-struct Given {
-    numbers: [Number; MOST_HANDLES + 1],
-    count: usize,
-}
-
-impl Default for Given {
-    fn default() -> Given {
-        Given {
-            numbers: [Number::NONE; MOST_HANDLES + 1],
-            count: 0,
-        }
-    }
-}
-
-impl Given {
-    fn numbers(&self) -> &[Number] {
-        self.numbers.get(..self.count).unwrap_or_default()
-    }
-
-    fn add(&mut self, number: Number) {
-        if let Some(place) = self.numbers.get_mut(self.count) {
-            *place = number;
-            self.count += 1;
-        }
-    }
 }
 
 fn hand_out(
     caller: &Caller<'_>,
     message: &Message,
     address: u64,
-    given: &mut Given,
+    numbers: &mut Vec<Number>,
 ) -> Result<(), Error> {
     let reply = message.reply.clone();
     let reply = reply.map(|reply| Handle::new(reply, REPLY));
+    let mut bytes = [0; (MOST_HANDLES + 1) * Passed::SIZE];
+    let (records, _) = bytes.as_chunks_mut::<{ Passed::SIZE }>();
     let all = message.handles.iter().chain(&reply).enumerate();
-    for (place, handle) in all {
+    for ((place, handle), record) in all.zip(records) {
         let surrendered = place < MOST_HANDLES && message.surrendered >> place & 1 != 0;
         let number = caller.handles.insert(handle.clone())?;
-        given.add(number);
-        let record = Passed::received(number, handle.rights(), handle.kind(), surrendered);
-        let at = (address as usize).wrapping_add(place * Passed::SIZE);
-        memory::store_user(caller.space, at, &record.to_bytes())?;
+        numbers.push(number);
+        *record = Passed::received(number, handle.rights(), handle.kind(), surrendered).to_bytes();
     }
-    Ok(())
+    let length = numbers.len() * Passed::SIZE;
+    let bytes = bytes.get(..length).unwrap_or_default();
+    memory::store_user(caller.space, address as usize, bytes)
 }
 
 async fn wait(object: &dyn Object, interest: Ready, deadline: u64) -> Result<(), Error> {
