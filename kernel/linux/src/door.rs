@@ -41,7 +41,9 @@ impl Door for LinuxDoor {
 
     #[inline]
     fn immediate(&self, space: &Arc<Space>, user: &mut UserContext) -> Option<Flow> {
-        let (number, args) = asked(user)?;
+        let Some((number, args)) = asked(user) else {
+            return native::call::immediate(self.0.core(), space, user);
+        };
         let mut call = Call::new(&self.0, space, user);
         let answer = table::immediate(&mut call, number, args)?;
         Some(call.finish(number, answer))

@@ -18,16 +18,8 @@ pub type Arguments = [u64; 6];
 /// Answers the native call in the registers: the result is in `rax` afterwards. For native threads, and for threads of
 /// any other door that made a call with bit 31 set.
 pub async fn call(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut UserContext) -> Flow {
-    let registers = &user.registers;
-    let arguments = [
-        registers.rdi,
-        registers.rsi,
-        registers.rdx,
-        registers.r10,
-        registers.r8,
-        registers.r9,
-    ];
-    let Some(call) = abi::decode(registers.rax) else {
+    let arguments = arguments(user);
+    let Some(call) = abi::decode(user.registers.rax) else {
         return answer(user, Err(Error::NoCall));
     };
     let Some(handles) = thread.process().handles() else {
@@ -44,6 +36,36 @@ pub async fn call(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut UserConte
         Ok(Answer::End(flow)) => flow,
         Err(error) => answer(user, Err(error)),
     }
+}
+
+/// Answers a native call that need not wait now, without making a future. `None`: nothing has happened, and [`call`] does
+/// all of it. Only for the calls that are made most.
+pub fn immediate(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut UserContext) -> Option<Flow> {
+    let handler = match abi::decode(user.registers.rax)? {
+        Call::Send => messages::send_now,
+        Call::Receive => messages::receive_now,
+        _ => return None,
+    };
+    let handles = thread.process().handles()?;
+    let caller = Caller {
+        thread,
+        space,
+        handles: &handles,
+    };
+    let result = handler(&caller, arguments(user))?;
+    Some(answer(user, result))
+}
+
+fn arguments(user: &UserContext) -> Arguments {
+    let registers = &user.registers;
+    [
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ]
 }
 
 /// What a call comes to.

@@ -25,9 +25,8 @@ impl Door for NativeDoor {
         abi::decode(number).map(abi::Call::name)
     }
 
-    /// All native calls are one future: none is answered before it is polled.
-    fn immediate(&self, _: &Arc<Space>, _: &mut UserContext) -> Option<Flow> {
-        None
+    fn immediate(&self, space: &Arc<Space>, user: &mut UserContext) -> Option<Flow> {
+        crate::call::immediate(&self.0, space, user)
     }
 
     async fn call(&self, space: &Arc<Space>, user: &mut UserContext) -> Flow {

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use channel::{Message, Question, Received, Receiver, Reply, Room, Sender, Shape};
 use object::{Handle, Object, Pass};
 use task::Ready;
-use value::Value;
+use value::{Document, Value};
 
 /// What the holder of a reply handle may do besides answering: there is one of it, so no `DUPLICATE`.
 const REPLY: Rights = Rights::WRITE
@@ -23,61 +23,87 @@ const REPLY: Rights = Rights::WRITE
 /// Deadline 0: not to wait at all.
 const NOW: u64 = 0;
 
-pub async fn send(
-    caller: &Caller<'_>,
-    [register, value, handles, count, deadline, _]: Arguments,
-) -> Result<u64, Error> {
+pub async fn send(caller: &Caller<'_>, arguments: Arguments) -> Result<u64, Error> {
+    let [register, value, handles, count, deadline, _] = arguments;
     let handle = caller.handle(register)?;
-    let answers = handle.kind() == Kind::Reply;
-    if !answers && handle.downcast_ref::<Sender>().is_none() {
-        return Err(Error::WrongKind);
-    }
-    handle.check(Rights::WRITE)?;
-    let value = caller.value(value).await?;
+    let target = Target::of(&handle)?;
+    let value = value_at(caller, value).await?;
     let list = passed(caller, handles, count)?;
-    let outgoing = Outgoing {
-        caller,
-        value,
-        list,
-    };
-    if answers {
-        let reply = handle.downcast_ref::<Reply>().ok_or(Error::WrongKind)?;
-        outgoing.answer(reply)?;
-        // Used. If the answer itself has moved or closed it, it is gone already.
-        let used = caller.handles.remove(number(register)?);
-        drop(used);
-        return Ok(0);
+    let mut outgoing = Outgoing::new(caller, value, list);
+    match target {
+        Target::Reply(reply) => outgoing.answer(reply, register),
+        Target::Sender(sender) => outgoing.send(sender, deadline).await,
     }
-    let sender = handle.downcast_ref::<Sender>().ok_or(Error::WrongKind)?;
-    outgoing.send(sender, deadline, None).await?;
-    Ok(0)
 }
 
-pub async fn receive(
-    caller: &Caller<'_>,
-    [register, address, capacity, handles, count, deadline]: Arguments,
-) -> Result<u64, Error> {
+/// The same if it need not wait. `None`: nothing has happened.
+pub fn send_now(caller: &Caller<'_>, arguments: Arguments) -> Option<Result<u64, Error>> {
+    let [register, value, handles, count, deadline, _] = arguments;
+    let now = || {
+        let handle = caller.handle(register)?;
+        let target = Target::of(&handle)?;
+        let Some(value) = small_value(caller, value)? else {
+            return Ok(None);
+        };
+        let list = passed(caller, handles, count)?;
+        let mut outgoing = Outgoing::new(caller, value, list);
+        match target {
+            Target::Reply(reply) => outgoing.answer(reply, register),
+            Target::Sender(sender) => outgoing.try_send(sender).map(|()| 0),
+        }
+        .map(Some)
+    };
+    match now() {
+        Err(Error::WouldBlock) if deadline != NOW => None,
+        result => result.transpose(),
+    }
+}
+
+pub async fn receive(caller: &Caller<'_>, arguments: Arguments) -> Result<u64, Error> {
+    let [register, .., deadline] = arguments;
     let handle = caller.handle(register)?;
+    loop {
+        match try_receive(caller, &handle, arguments) {
+            Err(Error::WouldBlock) if deadline != NOW => {
+                wait(&handle, Ready::READ, deadline).await?;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The same if there is a message. `None`: nothing has happened.
+pub fn receive_now(caller: &Caller<'_>, arguments: Arguments) -> Option<Result<u64, Error>> {
+    let [register, .., deadline] = arguments;
+    let now = || {
+        let handle = caller.handle(register)?;
+        try_receive(caller, &handle, arguments)
+    };
+    match now() {
+        Err(Error::WouldBlock) if deadline != NOW => None,
+        result => Some(result),
+    }
+}
+
+fn try_receive(
+    caller: &Caller<'_>,
+    handle: &Handle,
+    [_, address, capacity, handles, count, _]: Arguments,
+) -> Result<u64, Error> {
     let receiver = handle.downcast_ref::<Receiver>().ok_or(Error::WrongKind)?;
     handle.check(Rights::READ)?;
     let room = Room {
         bytes: capacity as usize,
         handles: count as usize,
     };
-    loop {
-        match receiver.try_receive(room) {
-            Ok(Received::Larger(shape)) => return Ok(raw(&shape)),
-            Ok(Received::Message(message)) => {
-                let delivered = deliver(caller, &message, address, handles);
-                if delivered.is_err() {
-                    receiver.put_back(message);
-                }
-                return delivered;
+    match receiver.try_receive(room)? {
+        Received::Larger(shape) => Ok(raw(&shape)),
+        Received::Message(message) => {
+            let delivered = deliver(caller, &message, address, handles);
+            if delivered.is_err() {
+                receiver.put_back(message);
             }
-            Err(Error::WouldBlock) if deadline != NOW => {
-                wait(receiver, Ready::READ, deadline).await?;
-            }
-            Err(error) => return Err(error),
+            delivered
         }
     }
 }
@@ -87,9 +113,10 @@ pub async fn call(
     [register, value, address, capacity, passing, deadline]: Arguments,
 ) -> Result<u64, Error> {
     let handle = caller.handle(register)?;
-    let sender = handle.downcast_ref::<Sender>().ok_or(Error::WrongKind)?;
-    handle.check(Rights::WRITE)?;
-    let value = caller.value(value).await?;
+    let Target::Sender(sender) = Target::of(&handle)? else {
+        return Err(Error::WrongKind);
+    };
+    let value = value_at(caller, value).await?;
     let passing = match passing {
         0 => Passing::default(),
         at => {
@@ -99,99 +126,136 @@ pub async fn call(
         }
     };
     let list = passed(caller, passing.handles, passing.count.into())?;
-    let room = Room {
+    let (question, reply) = Question::new(Room {
         bytes: capacity as usize,
         handles: passing.room as usize,
-    };
-    let (question, reply) = Question::new(room);
-    let outgoing = Outgoing {
-        caller,
-        value,
-        list,
-    };
-    outgoing.send(sender, deadline, Some(reply)).await?;
+    });
+    let mut outgoing = Outgoing::new(caller, value, list);
+    outgoing.reply = Some(reply);
+    outgoing.send(sender, deadline).await?;
     let answer = question.answer(until(deadline)).await?;
     deliver(caller, &answer, address, passing.handles)
+}
+
+/// Values up to this many bytes are read without waiting, and with no future of their own.
+const SMALL: usize = 256;
+
+/// A message's value; address 0 is the empty one.
+async fn value_at(caller: &Caller<'_>, address: u64) -> Result<Value, Error> {
+    match small_value(caller, address)? {
+        Some(value) => Ok(value),
+        None => caller.value(address).await,
+    }
+}
+
+/// The same if it is a small one.
+fn small_value(caller: &Caller<'_>, address: u64) -> Result<Option<Value>, Error> {
+    if address == 0 {
+        return Ok(Some(Value::default()));
+    }
+    let mut front = [0; 4];
+    memory::load_bytes(caller.space, address as usize, &mut front)?;
+    let length = Document::announced(front).ok_or(Error::BadValue)?;
+    if length > SMALL {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| Error::NoMemory)?;
+    bytes.resize(length, 0);
+    // The program may change it meanwhile: what was read is checked as a whole.
+    memory::load_bytes(caller.space, address as usize, &mut bytes)?;
+    Ok(Some(Value::from_bytes(bytes)?))
+}
+
+/// What a message can be sent to.
+enum Target<'a> {
+    Sender(&'a Sender),
+    Reply(&'a Reply),
+}
+
+impl Target<'_> {
+    fn of(handle: &Handle) -> Result<Target<'_>, Error> {
+        let target = match handle.downcast_ref() {
+            Some(sender) => Target::Sender(sender),
+            None => Target::Reply(handle.downcast_ref().ok_or(Error::WrongKind)?),
+        };
+        handle.check(Rights::WRITE)?;
+        Ok(target)
+    }
 }
 
 /// A message on its way out.
 struct Outgoing<'a> {
     caller: &'a Caller<'a>,
-    value: Value,
+    /// Gone when it is sent.
+    value: Option<Value>,
+    bytes: usize,
     list: Vec<Pass>,
+    reply: Option<Arc<Reply>>,
 }
 
 impl Outgoing<'_> {
-    async fn send(
-        self,
-        sender: &Sender,
-        deadline: u64,
-        mut reply: Option<Arc<Reply>>,
-    ) -> Result<(), Error> {
-        let Outgoing {
+    fn new<'a>(caller: &'a Caller<'a>, value: Value, list: Vec<Pass>) -> Outgoing<'a> {
+        Outgoing {
             caller,
-            value,
+            bytes: value.as_bytes().len(),
+            value: Some(value),
             list,
-        } = self;
-        let (bytes, handles) = (value.as_bytes().len(), list.len());
-        let mut value = Some(value);
+            reply: None,
+        }
+    }
+
+    async fn send(&mut self, sender: &Sender, deadline: u64) -> Result<u64, Error> {
         loop {
-            let sent = match sender.has_room(bytes) {
-                // Only now: whoever has to wait for room keeps its memory meanwhile.
-                Ok(()) if handles > 0 => surrender(caller, &list),
-                other => other,
-            };
-            let sent = sent.and_then(|()| {
-                task::hand_over(|| {
-                    sender.try_send(bytes, handles, || {
-                        let mut message = message(caller, &list, &mut value)?;
-                        message.reply = reply.take();
-                        Ok(message)
-                    })
-                })
-            });
-            match sent {
+            match self.try_send(sender) {
                 Err(Error::WouldBlock) if deadline != NOW => {
-                    wait(sender, Ready::WRITE, deadline).await?;
+                    let readiness = sender.readiness().ok_or(Error::WrongKind)?;
+                    readiness.wait(Ready::WRITE, until(deadline)).await?;
                 }
-                sent => return sent,
+                sent => return sent.map(|()| 0),
             }
         }
     }
 
-    fn answer(self, reply: &Reply) -> Result<(), Error> {
-        let Outgoing {
-            caller,
-            value,
-            list,
-        } = self;
-        let (bytes, handles) = (value.as_bytes().len(), list.len());
-        surrender(caller, &list)?;
-        let mut value = Some(value);
-        task::hand_over(|| reply.answer(bytes, handles, || message(caller, &list, &mut value)))
+    fn try_send(&mut self, sender: &Sender) -> Result<(), Error> {
+        if !self.list.is_empty() {
+            // Whoever has to wait for room keeps its memory meanwhile.
+            sender.has_room(self.bytes)?;
+            surrender(self.caller, &self.list)?;
+        }
+        let (bytes, handles) = (self.bytes, self.list.len());
+        task::hand_over(|| sender.try_send(bytes, handles, || self.message()))
     }
-}
 
-/// Makes the message, in the instant in which it is sent: the handles leave the caller's table.
-fn message(
-    caller: &Caller<'_>,
-    list: &[Pass],
-    value: &mut Option<Value>,
-) -> Result<Message, Error> {
-    let handles = match list {
-        [] => Vec::new(),
-        _ => caller.handles.pass(list, may_pass)?,
-    };
-    let marks = list.iter().enumerate();
-    let surrendered = marks.fold(0, |marks, (place, pass)| {
-        marks | u64::from(pass.only) << place
-    });
-    Ok(Message {
-        value: value.take().unwrap_or_default(),
-        handles,
-        surrendered,
-        reply: None,
-    })
+    /// Answers through the reply handle of this number, which is used then.
+    fn answer(&mut self, reply: &Reply, register: u64) -> Result<u64, Error> {
+        surrender(self.caller, &self.list)?;
+        let (bytes, handles) = (self.bytes, self.list.len());
+        task::hand_over(|| reply.answer(bytes, handles, || self.message()))?;
+        // If another thread has closed it meanwhile, or it went with the answer, it is gone already.
+        drop(self.caller.handles.remove(number(register)?));
+        Ok(0)
+    }
+
+    /// Makes the message, in the instant in which it is sent: the handles leave the caller's table.
+    fn message(&mut self) -> Result<Message, Error> {
+        let handles = match &self.list[..] {
+            [] => Vec::new(),
+            list => self.caller.handles.pass(list, may_pass)?,
+        };
+        let marks = self.list.iter().enumerate();
+        let surrendered = marks.fold(0, |marks, (place, pass)| {
+            marks | u64::from(pass.only) << place
+        });
+        Ok(Message {
+            value: self.value.take().unwrap_or_default(),
+            handles,
+            surrendered,
+            reply: self.reply.take(),
+        })
+    }
 }
 
 /// Whether a handle can go with a message.
@@ -277,26 +341,28 @@ fn hand_out(
     address: u64,
     numbers: &mut Vec<Number>,
 ) -> Result<(), Error> {
+    let count = message.shape().handles;
+    numbers
+        .try_reserve_exact(count)
+        .map_err(|_| Error::NoMemory)?;
     let reply = message.reply.clone();
     let reply = reply.map(|reply| Handle::new(reply, REPLY));
-    let mut bytes = [0; (MOST_HANDLES + 1) * Passed::SIZE];
-    let (records, _) = bytes.as_chunks_mut::<{ Passed::SIZE }>();
-    let all = message.handles.iter().chain(&reply).enumerate();
-    for ((place, handle), record) in all.zip(records) {
+    for (place, handle) in message.handles.iter().chain(&reply).enumerate() {
         let surrendered = place < MOST_HANDLES && message.surrendered >> place & 1 != 0;
         let number = caller.handles.insert(handle.clone())?;
         numbers.push(number);
-        *record = Passed::received(number, handle.rights(), handle.kind(), surrendered).to_bytes();
+        let record = Passed::received(number, handle.rights(), handle.kind(), surrendered);
+        let at = (address as usize).wrapping_add(place * Passed::SIZE);
+        memory::store_user(caller.space, at, &record.to_bytes())?;
     }
-    let length = numbers.len() * Passed::SIZE;
-    let bytes = bytes.get(..length).unwrap_or_default();
-    memory::store_user(caller.space, address as usize, bytes)
+    Ok(())
 }
 
-async fn wait(object: &dyn Object, interest: Ready, deadline: u64) -> Result<(), Error> {
-    if let Some(readiness) = object.readiness() {
-        readiness.wait(interest, until(deadline)).await?;
-    }
+async fn wait(handle: &Handle, interest: Ready, deadline: u64) -> Result<(), Error> {
+    // The rights were checked by whoever found that it has to wait.
+    let readiness = handle.check(Rights::empty())?.readiness();
+    let readiness = readiness.ok_or(Error::WrongKind)?;
+    readiness.wait(interest, until(deadline)).await?;
     Ok(())
 }
 
