@@ -10,7 +10,7 @@ use abi::{Error, Kind, MOST_HANDLES, NEVER, Number, Passed, Passing, Rights};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use channel::{Message, Question, Received, Receiver, Reply, Room, Sender, Shape};
-use object::{Handle, Object, Pass};
+use object::{Handle, Pass, Tenure};
 use task::Ready;
 use value::{Document, Value};
 
@@ -32,7 +32,7 @@ pub async fn send(caller: &Caller<'_>, arguments: Arguments) -> Result<u64, Erro
     let mut outgoing = Outgoing::new(caller, value, list);
     match target {
         Target::Reply(reply) => outgoing.answer(reply, register),
-        Target::Sender(sender) => outgoing.send(sender, deadline).await,
+        Target::Sender(sender) => outgoing.send(&handle, sender, deadline).await,
     }
 }
 
@@ -65,7 +65,7 @@ pub async fn receive(caller: &Caller<'_>, arguments: Arguments) -> Result<u64, E
     loop {
         match try_receive(caller, &handle, arguments) {
             Err(Error::WouldBlock) if deadline != NOW => {
-                wait(&handle, Ready::READ, deadline).await?;
+                handle.wait(Ready::READ, until(deadline)).await?;
             }
             result => return result,
         }
@@ -99,7 +99,7 @@ fn try_receive(
     match receiver.try_receive(room)? {
         Received::Larger(shape) => Ok(raw(&shape)),
         Received::Message(message) => {
-            let delivered = deliver(caller, &message, address, handles);
+            let delivered = deliver(caller, &message, address, handles, handle.tenure());
             if delivered.is_err() {
                 receiver.put_back(message);
             }
@@ -132,9 +132,9 @@ pub async fn call(
     });
     let mut outgoing = Outgoing::new(caller, value, list);
     outgoing.reply = Some(reply);
-    outgoing.send(sender, deadline).await?;
+    outgoing.send(&handle, sender, deadline).await?;
     let answer = question.answer(until(deadline)).await?;
-    deliver(caller, &answer, address, passing.handles)
+    deliver(caller, &answer, address, passing.handles, handle.tenure())
 }
 
 /// Values up to this many bytes are read without waiting, and with no future of their own.
@@ -207,12 +207,18 @@ impl Outgoing<'_> {
         }
     }
 
-    async fn send(&mut self, sender: &Sender, deadline: u64) -> Result<u64, Error> {
+    /// Sends it to what `handle` names.
+    async fn send(
+        &mut self,
+        handle: &Handle,
+        sender: &Sender,
+        deadline: u64,
+    ) -> Result<u64, Error> {
         loop {
             match self.try_send(sender) {
                 Err(Error::WouldBlock) if deadline != NOW => {
-                    let readiness = sender.readiness().ok_or(Error::WrongKind)?;
-                    readiness.wait(Ready::WRITE, until(deadline)).await?;
+                    handle.wait(Ready::WRITE, until(deadline)).await?;
+                    handle.holds()?;
                 }
                 sent => return sent.map(|()| 0),
             }
@@ -311,12 +317,14 @@ fn passed(caller: &Caller<'_>, address: u64, count: u64) -> Result<Vec<Pass>, Er
     records.iter().map(pass).collect()
 }
 
-/// Writes the message to the receiver's memory and its handles to its table: all of it, or nothing.
+/// Writes the message to the receiver's memory and its handles to its table: all of it, or nothing. What comes through
+/// something lent, used under `tenure`, is lent.
 fn deliver(
     caller: &Caller<'_>,
     message: &Message,
     address: u64,
     handles: u64,
+    tenure: Option<&Tenure>,
 ) -> Result<u64, Error> {
     let shape = message.shape();
     let bytes = message.value.as_bytes();
@@ -325,7 +333,7 @@ fn deliver(
         return Ok(raw(&shape));
     }
     let mut numbers = Vec::new();
-    let written = hand_out(caller, message, handles, &mut numbers);
+    let written = hand_out(caller, message, handles, tenure, &mut numbers);
     if written.is_err() {
         for number in numbers {
             // The program cannot know them; another thread of it may still have guessed and closed one.
@@ -339,6 +347,7 @@ fn hand_out(
     caller: &Caller<'_>,
     message: &Message,
     address: u64,
+    tenure: Option<&Tenure>,
     numbers: &mut Vec<Number>,
 ) -> Result<(), Error> {
     let count = message.shape().handles;
@@ -349,20 +358,12 @@ fn hand_out(
     let reply = reply.map(|reply| Handle::new(reply, REPLY));
     for (place, handle) in message.handles.iter().chain(&reply).enumerate() {
         let surrendered = place < MOST_HANDLES && message.surrendered >> place & 1 != 0;
-        let number = caller.handles.insert(handle.clone())?;
+        let number = caller.handles.insert(handle.clone().under(tenure)?)?;
         numbers.push(number);
         let record = Passed::received(number, handle.rights(), handle.kind(), surrendered);
         let at = (address as usize).wrapping_add(place * Passed::SIZE);
         memory::store_user(caller.space, at, &record.to_bytes())?;
     }
-    Ok(())
-}
-
-async fn wait(handle: &Handle, interest: Ready, deadline: u64) -> Result<(), Error> {
-    // The rights were checked by whoever found that it has to wait.
-    let readiness = handle.check(Rights::empty())?.readiness();
-    let readiness = readiness.ok_or(Error::WrongKind)?;
-    readiness.wait(interest, until(deadline)).await?;
     Ok(())
 }
 

@@ -124,6 +124,49 @@ fn a_message_moves_handles_with_fewer_rights() {
 }
 
 #[test]
+fn what_comes_by_something_lent_is_lent() {
+    let mut giver = World::new();
+    let mut taker = World::new();
+    let (sender, receiver) = giver.channel(&Value::default());
+    let lent = giver.ask(receiver, "lend").unwrap();
+    let inbox = giver.copy_to(&taker, number(lent.as_document(), "handle"));
+    let inbox_lease = number(lent.as_document(), "lease");
+    let files = giver.registry("file").unwrap();
+    let open = |world: &mut World| {
+        let rights = Rights::READ | Rights::DUPLICATE | Rights::TRANSFER;
+        world.open(files, "/etc/text", rights, OpenFlags::empty())
+    };
+    let own = open(&mut giver).unwrap();
+    let file = open(&mut giver).unwrap();
+    let reply = giver.ask(file, "lend").unwrap();
+    let (lent, file_lease) = (
+        number(reply.as_document(), "handle"),
+        number(reply.as_document(), "lease"),
+    );
+    let list = [
+        (own, Rights::READ, Passed::MOVE),
+        (lent, Rights::READ, Passed::MOVE),
+    ];
+    assert_eq!(giver.send(sender, &text("two"), &list), Ok(0));
+    let (_, handles, _) = taker.receive(inbox).unwrap();
+    let [own, lent] = [0, 1].map(|at: usize| u64::from(handles[at].number.0));
+    assert!(taker.read(own, 0, 4).is_ok() && taker.read(lent, 0, 4).is_ok());
+    // What was lent before it was sent.
+    giver.ask(file_lease, "revoke").unwrap();
+    assert!(taker.read(own, 0, 4).is_ok());
+    assert_eq!(taker.read(lent, 0, 4), Err(Error::Revoked));
+    // What was received by something lent; and nothing more is.
+    giver.ask(inbox_lease, "revoke").unwrap();
+    assert_eq!(taker.read(own, 0, 4), Err(Error::Revoked));
+    assert_eq!(taker.receive(inbox).err(), Some(Error::Revoked));
+    // What is not there any more cannot be sent on.
+    let again = [(file, Rights::READ, Passed::MOVE)];
+    assert_eq!(giver.send(sender, &text("one"), &again), Ok(0));
+    let refused = taker.send(own, &text("x"), &[]);
+    assert_eq!(refused, Err(Error::Revoked));
+}
+
+#[test]
 fn what_is_refused_leaves_everything_where_it_was() {
     let mut world = World::new();
     let limits = Value::build(|builder| {
