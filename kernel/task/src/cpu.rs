@@ -6,7 +6,7 @@
 //! waking, blocking and switching at a high rate hardly ever touch the alarm, and an idle CPU has none (tickless).
 
 use crate::placement;
-use crate::policy::{Claim, Class, Group, Manner, NO_GROUP, RunQueue, SHORTEST_TURN};
+use crate::policy::{Claim, Class, Group, Manner, NO_GROUP, RunQueue, SHORTEST_TURN, Ticket};
 use crate::state::State;
 use crate::stats::{Counters, Last, add, raise};
 use crate::stretch::{Cause, Record, Stretch};
@@ -73,6 +73,19 @@ pub(crate) struct Local {
     pub last: Last,
     /// What the stretch of kernel code that goes on began with.
     pub cause: Cell<Cause>,
+    /// Who has the next turn.
+    pub heir: Cell<Heir>,
+}
+
+/// Whether the current task says who has the next turn; see [`crate::hand_over`].
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Heir {
+    #[default]
+    Nobody,
+    /// The task that is woken next, if it lives here.
+    Wanted,
+    /// The one with this ticket, if it still waits.
+    Is(Ticket),
 }
 
 pub(crate) static LOCAL: PerCpu<Local> = PerCpu::new(|| Local {
@@ -81,6 +94,7 @@ pub(crate) static LOCAL: PerCpu<Local> = PerCpu::new(|| Local {
     yields: Cell::new(false),
     last: Last::default(),
     cause: Cell::new(Cause::Turn),
+    heir: Cell::new(Heir::Nobody),
 });
 
 /// The CPU that runs this code.
@@ -166,7 +180,18 @@ impl Cpu {
         let now = run.look();
         task.queued.wakes(now);
         let first = run.queue.waiting() == 0;
-        let preempts = run.join(now, task);
+        let wanted = own && LOCAL.with(|local| matches!(local.heir.get(), Heir::Wanted));
+        let preempts = if wanted {
+            let heir = task.clone();
+            let preempts = run.join(now, task);
+            // Whoever is in a group is its group's business.
+            if let (Some(ticket), NO_GROUP) = (heir.standing.ticket(), heir.standing.group()) {
+                LOCAL.with(|local| local.heir.set(Heir::Is(ticket)));
+            }
+            preempts
+        } else {
+            run.join(now, task)
+        };
         self.react(run, now, preempts, first, own);
     }
 
@@ -261,7 +286,13 @@ impl Cpu {
             Some(polled) => self.settle_in(&mut run, polled, now),
             None => Over::Nothing,
         };
-        let mut next = run.queue.pick(now);
+        let mut next = match LOCAL.with(|local| local.heir.take()) {
+            Heir::Is(ticket) => run.queue.pick_this(ticket),
+            _ => None,
+        };
+        if next.is_none() {
+            next = run.queue.pick(now);
+        }
         if next.is_none() && machine::cpu::count() > 1 {
             // In this order: who queues something for another CPU first shows it and then looks who idles.
             placement::set_idle(self);
@@ -324,6 +355,8 @@ impl Cpu {
             run.regroup(&task);
             self.dismiss(run, task.standing.group());
         } else if task.settle() {
+            // It does not wait for anybody.
+            LOCAL.with(|local| local.heir.set(Heir::Nobody));
             let class = task.standing.class();
             match (run.queue.running_class(), class) {
                 _ if !task.may_run_on(self.index) => {

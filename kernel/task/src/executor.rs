@@ -4,7 +4,7 @@
 //! The kernel runs with interrupts off, so a turn is never interrupted: interrupts come in while a task is in user
 //! mode, while the CPU halts, and in a short window now and then when there is neither.
 
-use crate::cpu::{LOCAL, Polled, this};
+use crate::cpu::{Heir, LOCAL, Polled, this};
 use crate::policy::Class;
 use crate::seats::Seats;
 use crate::{Cause, Group, Task, clock, placement};
@@ -236,11 +236,19 @@ impl Future for YieldNow {
     }
 }
 
-/// Calls `f`, and if that wakes a task which lives on this CPU, that one has the next turn here once the current task
-/// waits, before others of its kind that have waited longer: it does what the current one waits for. It is charged like
-/// any other turn, so over time nobody gets more than its share by it.
+/// Calls `f`, and if that wakes a task which lives on this CPU, that one has the next turn here once the current task waits,
+/// before others with a share that have waited longer: it does what the current one waits for. Who has a priority or a
+/// reservation goes first all the same, and nobody gets more than its share by it: a task that is ahead of its own, or is
+/// in a [`Group`], waits for its turn.
 pub fn hand_over<R>(f: impl FnOnce() -> R) -> R {
-    f()
+    LOCAL.with(|local| local.heir.set(Heir::Wanted));
+    let result = f();
+    LOCAL.with(|local| {
+        if let Heir::Wanted = local.heir.get() {
+            local.heir.set(Heir::Nobody);
+        }
+    });
+    result
 }
 
 /// Reports that `nanoseconds` of the current poll were spent in user mode. The rest of it counts as kernel time.

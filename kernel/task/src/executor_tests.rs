@@ -3,7 +3,7 @@
 use crate::policy::{Class, Reservation, weight_of_nice};
 use crate::state::State;
 use crate::{
-    Deadline, Task, block_on, charge_user, clock, current, run_until_idle, should_yield,
+    Deadline, Task, WaitQueue, block_on, charge_user, clock, current, run_until_idle, should_yield,
     sleep_until, spawn, stats, with_current, yield_now,
 };
 use alloc::sync::{Arc, Weak};
@@ -392,4 +392,59 @@ fn equals_take_turns() {
     run_until_idle();
     order.lock().dedup();
     assert_eq!(*order.lock(), [0, 1, 0, 1, 0, 1]);
+}
+
+/// In which order three tasks run: one that wakes another one, one that waits for its turn, and the one that is woken.
+fn order_of_a_wake(wake: impl Fn(&WaitQueue) + Send + 'static, goes_on: bool) -> Vec<&'static str> {
+    let order = Arc::new(Spin::new(Vec::new()));
+    let bell = Arc::new((WaitQueue::new(), AtomicBool::new(false)));
+    let (noted, waited) = (order.clone(), bell.clone());
+    spawn("sleeper", async move {
+        let rung = || waited.1.load(Ordering::Relaxed).then_some(());
+        waited.0.wait_until(rung).await.unwrap();
+        noted.lock().push("sleeper");
+    })
+    .unwrap();
+    run_until_idle();
+    let noted = order.clone();
+    spawn("waker", async move {
+        noted.lock().push("waker");
+        bell.1.store(true, Ordering::Relaxed);
+        wake(&bell.0);
+        if goes_on {
+            yield_now().await;
+            noted.lock().push("waker again");
+        }
+    })
+    .unwrap();
+    for name in ["other", "third"] {
+        let noted = order.clone();
+        spawn(name, async move { noted.lock().push(name) }).unwrap();
+    }
+    run_until_idle();
+    let order = order.lock().clone();
+    order
+}
+
+#[test]
+fn who_is_woken_by_a_hand_over_is_next() {
+    let plain = |bell: &WaitQueue| assert!(bell.wake_one());
+    let direct = |bell: &WaitQueue| assert!(crate::hand_over(|| bell.wake_one()));
+    assert_eq!(
+        order_of_a_wake(plain, false),
+        ["waker", "other", "third", "sleeper"]
+    );
+    assert_eq!(
+        order_of_a_wake(direct, false),
+        ["waker", "sleeper", "other", "third"]
+    );
+    // Only if the waker waits.
+    let order = order_of_a_wake(direct, true);
+    assert_eq!(order[..3], ["waker", "other", "third"]);
+    // A wake of nobody leaves no wish behind.
+    crate::hand_over(|| ());
+    assert_eq!(
+        order_of_a_wake(plain, false),
+        ["waker", "other", "third", "sleeper"]
+    );
 }

@@ -2,7 +2,7 @@
 
 use crate::handle::Handle;
 use crate::registry;
-use crate::sys::region::Region;
+use crate::sys::Region;
 use abi::{Error, Rights};
 use core::ops::{Deref, DerefMut};
 use value::Value;
@@ -51,7 +51,6 @@ impl Arena {
     }
 
     /// Maps memory whose only handle this is.
-    #[allow(unsafe_code)]
     pub(crate) fn of(memory: Handle) -> Result<Arena, Error> {
         let about = memory.inspect()?;
         let object = about.as_document().document("object");
@@ -59,9 +58,7 @@ impl Arena {
             .and_then(|object| object.unsigned("bytes"))
             .and_then(|bytes| usize::try_from(bytes).ok())
             .ok_or(Error::WrongKind)?;
-        // SAFETY: the kernel made this memory for this handle, or said that nobody else has it; the handle is never given
-        // out but with the region gone.
-        let region = unsafe { Region::new(memory.number(), length) }?;
+        let region = Region::new(memory.number(), length)?;
         Ok(Arena { region, memory })
     }
 

@@ -268,6 +268,29 @@ impl<T: Member> Queue<T> {
         Some(item)
     }
 
+    /// The waiting entity with this ticket becomes the running one, if it is not ahead of its share. There must be no
+    /// running one. O(log n).
+    fn pick_this(&mut self, ticket: Ticket) -> Option<T> {
+        debug_assert!(self.running.is_none(), "two entities would run");
+        let key = Key {
+            deadline: ticket.deadline,
+            arrival: ticket.arrival,
+        };
+        self.settle();
+        let (time, weight, item) = self.waiting.remove(&key)?;
+        let place = Place {
+            weight,
+            time,
+            deadline: key.deadline,
+        };
+        if !self.is_eligible(time) {
+            self.insert(place, item);
+            return None;
+        }
+        self.running = Some(place);
+        Some(item)
+    }
+
     /// The running entity ran for `nanoseconds` since it was picked or last charged.
     ///
     /// A turn of 250 ns is less than three virtual ns for the heaviest. So the fraction is rounded up as often as it

@@ -187,6 +187,19 @@ impl<T: Member> RunQueue<T> {
         Some(item)
     }
 
+    /// As [`pick`](Self::pick), but the one with this ticket, if it is in no group, nobody above the shares waits, and it is
+    /// not ahead of its own. `None`: nobody was picked.
+    pub fn pick_this(&mut self, ticket: Ticket) -> Option<T> {
+        debug_assert!(!self.is_running(), "two entities would run");
+        if ticket.line != Line::Fair || self.reserved.len() > 0 || self.lists.len() > 0 {
+            return None;
+        }
+        let (manner, item) = self.fair.pick_this(ticket)?;
+        self.running = Running::Fair(manner);
+        item.waits(None);
+        Some(item)
+    }
+
     /// Whether the priorities must pause for those who have shares.
     fn is_throttled(&mut self, now: u64) -> bool {
         self.roll(now);

@@ -373,6 +373,17 @@ impl<T: Member> Shares<T> {
         }
     }
 
+    /// The same for one that is in no group and has this ticket, if it is not ahead of its share. `None`: nothing has changed
+    /// but perhaps its ticket.
+    pub fn pick_this(&mut self, ticket: Ticket) -> Option<(Manner, T)> {
+        let Node::One(manner, item) = self.root.pick_this(ticket)? else {
+            return None;
+        };
+        self.running = NO_GROUP;
+        self.count(NO_GROUP, -1);
+        Some((manner, item))
+    }
+
     /// Nobody runs any more in this group, which is on the path: it and those that it is in wait again, or leave.
     fn close(&mut self, now: u64, group: u32, mut yields: bool) {
         let mut at = group;
