@@ -13,6 +13,7 @@ mod events;
 mod flags;
 mod kind;
 mod message;
+pub mod request;
 mod rights;
 mod start;
 

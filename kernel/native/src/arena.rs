@@ -3,7 +3,7 @@
 use abi::{Error, Kind, Rights};
 use alloc::sync::Arc;
 use machine::PAGE;
-use object::{Handle, Object, Reply, Verb};
+use object::{Given, Handle, Object, Reply, Verb};
 use value::{Builder, Document};
 
 /// The largest, in bytes. What is not used costs nothing.
@@ -46,7 +46,13 @@ impl Object for MemoryRegistry {
         Kind::Registry
     }
 
-    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+    fn request_with_handles(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        given: &Given,
+    ) -> Result<Reply, Error> {
+        given.nothing()?;
         match verb {
             "new" => {
                 let bytes = argument.unsigned("bytes").ok_or(Error::Invalid)?;

@@ -2,7 +2,7 @@
 
 use abi::{Error, Kind, Rights};
 use channel::Limits;
-use object::{Handle, Object, Reply, Verb};
+use object::{Given, Handle, Object, Reply, Verb};
 use value::Document;
 use vfs::{OpenFlags, Time};
 
@@ -20,7 +20,13 @@ impl Object for ChannelRegistry {
         Kind::Registry
     }
 
-    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+    fn request_with_handles(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        given: &Given,
+    ) -> Result<Reply, Error> {
+        given.nothing()?;
         match verb {
             "new" => {
                 let usual = Limits::default();

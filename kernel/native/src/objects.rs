@@ -2,10 +2,10 @@
 
 use crate::call::Arguments;
 use crate::caller::{Caller, number};
-use abi::{Error, Kind, Number, OpenFlags, Rights};
+use abi::{Error, Kind, Number, OpenFlags, Rights, request};
 use alloc::vec::Vec;
-use object::Reply;
-use value::Value;
+use object::{Given, Reply};
+use value::{Document, Value};
 use vfs::Description;
 
 pub async fn registry(caller: &Caller<'_>, [address, length, ..]: Arguments) -> Result<u64, Error> {
@@ -79,7 +79,8 @@ pub async fn request(
     let handle = caller.handle(number)?;
     let verb = caller.name(verb, length).await?;
     let argument = caller.value(argument).await?;
-    let reply = handle.request(&verb, argument.as_document())?;
+    let given = given(caller, argument.as_document())?;
+    let reply = handle.request(&verb, argument.as_document(), &given)?;
     if reply.handles.is_empty() {
         return caller.reply(&reply.value, address, capacity).await;
     }
@@ -92,6 +93,27 @@ pub async fn request(
         }
     }
     answered
+}
+
+/// The handles that the caller gives with a request.
+fn given(caller: &Caller<'_>, argument: Document<'_>) -> Result<Given, Error> {
+    let Some(list) = argument.get(request::HANDLES) else {
+        return Ok(Given::default());
+    };
+    let list = list.as_document().ok_or(Error::Invalid)?;
+    if list.iter().nth(request::MOST_HANDLES).is_some() {
+        return Err(Error::TooLarge);
+    }
+    let handles = list.iter().map(|(name, element)| {
+        let about = element.as_document().ok_or(Error::Invalid)?;
+        let number = about.unsigned(request::HANDLE).ok_or(Error::Invalid)?;
+        let rights = about.unsigned(request::RIGHTS).ok_or(Error::Invalid)?;
+        let rights = all_known(rights, Rights::from_bits)?;
+        let handle = caller.handle(number)?;
+        handle.check(rights | Rights::TRANSFER)?;
+        Ok((name.into(), handle.into_restricted(rights)))
+    });
+    handles.collect::<Result<_, Error>>().map(Given::new)
 }
 
 /// Puts a reply's handles into the caller's table and their numbers into the value.

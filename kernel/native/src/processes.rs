@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::PAGE;
 use machine::sync::Once;
-use object::{Handle, Object, Records, Reply, Sink, Verb};
+use object::{Given, Handle, Object, Records, Reply, Sink, Verb};
 use process::{Process, Status, Thread};
 use task::{Readiness, Ready};
 use value::{Builder, Document, Value};
@@ -96,8 +96,15 @@ const PROCESS_VERBS: &[Verb] = &[
         summary: "signal: asks it to end with this signal (Linux numbers); 9, the default, cannot be refused",
     },
     compete::COMPETE,
+    JOIN,
     TIME,
 ];
+
+const JOIN: Verb = Verb {
+    name: "join",
+    rights: Rights::ADMINISTER,
+    summary: "the handle share (with ADMINISTER): all its threads, and what it starts from now on, are in that share",
+};
 
 const TIME: Verb = Verb {
     name: "time",
@@ -153,6 +160,25 @@ impl Object for ProcessObject {
                 Ok(Value::default())
             }
             _ => Err(Error::NotFound),
+        }
+    }
+
+    fn request_with_handles(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        given: &Given,
+    ) -> Result<Reply, Error> {
+        match verb {
+            "join" => {
+                let share = given.get::<Share>(SHARE.name, Rights::ADMINISTER)?;
+                let process = self.get().ok_or(Error::NoProcess)?;
+                process.join(Some(share.group())).map(|()| Reply::default())
+            }
+            _ => {
+                given.nothing()?;
+                self.request(verb, argument).map(Reply::from)
+            }
         }
     }
 
@@ -265,7 +291,13 @@ impl Object for ProcessRegistry {
         Ok(records.done())
     }
 
-    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+    fn request_with_handles(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        given: &Given,
+    ) -> Result<Reply, Error> {
+        given.nothing()?;
         match verb {
             "share" => Share::begin(argument),
             "measure" => {

@@ -1,13 +1,14 @@
 //! Shares of the CPUs: groups of threads with a weight, a quota and a set of CPUs, behind handles.
 //!
-//! A program is started in one; everything that it starts is in it too, and nothing leads out. A share that is made
-//! lies in the one that its maker is in, so nobody gives more than it has.
+//! A program is started in one, or moved to one by whoever may administer both; everything that it starts is in it too,
+//! and by itself nothing leads out. A share that is made lies in the one that its maker is in, so nobody gives more than
+//! it has.
 
 use crate::cpus;
 use abi::{CpuSet, Error, Kind, Rights};
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use object::{Handle, Object, Reply, Verb};
+use object::{Given, Handle, Object, Reply, Verb};
 use task::policy::{LARGEST_WEIGHT, NORMAL_WEIGHT, Quota};
 use task::{Group, Terms};
 use value::{Builder, Document, Value};
@@ -115,7 +116,13 @@ impl Object for Share {
         }
     }
 
-    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+    fn request_with_handles(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        given: &Given,
+    ) -> Result<Reply, Error> {
+        given.nothing()?;
         match verb {
             "share" => Share::within(Some(self.0.clone()), argument),
             _ => self.request(verb, argument).map(Reply::from),

@@ -22,7 +22,7 @@
 //! A handle that was lent ([`lease`](crate::lease)) is good for nothing once the lease has ended: [`Error::Revoked`].
 
 use crate::lease::{self, Lease, Tenure};
-use crate::object::Reply;
+use crate::object::{Given, Reply};
 use crate::{Kind, Object, OpenFlags, Rights};
 use abi::Error;
 use alloc::sync::Arc;
@@ -196,15 +196,22 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::NotFound`] (no such verb), [`Error::Denied`], [`Error::Revoked`], and the verb's own.
-    pub fn request(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+    pub fn request(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        given: &Given,
+    ) -> Result<Reply, Error> {
         if verb == lease::LEND.name {
             self.check(lease::LEND.rights)?;
+            given.nothing()?;
             return lease::lend(self, argument);
         }
         let mut verbs = self.object.verbs().iter();
         let found = verbs.find(|known| known.name == verb);
         let needed = found.ok_or(Error::NotFound)?.rights;
-        let mut reply = self.check(needed)?.request_with_handles(verb, argument)?;
+        let object = self.check(needed)?;
+        let mut reply = object.request_with_handles(verb, argument, given)?;
         if self.tenure.is_some() {
             for (_, handle) in &mut reply.handles {
                 *handle = handle.clone().under(self.tenure.as_ref())?;

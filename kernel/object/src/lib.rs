@@ -30,7 +30,7 @@ pub use handle::Handle;
 pub use io::{Sink, SliceSink, SliceSource, Source};
 pub use lease::{Lease, Tenure};
 pub use namespace::Namespace;
-pub use object::{Object, Reply, Verb};
+pub use object::{Given, Object, Reply, Verb};
 pub use records::Records;
 pub use registry::{Registry, first_name};
 pub use table::{Look, Pass, Table};

@@ -6,6 +6,8 @@
 
 use crate::{Handle, Sink, Source};
 use abi::{Error, Kind, OpenFlags, Rights};
+use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use task::Readiness;
@@ -83,11 +85,17 @@ pub trait Object: Any + Send + Sync {
         Err(Error::NotFound)
     }
 
-    /// As [`request`](Self::request), for objects with verbs that also give handles. Doors call this one.
+    /// As [`request`](Self::request), for objects with verbs that also take or give handles. Doors call this one.
     ///
     /// # Errors
-    /// As [`request`](Self::request).
-    fn request_with_handles(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+    /// As [`request`](Self::request); [`Error::Invalid`] for handles that the verb does not take.
+    fn request_with_handles(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        given: &Given,
+    ) -> Result<Reply, Error> {
+        given.nothing()?;
         self.request(verb, argument).map(Reply::from)
     }
 
@@ -116,6 +124,42 @@ pub struct Verb {
     pub rights: Rights,
     /// Argument, effect and reply, in one line.
     pub summary: &'static str,
+}
+
+/// The handles that come with a request, each with the rights that its caller gave with it.
+#[derive(Clone, Debug, Default)]
+pub struct Given(Vec<(String, Handle)>);
+
+impl Given {
+    /// Under these names.
+    pub fn new(handles: Vec<(String, Handle)>) -> Given {
+        Given(handles)
+    }
+
+    /// The object that was given under this name, as what it is to be, if these rights to it were given too.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: there is none. [`Error::WrongKind`]; [`Error::Denied`].
+    pub fn get<T: Object>(&self, name: &str, rights: Rights) -> Result<Arc<T>, Error> {
+        let mut handles = self.0.iter();
+        let found = handles.find(|(known, _)| known == name);
+        let (_, handle) = found.ok_or(Error::Invalid)?;
+        let object = handle.downcast().ok_or(Error::WrongKind)?;
+        handle.check(rights)?;
+        Ok(object)
+    }
+
+    /// For verbs that take no handles.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: there are some.
+    pub fn nothing(&self) -> Result<(), Error> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid)
+        }
+    }
 }
 
 /// What a verb gives back.

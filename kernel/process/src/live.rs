@@ -67,13 +67,29 @@ pub fn launch<D: Door>(door: Arc<D>, user: UserContext, terms: Terms) -> Result<
     note_size(size_of_val(&future));
     match task::spawn_with(&thread.process().name(), terms, future) {
         Ok(task) => {
-            thread.set_task(task);
+            thread.set_task(task.clone());
+            follow(&thread, &task);
             Ok(())
         }
         Err(error) => {
             thread.abandon();
             Err(error)
         }
+    }
+}
+
+/// A thread that was made by one of its own process is where that one is, which may have been moved to another group just
+/// when it made it. (One that is not moved before this finds the new one in its process, and moves it too.)
+fn follow(thread: &Thread, task: &Task) {
+    let makers_process = task::with_current(Task::tag);
+    if makers_process != Some(u64::from(thread.process().id())) {
+        return;
+    }
+    let number = |group: &Option<Arc<task::Group>>| group.as_ref().map(|group| group.number());
+    let group = task::with_current(Task::group).flatten();
+    if number(&group) != number(&task.group()) {
+        // It may not be there only if it has a priority that its maker has not.
+        let _ = task.set_group(group);
     }
 }
 

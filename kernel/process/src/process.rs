@@ -162,6 +162,30 @@ impl Process {
         self.threads.lock().list.values().cloned().collect()
     }
 
+    /// Moves all its threads into a group of tasks, or out of all: all of them or, if it fails, none. Threads that it makes
+    /// meanwhile are moved too.
+    ///
+    /// # Errors
+    /// [`Error::NoProcess`]: it has ended. As [`task::gather`].
+    pub fn join(&self, group: Option<&Arc<task::Group>>) -> Result<(), Error> {
+        let wanted = group.map(|group| group.number());
+        loop {
+            let threads = self.threads();
+            if threads.is_empty() {
+                return Err(Error::NoProcess);
+            }
+            let tasks = threads.iter().filter_map(|thread| thread.task().cloned());
+            let strays: Vec<Arc<task::Task>> = tasks
+                .filter(|task| !task.is_done())
+                .filter(|task| task.group().map(|group| group.number()) != wanted)
+                .collect();
+            if strays.is_empty() {
+                return Ok(());
+            }
+            task::gather(&strays, group)?;
+        }
+    }
+
     /// The thread with this number. Cost: O(log n).
     pub fn find_thread(&self, id: u32) -> Option<Arc<Thread>> {
         self.threads.lock().list.get(&id).cloned()

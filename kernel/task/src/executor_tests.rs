@@ -422,8 +422,7 @@ fn order_of_a_wake(wake: impl Fn(&WaitQueue) + Send + 'static, goes_on: bool) ->
         spawn(name, async move { noted.lock().push(name) }).unwrap();
     }
     run_until_idle();
-    let order = order.lock().clone();
-    order
+    order.lock().clone()
 }
 
 #[test]

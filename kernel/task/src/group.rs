@@ -9,6 +9,7 @@
 
 use crate::policy::{self, Class, Quota, Usage};
 use crate::seats::Seats;
+use crate::task::narrowed;
 use crate::{Task, placement};
 use abi::Error;
 use alloc::collections::BTreeMap;
@@ -210,6 +211,38 @@ impl Drop for Group {
 
 fn key(task: &Task) -> usize {
     core::ptr::from_ref(task).addr()
+}
+
+/// Makes these tasks members of `group`, or of none: all of them or, if it fails, none. Who is done is left out.
+///
+/// # Errors
+/// [`Error::Forbidden`]: one has a priority or a reservation, and there is a quota. [`Error::Busy`]: one has a reservation
+/// for which the group's CPUs have no room. [`Error::NoMemory`].
+pub fn gather(tasks: &[Arc<Task>], group: Option<&Arc<Group>>) -> Result<(), Error> {
+    let _rules = RULES.lock();
+    let limited = group.is_some_and(|group| group.is_limited());
+    let above = |task: &Arc<Task>| !matches!(task.class(), Class::Fair { .. }) && !task.is_done();
+    if limited && tasks.iter().any(above) {
+        return Err(Error::Forbidden);
+    }
+    let mut seats = Seats::lock();
+    let within = group.map(|group| &**group);
+    seats.move_all(tasks, |task| narrowed(within, task.asked_affinity()))?;
+    let mut moved = Vec::new();
+    for task in tasks {
+        match task.change_group(&mut seats, group) {
+            Ok(before) => moved.push((task, before)),
+            Err(error) => {
+                for (task, before) in moved {
+                    // It comes from there; without memory for the way back it stays.
+                    let _ = task.change_group(&mut seats, before.as_ref());
+                }
+                tasks.iter().for_each(|task| task.confine(&mut seats));
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a member of `group` may compete in `class`; `act` makes it so before anything changes.

@@ -92,7 +92,7 @@ pub use executor::{
     Terms, YieldNow, charge_user, current, hand_over, others_wait, run, should_yield, spawn,
     spawn_with, with_current, yield_now,
 };
-pub use group::Group;
+pub use group::{Group, gather};
 pub use handler::{HANDLER_PRIORITY, threaded};
 pub use histogram::STEPS;
 #[cfg(not(target_os = "none"))]

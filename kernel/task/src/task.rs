@@ -297,36 +297,35 @@ impl Task {
     /// reservation for which the group's CPUs have no room. [`abi::Error::Closed`]: it is done.
     /// [`abi::Error::NoMemory`].
     pub fn set_group(&self, group: Option<Arc<Group>>) -> Result<(), abi::Error> {
-        let me = self.me.upgrade().ok_or(abi::Error::Closed)?;
-        group::by_the_rules(
-            || group.clone(),
-            || self.class(),
-            || {
-                let mut seats = Seats::lock();
-                let mut own = self.group.lock();
-                // Whoever is done has left its group, or waits for this lock to leave it.
-                if self.is_done() {
-                    return Err(abi::Error::Closed);
-                }
-                let before = own.as_ref().map_or(NO_GROUP, |it| it.number());
-                let after = group.as_ref().map_or(NO_GROUP, |it| it.number());
-                if before == after {
-                    return Ok(());
-                }
-                self.narrow(&mut seats, group.as_deref())?;
-                if let Err(error) = placement::regroup(self, group.as_ref().map(|it| it.share())) {
-                    let _ = self.narrow(&mut seats, own.as_deref());
-                    return Err(error);
-                }
-                if let Some(group) = &group {
-                    group.enter(&me);
-                }
-                if let Some(old) = core::mem::replace(&mut *own, group.clone()) {
-                    old.leave(self);
-                }
-                Ok(())
-            },
-        )
+        let me = self.me.upgrade().filter(|me| !me.is_done());
+        group::gather(&[me.ok_or(abi::Error::Closed)?], group.as_ref())
+    }
+
+    /// Makes it a member of another group, in which it may be and whose CPUs have room for it; gives the old one. Whoever
+    /// is done has left its group, or is about to, and stays out.
+    pub(crate) fn change_group(
+        self: &Arc<Self>,
+        seats: &mut Seats,
+        group: Option<&Arc<Group>>,
+    ) -> Result<Option<Arc<Group>>, abi::Error> {
+        let mut own = self.group.lock();
+        let number = |group: Option<&Arc<Group>>| group.map_or(NO_GROUP, |it| it.number());
+        if self.is_done() || number(own.as_ref()) == number(group) {
+            return Ok(own.clone());
+        }
+        self.narrow(seats, group.map(|group| &**group))?;
+        if let Err(error) = placement::regroup(self, group.map(|it| it.share())) {
+            let _ = self.narrow(seats, own.as_deref());
+            return Err(error);
+        }
+        if let Some(group) = group {
+            group.enter(self);
+        }
+        let old = core::mem::replace(&mut *own, group.cloned());
+        if let Some(old) = &old {
+            old.leave(self);
+        }
+        Ok(old)
     }
 
     /// How it competes for its CPU: what was asked for, whatever it inherits.
@@ -516,7 +515,7 @@ impl Task {
 }
 
 /// The CPUs that a task of this group may use that asked for these.
-fn narrowed(group: Option<&Group>, asked: u64) -> u64 {
+pub(crate) fn narrowed(group: Option<&Group>, asked: u64) -> u64 {
     let allowed = group.map_or(u64::MAX, Group::allowed);
     placement::narrow(allowed, asked)
 }

@@ -1,7 +1,7 @@
 //! A handle that is closed when it is dropped, and the calls that every handle has.
 
 use crate::sys;
-use abi::{END, Error, Event, Events, NEVER, NEXT, Number, OpenFlags, Rights};
+use abi::{END, Error, Event, Events, NEVER, NEXT, Number, OpenFlags, Rights, request};
 use alloc::vec::Vec;
 use value::{Document, Value};
 
@@ -95,6 +95,33 @@ impl Handle {
     /// `NotFound` for a verb it has not; what the verb says otherwise.
     pub fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
         grow(|reply| sys::request(self.number, verb, argument, reply))
+    }
+
+    /// Asks for a verb that takes handles: each under its name, with these rights.
+    ///
+    /// # Errors
+    /// As [`Handle::request`]; `Denied` for one that has not these rights, or may not be given.
+    pub fn request_with(
+        &self,
+        verb: &str,
+        argument: Document<'_>,
+        handles: &[(&str, &Handle, Rights)],
+    ) -> Result<Value, Error> {
+        let whole = Value::build(|builder| {
+            for (key, element) in argument {
+                builder.put(key, element);
+            }
+            builder.document(request::HANDLES, |list| {
+                for (name, handle, rights) in handles {
+                    list.document(name, |entry| {
+                        entry
+                            .put(request::HANDLE, handle.number.0)
+                            .put(request::RIGHTS, rights.bits());
+                    });
+                }
+            });
+        })?;
+        self.request(verb, whole.as_document())
     }
 
     /// Asks for a verb that takes no argument.

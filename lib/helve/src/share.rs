@@ -2,11 +2,12 @@
 
 use crate::handle::Handle;
 use crate::registry;
-use abi::{CpuSet, Error};
+use abi::{CpuSet, Error, Rights};
 use alloc::string::ToString;
-use value::Value;
+use value::{Document, Value};
 
-/// A part of the CPUs. Programs are started in it by [`crate::Command::share`], and what these start is in it too.
+/// A part of the CPUs. Programs are started in it by [`crate::Command::share`] or come by [`take`](Self::take), and what
+/// these start is in it too.
 /// Dropping it leaves them there.
 #[derive(Debug)]
 pub struct Share {
@@ -82,6 +83,17 @@ impl Share {
     pub fn limit(&self, limits: &Limits) -> Result<(), Error> {
         let limits = limits.value()?;
         let reply = self.handle.request("limit", limits.as_document());
+        reply.map(drop)
+    }
+
+    /// Moves a process here, with all its threads and all that it starts from now on.
+    ///
+    /// # Errors
+    /// `Denied` when one of the two may not be administered; `NoProcess`; `Forbidden` when one of its threads has a
+    /// priority or a reservation and the share a quota; `Busy` when the share's CPUs have no room for a reservation.
+    pub fn take(&self, process: &Handle) -> Result<(), Error> {
+        let here = [("share", &self.handle, Rights::ADMINISTER)];
+        let reply = process.request_with("join", Document::EMPTY, &here);
         reply.map(drop)
     }
 

@@ -2,7 +2,7 @@
 
 use super::starting::{MARK, about, crash, plan, program, start};
 use super::*;
-use abi::field;
+use abi::{field, request};
 use machine::host::user::set_program;
 use machine::user::Trap;
 
@@ -52,6 +52,100 @@ fn a_child_in_a_share_takes_its_time() {
     assert_eq!(number(object, "used") / MILLISECOND, 30);
     assert_eq!(number(object, "weight"), 50);
     assert_eq!(number(object, "threads"), 0);
+}
+
+/// A request that gives these handles, with these rights.
+fn giving(handles: &[(&str, u64, Rights)]) -> Value {
+    plan(|argument| {
+        argument.document(request::HANDLES, |list| {
+            for (name, handle, rights) in handles {
+                list.document(name, |entry| {
+                    entry
+                        .put(request::HANDLE, *handle)
+                        .put(request::RIGHTS, rights.bits());
+                });
+            }
+        });
+    })
+}
+
+/// A process that runs goes to a share, and from one to the next, if both may be administered.
+#[test]
+fn a_process_joins_a_share() {
+    let mut world = World::new();
+    world.file("/program", &program(MARK));
+    set_program(|_| Trap::Interrupt);
+    let processes = world.registry("process").unwrap();
+    let child = start(&mut world, "/program", &plan(|_| {})).unwrap();
+    let share = |world: &mut World, wanted: &Value| {
+        let reply = world.request(processes, "share", wanted).unwrap();
+        number(reply.as_document(), "share")
+    };
+    let wide = share(&mut world, &limits(&[]));
+    let quota = limits(&[("runtime", 10_000_000)]);
+    let limited = share(&mut world, &quota);
+    let members = |world: &mut World, share: u64| {
+        let about = about(world, share);
+        number(about.as_document().document("object").unwrap(), "threads")
+    };
+    let (administer, inspect) = (Rights::ADMINISTER, Rights::INSPECT);
+    let join = |world: &mut World, who: u64, share: u64| {
+        let given = giving(&[("share", share, administer)]);
+        world.request(who, "join", &given).map(drop)
+    };
+    assert_eq!(join(&mut world, child, wide), Ok(()));
+    assert_eq!(join(&mut world, child, wide), Ok(()), "it is there already");
+    assert_eq!(
+        (members(&mut world, wide), members(&mut world, limited)),
+        (1, 0)
+    );
+    assert_eq!(join(&mut world, child, limited), Ok(()));
+    assert_eq!(
+        (members(&mut world, wide), members(&mut world, limited)),
+        (0, 1)
+    );
+    assert_eq!(join(&mut world, child, wide), Ok(()));
+    // Who has a priority does not go where there is a quota.
+    let priority = plan(|plan| {
+        plan.put("class", "realtime").put("priority", 5);
+    });
+    world.request(child, "compete", &priority).unwrap();
+    assert_eq!(join(&mut world, child, limited), Err(Error::Forbidden));
+    assert_eq!(members(&mut world, wide), 1);
+    // Both need the right, the handle must be given with it, and be one that may be given.
+    let less = |world: &mut World, handle: u64, rights: Rights| {
+        world.call(Call::Duplicate, &[handle, rights.bits().into()])
+    };
+    let looks = less(&mut world, child, inspect | Rights::SIGNAL).unwrap();
+    assert_eq!(join(&mut world, looks, wide), Err(Error::Denied));
+    let seen = less(&mut world, wide, inspect | Rights::TRANSFER).unwrap();
+    let own = less(&mut world, wide, administer).unwrap();
+    for (given, error) in [
+        (giving(&[("share", seen, administer)]), Error::Denied),
+        (giving(&[("share", own, administer)]), Error::Denied),
+        (giving(&[("share", wide, inspect)]), Error::Denied),
+        (giving(&[("share", child, administer)]), Error::WrongKind),
+        (giving(&[("other", wide, administer)]), Error::Invalid),
+        (giving(&[("share", NONE, administer)]), Error::BadHandle),
+        (Value::default(), Error::Invalid),
+        (limits(&[(request::HANDLES, 5)]), Error::Invalid),
+        (giving(&[("a", wide, inspect); 17]), Error::TooLarge),
+    ] {
+        let refused = world.request(child, "join", &given);
+        assert_eq!(refused.err(), Some(error), "{given:?}");
+    }
+    // What takes no handles says so.
+    let given = giving(&[("share", wide, inspect)]);
+    for handle in [child, processes] {
+        assert_eq!(
+            world.request(handle, "time", &given).err(),
+            Some(Error::Invalid)
+        );
+    }
+    world.ask(child, "kill").unwrap();
+    task::run_until_idle();
+    assert_eq!(join(&mut world, child, wide), Err(Error::NoProcess));
+    assert_eq!(members(&mut world, wide), 0);
 }
 
 #[test]
