@@ -7,7 +7,7 @@ use crate::termios::{Input, Local, Termios, index};
 use abi::{Error, Rights};
 use alloc::sync::Arc;
 use machine::sync::Spin;
-use object::{Handle, SliceSink};
+use object::{Given, Handle, SliceSink};
 use std::string::String;
 use std::vec::Vec;
 use task::{Ready, block_on};
@@ -348,7 +348,7 @@ fn native_programs_ask_by_name() {
         desk.told(),
         [(9, signal::INTERRUPT), (9, signal::WINDOW)][..1]
     );
-    let bad = handle.request("foreground", Document::EMPTY);
+    let bad = handle.request("foreground", Document::EMPTY, &Given::default());
     assert_eq!(bad.err(), Some(Error::Invalid));
     assert_eq!(ask("dance", &[]).err(), Some(Error::NotFound));
 }
