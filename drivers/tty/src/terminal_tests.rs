@@ -317,7 +317,7 @@ fn native_programs_ask_by_name() {
             }
         });
         handle
-            .request(verb, argument.unwrap().as_document())
+            .request(verb, argument.unwrap().as_document(), &Given::default())
             .map(|reply| reply.value)
     };
     let mode = ask("mode", &[]).unwrap();
@@ -333,7 +333,7 @@ fn native_programs_ask_by_name() {
         size.put("columns", 100u32).put("rows", 30u32);
     });
     handle
-        .request("set-size", size.unwrap().as_document())
+        .request("set-size", size.unwrap().as_document(), &Given::default())
         .unwrap();
     let size = ask("size", &[]).unwrap();
     assert_eq!(size.as_document().unsigned("columns"), Some(100));
@@ -341,7 +341,11 @@ fn native_programs_ask_by_name() {
         process.put("process", 9u32);
     });
     handle
-        .request("foreground", process.unwrap().as_document())
+        .request(
+            "foreground",
+            process.unwrap().as_document(),
+            &Given::default(),
+        )
         .unwrap();
     desk.tty.input(b"\x03");
     assert_eq!(
