@@ -3,10 +3,14 @@
 use crate::options::Options;
 use crate::{Misuse, failed};
 use alloc::string::String;
-use helve::{Handle, OpenFlags, Rights, Value, registry};
+use helve::{Handle, OpenFlags, Rights, Value, environment, registry};
 
-/// Opens what a URI names; a registry's name with nothing behind the colon is the registry.
+/// Opens what a URI names; a registry's name with nothing behind the colon is the registry, and `@NAME` is what the
+/// shell keeps under that name.
 pub fn open(uri: &str, rights: Rights) -> Result<Handle, helve::Error> {
+    if uri.starts_with('@') {
+        return environment::copy_of_handle(uri);
+    }
     match uri.strip_suffix(':') {
         Some(name) => registry::get(name)?.copy(),
         None => registry::open(uri, rights, OpenFlags::empty()),

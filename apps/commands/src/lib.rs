@@ -15,6 +15,7 @@ mod cat;
 mod date;
 mod echo;
 mod free;
+pub mod grant;
 mod handles;
 mod inspect;
 mod kill;
@@ -88,7 +89,7 @@ macro_rules! commands {
 }
 
 commands! {
-    "ask" "URI VERB [NAME=VALUE...]" => ask::run, "ask an object for one of its verbs";
+    "ask" "URI|@NAME VERB [NAME=VALUE...|NAME=@NAME[,RIGHT...]...]" => ask::run, "ask an object for one of its verbs";
     "cat" "[FILE...]" => cat::run, "show files, or what comes in";
     "clear" "" => clear, "empty the screen";
     "date" "[+FORMAT]" => date::run, "show the date and time (UTC)";
@@ -97,7 +98,7 @@ commands! {
     "false" "" => |_| Ok(1), "fail";
     "free" "[-b|-k|-m]" => free::run, "show how memory is used";
     "handles" "" => handles::run, "show the handles this program was given";
-    "inspect" "URI..." => inspect::run, "show what objects say about themselves";
+    "inspect" "URI|@NAME..." => inspect::run, "show what objects say about themselves";
     "kill" "[-SIGNAL] ID... | -l" => kill::run, "ask processes to end";
     "log" "[TEXT...]" => log::run, "show the kernel's log, or add a line to it";
     "ls" "[-1adl] [PATH...]" => ls::run, "list directories and registries";

@@ -13,6 +13,59 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// What the shell keeps is given to whoever is told its name: a share for a process that runs and for one that is started,
+/// a folder as `file:`.
+fn keep(context: &Context) -> Result<()> {
+    let machine = Machine {
+        cpus: 2,
+        ..machine(context, Some(context.initramfs()?), "")
+    };
+    let mut session = Session::on(context, &machine)?;
+    session.ask("keep first cpus=0; keep", "\n@first  share")?;
+    session.ask("sleep 1000 &", "\n")?;
+    session.ask(
+        "ask process:$! join share=@first && echo joined",
+        "\njoined",
+    )?;
+    session.ask("inspect process:$!", "\"cpus\": \"0\"")?;
+    session.ask("inspect @first", "\"threads\": 1")?;
+    session.ask("ask @first limit cpus=1 && echo limited", "\nlimited")?;
+    session.ask("inspect process:$!", "\"cpus\": \"1\"")?;
+    session.ask(
+        "keep inner @first cpu=30%; inspect @inner",
+        "\"runtime\": 15000000",
+    )?;
+    session.ask(
+        "ask process:$! join share=@inner && echo deeper",
+        "\ndeeper",
+    )?;
+    session.ask(
+        "ask process:$! compete class=realtime priority=1 || echo refused",
+        "\nrefused",
+    )?;
+    // Where less is given than the verb needs, it is refused.
+    session.ask(
+        "ask process:$! join share=@first,inspect || echo too little",
+        "\ntoo little",
+    )?;
+    session.ask("with @first nothing run sleep 0 && echo ran", "\nran")?;
+    session.ask("mkdir /tmp/a; echo kept > /tmp/a/note", "\n")?;
+    session.ask(
+        "keep folder file:/tmp/a,ro; with file=@folder run cat /note",
+        "\nkept",
+    )?;
+    session.ask(
+        "with file=@folder run rm /note || echo read-only",
+        "\nread-only",
+    )?;
+    session.ask(
+        "unset @first; ask @first limit || echo forgotten",
+        "\nforgotten",
+    )?;
+    session.ask("keep x file:/no/such || echo not there", "\nnot there")?;
+    session.power_off()
+}
+
 /// What does not fit one processor fits two, and a third time it is refused; who ends or wants it no more makes room, and
 /// sets of processors are changed only as far as the reservations allow.
 fn reservations(context: &Context) -> Result<()> {
@@ -72,6 +125,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("run/with", with),
         Test::new("run/shares", shares),
         Test::new("run/reservations", reservations),
+        Test::new("run/keep", keep),
         Test::new("run/native-below-linux", native_below_linux),
     ]
 }

@@ -29,12 +29,15 @@ pub struct Metadata {
 }
 
 impl File {
-    /// Opens a file to read it.
+    /// Opens a file to read it, and to wait for it if that is allowed, too.
     ///
     /// # Errors
     /// `NotFound`, `Denied`, `NotDirectory` on the way.
     pub fn open(path: &str) -> Result<File, Error> {
-        File::with(path, Rights::LOOK | Rights::SIGNAL, OpenFlags::empty())
+        match File::with(path, Rights::LOOK | Rights::SIGNAL, OpenFlags::empty()) {
+            Err(Error::Denied) => File::with(path, Rights::LOOK, OpenFlags::empty()),
+            other => other,
+        }
     }
 
     /// Opens an empty file to write it; it is made if it is not there.

@@ -1,7 +1,7 @@
 //! A handle that is closed when it is dropped, and the calls that every handle has.
 
 use crate::sys;
-use abi::{END, Error, Event, Events, NEVER, NEXT, Number, OpenFlags, Rights, request};
+use abi::{END, Error, Event, Events, Kind, NEVER, NEXT, Number, OpenFlags, Rights, request};
 use alloc::vec::Vec;
 use value::{Document, Value};
 
@@ -79,6 +79,16 @@ impl Handle {
             .iter()
             .filter_map(|name| Rights::from_name(name.as_str()?))
             .collect())
+    }
+
+    /// What it is a handle to.
+    ///
+    /// # Errors
+    /// Only when the kernel cannot answer.
+    pub fn kind(&self) -> Result<Kind, Error> {
+        let about = self.inspect()?;
+        let name = about.as_document().string("kind").ok_or(Error::BadValue)?;
+        Kind::from_name(name).ok_or(Error::BadValue)
     }
 
     /// What the object says about itself.

@@ -70,6 +70,16 @@ impl Share {
         Share::of(&self.handle, limits)
     }
 
+    /// The share behind this handle.
+    pub fn from_handle(handle: Handle) -> Share {
+        Share { handle }
+    }
+
+    /// The handle, which keeps it.
+    pub fn into_handle(self) -> Handle {
+        self.handle
+    }
+
     fn of(giver: &Handle, limits: &Limits) -> Result<Share, Error> {
         let reply = giver.request("share", limits.value()?.as_document())?;
         let handle = Handle::in_reply(&reply, "share")?;

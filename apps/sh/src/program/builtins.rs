@@ -5,8 +5,10 @@ use crate::shell::{Job, Shell};
 use crate::{launch, run, run_lines};
 use alloc::format;
 use alloc::string::{String, ToString};
+use commands::Misuse;
+use commands::grant::{Grant, limit};
 use core::fmt::Write;
-use helve::{File, environment};
+use helve::{Error, File, Handle, Limits, Share, environment};
 use shell::expand::Scope;
 use shell::word::is_name;
 
@@ -83,12 +85,13 @@ builtins! {
     "help" "" says help, "show this";
     "history" "" says history, "show the lines typed before";
     "jobs" "" says jobs, "show programs in the background";
+    "keep" "[NAME GRANT|LIMIT...]" changes keep, "keep a handle, which programs get that are told @NAME";
     "pwd" "" says pwd, "show the directory";
     "set" "" says set, "show the shell's variables";
     "shift" "[COUNT]" changes shift, "drop arguments of the script";
     "true" "" says |_, _, _| 0, "succeed";
     "type" "NAME..." says type_of, "show what names stand for";
-    "unset" "NAME..." changes unset, "remove variables";
+    "unset" "NAME|@NAME..." changes unset, "remove variables, or close kept handles";
     "wait" "" changes wait, "wait for programs in the background";
 }
 
@@ -178,6 +181,59 @@ fn export(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
 fn unset(shell: &mut Shell, arguments: &[String], _: &mut Output) -> u8 {
     arguments.iter().for_each(|name| shell.unset(name));
     0
+}
+
+/// Keeps what is granted, or a new share of the processors with these limits. Without arguments: what is kept.
+fn keep(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let [name, rest @ ..] = arguments else {
+        for (name, handle) in &shell.kept {
+            let kind = handle.kind().map_or("?", |kind| kind.name());
+            let _ = writeln!(output.text, "@{name}  {kind}");
+        }
+        return 0;
+    };
+    if !is_name(name) || rest.is_empty() {
+        output.fail("keep", "a name and what is to be kept under it are wanted");
+        return 2;
+    }
+    match kept(shell, rest) {
+        Ok(Ok(handle)) => {
+            shell.kept.insert(name.clone(), handle);
+            0
+        }
+        Ok(Err(error)) => {
+            output.fail("keep", format_args!("{}: {error}", rest.join(" ")));
+            1
+        }
+        Err(Misuse(why)) => {
+            output.fail("keep", why);
+            2
+        }
+    }
+}
+
+/// The handle that these words grant.
+fn kept(shell: &Shell, words: &[String]) -> Result<Result<Handle, Error>, Misuse> {
+    let mut limits = Limits::default();
+    let mut grant = None;
+    for word in words {
+        match limit(&mut limits, word) {
+            Some(taken) => taken?,
+            None if grant.is_none() => grant = Some(Grant::parse(word)?),
+            None => return Err(Misuse(format!("{word}: one thing at a time"))),
+        }
+    }
+    let of_shell = |name: &str| shell.kept.get(name).ok_or(Error::NotFound)?.copy();
+    let handle = grant.map(|grant| grant.open(of_shell));
+    if limits == Limits::default() {
+        return handle.ok_or_else(|| Misuse("nothing is granted".into()));
+    }
+    // A share in the one that is named, or in our own.
+    Ok(match handle {
+        Some(around) => around.and_then(|around| Share::from_handle(around).within(&limits)),
+        None => Share::new(&limits),
+    }
+    .map(Share::into_handle))
 }
 
 fn set(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {

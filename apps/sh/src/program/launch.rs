@@ -4,6 +4,7 @@ use crate::shell::Shell;
 use crate::streams::Streams;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use commands::grant::{kept_name, mentioned};
 use helve::process::{Child, Group};
 use helve::{Command, Error, File, environment};
 use shell::expand::Scope;
@@ -30,6 +31,7 @@ pub fn launch(
         .arguments(arguments.iter().map(String::as_str))
         .group(group);
     prepare(&mut command, assignments, streams);
+    give_kept(shell, &mut command, arguments);
     match command.start() {
         Err(Error::NotExecutable) => script(&program, arguments, assignments, streams, group),
         other => other,
@@ -43,6 +45,15 @@ fn prepare(command: &mut Command, assignments: &[(String, String)], streams: &St
         command.environment(variables);
     }
     streams.give(command);
+}
+
+/// Gives what is kept and mentioned: to name a handle to a program is to give it.
+fn give_kept(shell: &Shell, command: &mut Command, arguments: &[String]) {
+    for name in arguments.iter().filter_map(|word| mentioned(word)) {
+        if let Some(handle) = shell.kept.get(name) {
+            command.give(&kept_name(name), handle);
+        }
+    }
 }
 
 /// The path of the program that a name stands for.

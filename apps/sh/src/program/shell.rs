@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Display;
 use helve::process::Child;
-use helve::{Directory, Kind, Status, environment, eprintln};
+use helve::{Directory, Handle, Kind, Status, environment, eprintln};
 use shell::expand::{Name, Scope};
 use shell::history::History;
 
@@ -26,6 +26,8 @@ pub struct Shell {
     variables: BTreeMap<String, String>,
     /// `$0`, `$1`, ...
     arguments: Vec<String>,
+    /// Handles that programs get when their names are mentioned: `@NAME`.
+    pub kept: BTreeMap<String, Handle>,
     pub history: History,
     pub jobs: Vec<Job>,
     /// Of the last program in the background: `$!`.
@@ -65,8 +67,12 @@ impl Shell {
         environment::set_variable(name, &content.unwrap_or_default());
     }
 
-    /// Removes a variable.
+    /// Removes a variable, or closes a kept handle: `@NAME`.
     pub fn unset(&mut self, name: &str) {
+        if let Some(kept) = name.strip_prefix('@') {
+            self.kept.remove(kept);
+            return;
+        }
         self.variables.remove(name);
         environment::remove_variable(name);
     }
