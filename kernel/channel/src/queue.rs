@@ -264,6 +264,12 @@ impl Receiver {
         Ok(Received::Message(message))
     }
 
+    /// Whether it is worth while to look: there is a message, or no more can come.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        !self.0.readable.get().is_empty()
+    }
+
     /// Puts a message back that could not be delivered: it is the first again.
     pub fn put_back(&self, message: Message) {
         let queue = &*self.0;

@@ -75,11 +75,16 @@ pub async fn receive(caller: &Caller<'_>, arguments: Arguments) -> Result<u64, E
 /// The same if there is a message. `None`: nothing has happened.
 pub fn receive_now(caller: &Caller<'_>, arguments: Arguments) -> Option<Result<u64, Error>> {
     let [register, .., deadline] = arguments;
-    let now = || {
-        let handle = caller.handle(register)?;
-        try_receive(caller, &handle, arguments)
+    let number = number(register).ok()?;
+    let is_ready = |handle: &Handle| {
+        let receiver = handle.downcast_ref::<Receiver>();
+        receiver.is_some_and(Receiver::is_ready)
     };
-    match now() {
+    if !caller.handles.with(number, is_ready).ok()? {
+        return None;
+    }
+    let handle = caller.handles.get(number).ok()?;
+    match try_receive(caller, &handle, arguments) {
         Err(Error::WouldBlock) if deadline != NOW => None,
         result => Some(result),
     }

@@ -103,6 +103,12 @@ pub(crate) fn this() -> &'static Cpu {
     LOCAL.with(|local| local.cpu)
 }
 
+impl Heir {
+    fn is_wanted(self) -> bool {
+        matches!(self, Heir::Wanted)
+    }
+}
+
 /// What a poll came to.
 pub(crate) struct Polled {
     pub task: Arc<Task>,
@@ -180,18 +186,16 @@ impl Cpu {
         let now = run.look();
         task.queued.wakes(now);
         let first = run.queue.waiting() == 0;
-        let wanted = own && LOCAL.with(|local| matches!(local.heir.get(), Heir::Wanted));
-        let preempts = if wanted {
-            let heir = task.clone();
-            let preempts = run.join(now, task);
+        // Who waits alone is next anyway.
+        let wanted = own && !first && LOCAL.with(|local| local.heir.get().is_wanted());
+        let heir = wanted.then(|| task.clone());
+        let preempts = run.join(now, task);
+        if let Some(heir) = heir {
             // Whoever is in a group is its group's business.
             if let (Some(ticket), NO_GROUP) = (heir.standing.ticket(), heir.standing.group()) {
                 LOCAL.with(|local| local.heir.set(Heir::Is(ticket)));
             }
-            preempts
-        } else {
-            run.join(now, task)
-        };
+        }
         self.react(run, now, preempts, first, own);
     }
 
