@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod builder;
+pub mod bvalue;
 mod document;
 mod element;
 mod error;
