@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
+use task::Times;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub const INFINITY: u64 = u64::MAX;
@@ -275,10 +276,10 @@ pub struct Usage {
 }
 
 impl Usage {
-    fn of(cpu_time: u64, resident_pages: usize, faults: u64) -> Usage {
-        // The time of a thread is not split between user mode and the kernel: all of it counts as user time.
+    fn of(times: Times, resident_pages: usize, faults: u64) -> Usage {
         Usage {
-            user: Timeval::from_nanoseconds(cpu_time),
+            user: Timeval::from_nanoseconds(times.user),
+            system: Timeval::from_nanoseconds(times.system),
             faults,
             resident: resident_pages as u64 * (machine::PAGE as u64 / 1024),
             ..Usage::default()
@@ -287,7 +288,7 @@ impl Usage {
 
     /// What an ended child used, with its own children.
     pub fn of_child(child: &process::Process) -> Usage {
-        Usage::of(child.cpu_time() + child.children_cpu_time(), 0, 0)
+        Usage::of(child.times() + child.children_times(), 0, 0)
     }
 }
 
@@ -298,13 +299,13 @@ const RUSAGE_THREAD: i32 = 1;
 pub async fn getrusage(call: &mut Call<'_>, [who, to, ..]: Args) -> Answer {
     let core = call.thread.core().process();
     let usage = match who as i32 {
-        RUSAGE_SELF => Usage::of(core.cpu_time(), call.space.resident(), call.space.faults()),
+        RUSAGE_SELF => Usage::of(core.times(), call.space.resident(), call.space.faults()),
         RUSAGE_THREAD => Usage::of(
-            call.thread.core().cpu_time(),
+            call.thread.core().times(),
             call.space.resident(),
             call.space.faults(),
         ),
-        RUSAGE_CHILDREN => Usage::of(core.children_cpu_time(), 0, 0),
+        RUSAGE_CHILDREN => Usage::of(core.children_times(), 0, 0),
         _ => return Err(Errno::EINVAL),
     };
     call.write(to, &usage).await?;
@@ -313,12 +314,8 @@ pub async fn getrusage(call: &mut Call<'_>, [who, to, ..]: Args) -> Answer {
 
 pub async fn times(call: &mut Call<'_>, [to, ..]: Args) -> Answer {
     let core = call.thread.core().process();
-    let ticks = [
-        core.cpu_time() / TICK,
-        0,
-        core.children_cpu_time() / TICK,
-        0,
-    ];
+    let (own, children) = (core.times(), core.children_times());
+    let ticks = [own.user, own.system, children.user, children.system].map(|time| time / TICK);
     call.write_if(to, &ticks).await?;
     Ok((machine::time::now() / TICK) as usize)
 }

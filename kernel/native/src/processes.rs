@@ -222,6 +222,7 @@ fn describe(process: &Arc<Process>, into: &mut Builder) {
     let command = arguments.strip_suffix(&[0]).unwrap_or(&arguments);
     let command: String = String::from_utf8_lossy(command).replace('\0', " ");
     let resident = process.space().map_or(0, |space| space.resident());
+    let times = process.times();
     into.put("id", process.id())
         .put("parent", process.parent_id())
         .put("name", &process.name())
@@ -233,7 +234,9 @@ fn describe(process: &Arc<Process>, into: &mut Builder) {
         )
         .put("threads", process.thread_count())
         .put("memory", resident * PAGE)
-        .put("time", process.cpu_time())
+        .put("time", times.sum())
+        .put("user", times.user)
+        .put("system", times.system)
         .put("started", process.started());
     let threads = process.threads();
     if let Some(task) = threads.first().and_then(|thread| thread.task()) {
@@ -251,9 +254,12 @@ impl Object for ThreadObject {
     }
 
     fn describe(&self, into: &mut Builder) {
+        let times = self.0.times();
         into.put("id", self.0.id())
             .put("process", self.0.process().id())
-            .put("time", self.0.cpu_time());
+            .put("time", times.sum())
+            .put("user", times.user)
+            .put("system", times.system);
     }
 }
 

@@ -12,8 +12,9 @@ use crate::table;
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use machine::sync::Spin;
+use task::Times;
 
 /// Whether the number of an ended child stays taken until its parent has asked for the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +38,8 @@ pub(crate) struct Family {
     /// `None` once the process has handed its children on: it gets no more.
     children: Spin<Option<BTreeMap<u32, Arc<Process>>>>,
     stage: AtomicU8,
-    /// CPU time of children that were waited for, in nanoseconds.
-    past_children: AtomicU64,
+    /// CPU time of children that were waited for.
+    past_children: Spin<Times>,
 }
 
 impl Family {
@@ -48,7 +49,7 @@ impl Family {
             parent_id: AtomicU32::new(0),
             children: Spin::new(Some(BTreeMap::new())),
             stage: AtomicU8::new(HERE),
-            past_children: AtomicU64::new(0),
+            past_children: Spin::default(),
         }
     }
 
@@ -106,9 +107,9 @@ impl Process {
         there.find_map(wanted)
     }
 
-    /// CPU time of the ended children that were waited for, in nanoseconds.
-    pub fn children_cpu_time(&self) -> u64 {
-        self.family().past_children.load(Ordering::Relaxed)
+    /// CPU time of the ended children that were waited for.
+    pub fn children_times(&self) -> Times {
+        *self.family().past_children.lock()
     }
 
     /// True from the parent's decision to keep the ended process until it is reaped.
@@ -123,9 +124,9 @@ impl Process {
             return false;
         }
         if let Some(parent) = self.forget() {
-            let time = self.cpu_time() + self.children_cpu_time();
-            let past = &parent.family().past_children;
-            past.fetch_add(time, Ordering::Relaxed);
+            let times = self.times() + self.children_times();
+            let mut past = parent.family().past_children.lock();
+            *past = *past + times;
         }
         true
     }

@@ -182,10 +182,10 @@ fn stay<D: Door>(
 ) -> Step {
     let here = task::here();
     loop {
-        here.leave_kernel();
+        here.leave_kernel(task);
         match user.enter(root) {
             Trap::Call => {
-                here.enter_kernel_often(|| Cause::Call(user.registers.rax, D::call_name));
+                here.enter_kernel_often(task, || Cause::Call(user.registers.rax, D::call_name));
                 match door.immediate(space, user) {
                     // In this order: a timer that rings may interrupt this very task.
                     Some(Flow::Continue) if !here.should_yield() && !task.interrupted() => {}
@@ -194,11 +194,11 @@ fn stay<D: Door>(
                 }
             }
             Trap::Fault(fault) => {
-                here.enter_kernel_often(|| Cause::Fault(fault.vector));
+                here.enter_kernel_often(task, || Cause::Fault(fault.vector));
                 return Step::Fault(fault);
             }
             Trap::Interrupt => {
-                here.enter_kernel(Cause::Interrupt(machine::irq::last().1));
+                here.enter_kernel(task, Cause::Interrupt(machine::irq::last().1));
                 return Step::Flow(Flow::Continue);
             }
         }

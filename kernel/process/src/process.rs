@@ -13,11 +13,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use machine::sync::{Once, Spin};
 use memory::Space;
 use object::{Namespace, Table};
-use task::{Meter, Readiness, Ready, WaitQueue};
+use task::{Meter, Readiness, Ready, Times, WaitQueue};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,8 @@ struct Threads {
     list: BTreeMap<u32, Arc<Thread>>,
     /// One thread is about to be the only one: there will be no new ones until it is.
     taken_over: bool,
+    /// CPU time of those that have left.
+    past: Times,
 }
 
 pub struct Process {
@@ -95,8 +97,6 @@ pub struct Process {
     /// Woken when a thread has left.
     thread_left: WaitQueue,
     started: u64,
-    /// CPU time of threads that have ended, in nanoseconds.
-    past_threads: AtomicU64,
     pub(crate) meter: Once<Arc<Meter>>,
 }
 
@@ -121,6 +121,7 @@ impl Process {
             threads: Spin::new(Threads {
                 list: BTreeMap::new(),
                 taken_over: false,
+                past: Times::default(),
             }),
             space: Spin::new(Some(birth.space)),
             handles: Spin::new(Some(birth.handles)),
@@ -132,7 +133,6 @@ impl Process {
             ended: Readiness::new(Ready::empty()),
             thread_left: WaitQueue::new(),
             started: now,
-            past_threads: AtomicU64::new(0),
             meter: Once::new(),
         });
         // The cell is new, so this is the first and only value.
@@ -249,14 +249,16 @@ impl Process {
 
     /// CPU time of all threads, past and present, in nanoseconds.
     pub fn cpu_time(&self) -> u64 {
-        let present: u64 = self
-            .threads
-            .lock()
-            .list
-            .values()
-            .map(|thread| thread.cpu_time())
-            .sum();
-        present + self.past_threads.load(Ordering::Relaxed)
+        let threads = self.threads.lock();
+        let present = threads.list.values().map(|thread| thread.cpu_time());
+        present.sum::<u64>() + threads.past.sum()
+    }
+
+    /// The same time, divided between user mode and the kernel ([`task::Task::times`]).
+    pub fn times(&self) -> Times {
+        let threads = self.threads.lock();
+        let present = threads.list.values().map(|thread| thread.times());
+        present.sum::<Times>() + threads.past
     }
 
     /// Asks the process to end, as its door understands `signal` (9 cannot be refused).
@@ -340,8 +342,7 @@ impl Process {
     pub(crate) fn remove_thread(&self, thread: &Thread) -> bool {
         let mut threads = self.threads.lock();
         threads.list.remove(&thread.id());
-        self.past_threads
-            .fetch_add(thread.cpu_time(), Ordering::Relaxed);
+        threads.past = threads.past + thread.times();
         let last = threads.list.is_empty();
         drop(threads);
         self.thread_left.wake_all();

@@ -7,7 +7,7 @@ use alloc::sync::{Arc, Weak};
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use machine::sync::Once;
-use task::{Meter, Task};
+use task::{Meter, Task, Times};
 
 pub struct Thread {
     id: AtomicU32,
@@ -115,6 +115,13 @@ impl Thread {
     /// Time on a CPU, in nanoseconds.
     pub fn cpu_time(&self) -> u64 {
         self.task.get().map_or(0, |task| task.cpu_time())
+    }
+
+    /// The same time, divided between user mode and the kernel ([`task::Task::times`]).
+    pub fn times(&self) -> Times {
+        self.task
+            .get()
+            .map_or(Times::default(), |task| task.times())
     }
 
     /// Undoes the making of a thread that never ran; a process without another thread ends with it, unseen.

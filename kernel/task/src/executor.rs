@@ -250,12 +250,3 @@ pub fn hand_over<R>(f: impl FnOnce() -> R) -> R {
     });
     result
 }
-
-/// Reports that `nanoseconds` of the current poll were spent in user mode. The rest of it counts as kernel time.
-pub fn charge_user(nanoseconds: u64) {
-    LOCAL.with(|local| {
-        if let Some(task) = &*local.current.borrow() {
-            task.charge_user(nanoseconds);
-        }
-    });
-}

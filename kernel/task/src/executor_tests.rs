@@ -3,8 +3,8 @@
 use crate::policy::{Class, Reservation, weight_of_nice};
 use crate::state::State;
 use crate::{
-    Deadline, Task, WaitQueue, block_on, charge_user, clock, current, run_until_idle, should_yield,
-    sleep_until, spawn, stats, with_current, yield_now,
+    Cause, Deadline, Task, Times, WaitQueue, block_on, clock, current, here, run_until_idle,
+    should_yield, sleep_until, spawn, stats, with_current, yield_now,
 };
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -142,14 +142,17 @@ fn time_is_charged_up_to_now() {
     let task = spawn("worker", async {
         advance(700);
         assert_eq!(with_current(Task::cpu_time), Some(700));
-        charge_user(500);
+        with_current(|task| here().leave_kernel(task));
+        advance(500_000);
+        with_current(|task| here().enter_kernel(task, Cause::Fault(14)));
         yield_now().await;
         advance(50);
-        charge_user(50);
     })
     .unwrap();
     run_until_idle();
-    assert_eq!((task.cpu_time(), task.user_time()), (750, 550));
+    let (user, system) = (500_000, 750);
+    assert_eq!(task.times(), Times { user, system });
+    assert_eq!(task.cpu_time(), user + system);
 }
 
 #[test]

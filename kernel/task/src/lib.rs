@@ -65,6 +65,7 @@ mod ready_tests;
 mod seats;
 #[cfg(test)]
 mod seats_tests;
+mod split;
 mod standing;
 pub mod state;
 #[cfg(test)]
@@ -89,8 +90,8 @@ pub use error::{Interrupted, WaitError};
 #[cfg(not(target_os = "none"))]
 pub use executor::poll_once;
 pub use executor::{
-    Terms, YieldNow, charge_user, current, hand_over, others_wait, run, should_yield, spawn,
-    spawn_with, with_current, yield_now,
+    Terms, YieldNow, current, hand_over, others_wait, run, should_yield, spawn, spawn_with,
+    with_current, yield_now,
 };
 pub use group::{Group, gather};
 pub use handler::{HANDLER_PRIORITY, threaded};
@@ -102,6 +103,7 @@ pub use meter::{Meter, MeterGuard, MeterSleep, Metered};
 pub use observers::{Observer, ObserverGuard};
 pub use placement::{isolate, isolated};
 pub use ready::{Readiness, Ready, Wait, WaitAny, wait_any};
+pub use split::Times;
 pub use stats::{
     Late, Stats, forget_longest, lateness, longest_poll, longest_stretch, stats, stats_of,
 };

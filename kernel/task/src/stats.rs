@@ -9,11 +9,13 @@ use crate::cpu::{Cpu, this};
 use crate::histogram::{Histogram, STEPS};
 use crate::placement;
 use crate::seats::Seats;
+use crate::split::{Times, Told};
 use crate::stopwatch::Stopwatch;
 use crate::stretch::Longest;
 use crate::task::Task;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use machine::sync::Spin;
 
 /// Who is late: a timer, or a task of a class between its wake-up and its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,50 @@ pub(crate) struct Counters {
     /// Entries into the kernel that were looked at: all interrupts of user mode, at least.
     pub entries: AtomicU64,
     pub idle: Stopwatch,
+    pub user: UserTime,
     late: [Histogram; Late::ALL.len()],
+}
+
+/// How long a CPU was in user mode, as far as that is known.
+#[derive(Default)]
+pub(crate) struct UserTime {
+    /// Of tasks with a share of the usual size or more, and of those that are nice.
+    sums: [AtomicU64; 2],
+    /// Since when it is in user mode: twice the time, and 1 if somebody nice is; 0: it is not known to be.
+    since: AtomicU64,
+    told: Spin<[Told; 2]>,
+}
+
+impl UserTime {
+    /// User mode begins, which will be timed.
+    pub fn begin(&self, now: u64, nice: bool) {
+        self.since.store(now << 1 | u64::from(nice), Relaxed);
+    }
+
+    /// The kernel was entered, and so many nanoseconds before that were user mode.
+    pub fn end(&self, nanoseconds: u64, nice: bool) {
+        self.since.store(0, Relaxed);
+        add(&self.sums[usize::from(nice)], nanoseconds);
+    }
+
+    /// Divides what `busy` gives, the time that the CPU did something: the time of those who are nice, and that of the
+    /// others.
+    fn read(&self, busy: impl FnOnce() -> u64) -> (u64, Times) {
+        let mut told = self.told.lock();
+        let since = self.since.load(Relaxed);
+        let mut sums = [0, 1].map(|nice| self.sums[nice].load(Relaxed));
+        let busy = busy();
+        if since != 0 {
+            sums[(since & 1) as usize] += clock::now().saturating_sub(since >> 1);
+        }
+        let [usual, nice] = sums;
+        // First what is nice and what is not, then the latter: each of three parts can only grow.
+        let Times {
+            user: nice,
+            system: rest,
+        } = told[1].tell(busy, nice);
+        (nice, told[0].tell(rest, usual))
+    }
 }
 
 /// Adds to a counter that has only one writer.
@@ -185,6 +230,11 @@ pub struct Stats {
     pub stolen: u64,
     /// Nanoseconds that it did something.
     pub busy: u64,
+    /// How much of that was user mode, and how much the kernel, its interrupts included. These and `nice` make up `busy`;
+    /// how they divide is an estimate.
+    pub times: Times,
+    /// How much of it was user mode of tasks with a niceness above 0, which is not in `times`.
+    pub nice: u64,
     /// Nanoseconds that it halted.
     pub idle: u64,
     /// Nanoseconds that tasks have waited for it while they could have run.
@@ -205,6 +255,8 @@ impl Cpu {
             let run = self.run.lock();
             (run.queue.waiting(), run.queue.is_running())
         };
+        let busy = || clock::now().saturating_sub(started).saturating_sub(idle);
+        let (nice, times) = counters.user.read(busy);
         Stats {
             tasks: self.tasks(),
             waiting,
@@ -217,7 +269,9 @@ impl Cpu {
             halts: read(&counters.halts),
             moved: read(&counters.moved),
             stolen: read(&counters.stolen),
-            busy: clock::now().saturating_sub(started).saturating_sub(idle),
+            busy: nice + times.sum(),
+            times,
+            nice,
             idle,
             delay: read(&counters.delay),
             longest_delay: read(&counters.longest_delay),

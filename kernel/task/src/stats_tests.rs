@@ -1,16 +1,26 @@
 //! Counters, lateness and the longest stretches, on simulated CPUs.
 
+use crate::cpu::this;
 use crate::policy::{Class, Manner, NORMAL_WEIGHT};
 use crate::{
     Cause, Exact, Late, clock, forget_longest, here, is_exact, lateness, longest_poll,
     longest_stretch, poll_once, run_until_idle, sleep_until, spawn, stats, stats_of, window,
-    yield_now,
+    with_current, yield_now,
 };
+use core::sync::atomic::Ordering::Relaxed;
 use machine::host;
 use machine::host::clock::{advance, set};
 
 fn call_name(number: u64) -> Option<&'static str> {
     (number == 7).then_some("poll")
+}
+
+fn leave() {
+    with_current(|task| here().leave_kernel(task)).unwrap();
+}
+
+fn enter(cause: Cause) {
+    with_current(|task| here().enter_kernel(task, cause)).unwrap();
 }
 
 const CALL: Cause = Cause::Call(7, call_name);
@@ -133,13 +143,13 @@ fn the_longest_turn_in_the_kernel() {
 fn user_mode_is_no_stretch() {
     spawn("user", async {
         advance(50);
-        here().leave_kernel();
+        leave();
         advance(1_000_000);
-        here().enter_kernel(CALL);
+        enter(CALL);
         advance(400);
-        here().leave_kernel();
+        leave();
         advance(2_000_000);
-        here().enter_kernel(Cause::Fault(14));
+        enter(Cause::Fault(14));
         advance(300);
     })
     .unwrap();
@@ -154,17 +164,17 @@ fn user_mode_is_no_stretch() {
 #[test]
 fn a_call_that_is_not_announced_is_not_counted() {
     spawn("user", async {
-        here().leave_kernel();
+        leave();
         advance(1_000);
         // A call that answers at once.
         advance(900);
-        here().leave_kernel();
+        leave();
         assert!(longest_stretch(0).is_none());
         // One that lets interrupts in has a beginning from there on.
         advance(800);
         window();
         advance(600);
-        here().leave_kernel();
+        leave();
     })
     .unwrap();
     run_until_idle();
@@ -199,12 +209,12 @@ fn a_stretch_goes_on_through_turns_until_a_window() {
 fn what_an_interrupt_in_user_mode_takes_counts_from_its_arrival() {
     let handler = host::irq::legacy(4, "slow", alloc::sync::Arc::new(|| advance(250)));
     spawn("user", async {
-        here().leave_kernel();
+        leave();
         advance(5_000);
         host::irq::raise(4);
-        here().enter_kernel(Cause::Interrupt(machine::irq::last().1));
+        enter(Cause::Interrupt(machine::irq::last().1));
         advance(30);
-        here().leave_kernel();
+        leave();
     })
     .unwrap();
     run_until_idle();
@@ -256,26 +266,59 @@ fn a_task_that_moves_keeps_waiting() {
 
 #[test]
 fn every_call_is_looked_at_while_somebody_wants_it() {
+    const CALLS: u64 = 1000;
     let program = || async {
-        advance(100);
-        here().leave_kernel();
-        advance(1_000_000);
-        here().enter_kernel_often(|| CALL);
-        advance(400);
-        here().leave_kernel();
+        leave();
+        for _ in 0..CALLS {
+            advance(200);
+            with_current(|task| here().enter_kernel_often(task, || CALL));
+            advance(400);
+            leave();
+        }
     };
-    let longest = || {
-        forget_longest();
+    let looks = || {
+        let before = this().counters.entries.load(Relaxed);
         spawn("user", program()).unwrap();
         run_until_idle();
-        longest_stretch(0).map(|longest| longest.nanoseconds)
+        this().counters.entries.load(Relaxed) - before
     };
-    assert_eq!(longest(), None);
+    assert!((CALLS / 128..CALLS / 16).contains(&looks()));
     let one = Exact::new();
     let two = Exact::new();
     drop(one);
-    assert_eq!(longest(), Some(400));
+    forget_longest();
+    assert_eq!(looks(), CALLS);
+    assert_eq!(longest_stretch(0).unwrap().nanoseconds, 400);
     drop(two);
     assert!(!is_exact());
-    assert_eq!(longest(), None);
+    assert!(looks() < CALLS / 16);
+}
+
+#[test]
+fn user_time_of_a_processor_is_known_while_it_goes_on() {
+    let machine = host::current();
+    let boot = stats().times.system;
+    spawn("nice", async {
+        with_current(|task| task.set_nice(5));
+        advance(1_000);
+        leave();
+        advance(500_000);
+        enter(Cause::Fault(14));
+        with_current(|task| task.set_nice(0));
+        advance(2_000);
+        leave();
+        advance(3_000_000);
+    })
+    .unwrap();
+    let whole = |stats: crate::Stats| (stats.times.user, stats.nice, stats.times.system);
+    std::thread::scope(|scope| {
+        let seen = scope.spawn(move || {
+            machine.enter(0);
+            poll_once();
+            // It is still in user mode, for all that is known.
+            whole(stats())
+        });
+        let expected = (3_000_000, 500_000, boot + 3_000);
+        assert_eq!(seen.join().unwrap(), expected);
+    });
 }

@@ -45,6 +45,11 @@ impl Stopwatch {
 
     /// The sum; if it goes on, up to now.
     pub fn read(&self) -> u64 {
+        self.read_at(clock::now)
+    }
+
+    /// The sum; if it goes on, up to the time that `now` gives.
+    pub fn read_at(&self, now: impl Fn() -> u64) -> u64 {
         loop {
             let since = self.since.load(Ordering::Acquire);
             let total = self.total.load(Ordering::Acquire);
@@ -54,7 +59,7 @@ impl Stopwatch {
             }
             return match since {
                 0 => total,
-                since => total + clock::now().saturating_sub(since),
+                since => total + now().saturating_sub(since),
             };
         }
     }

@@ -191,43 +191,56 @@ impl Here {
         self.cpu.should_yield()
     }
 
-    /// User mode is about to begin. Costs two instructions, but the first time in a turn.
+    /// The user mode of `task`, which has a turn, is about to begin. Costs two instructions, but the first time in a turn.
     #[inline]
-    pub fn leave_kernel(self) {
+    pub fn leave_kernel(self, task: &Task) {
         if self.cpu.stretch.goes_on() {
-            self.end_stretch();
+            self.end_stretch(task);
         }
     }
 
-    /// The kernel was entered from user mode, by something that happens all the time.
+    /// The kernel was entered from the user mode of `task`, by something that happens all the time.
     #[inline]
-    pub fn enter_kernel_often(self, cause: impl FnOnce() -> Cause) {
-        if is_exact() {
-            self.enter_kernel(cause());
+    pub fn enter_kernel_often(self, task: &Task, cause: impl FnOnce() -> Cause) {
+        if task.split.counts_down() || is_exact() {
+            self.enter_kernel(task, cause());
         }
     }
 
     #[inline(never)]
-    fn end_stretch(self) {
-        if is_exact() || !matches!(LOCAL.with(|local| local.cause.get()), Cause::Turn) {
-            note(self.cpu);
+    fn end_stretch(self, task: &Task) {
+        let stretch = &self.cpu.stretch;
+        let splits = task.split.is_timing();
+        let cause = LOCAL.with(|local| local.cause.get());
+        let noted = is_exact() || !matches!(cause, Cause::Turn);
+        if noted || splits {
+            let now = clock::now();
+            if noted {
+                stretch.note(now, cause, task, &self.cpu.longest_stretch);
+            }
+            if splits {
+                task.split.left(task.cpu_time_at(now));
+                self.cpu.counters.user.begin(now, task.nice() > 0);
+            }
         }
-        self.cpu.stretch.left.store(true, Relaxed);
-        self.cpu.stretch.since.store(0, Relaxed);
+        stretch.left.store(true, Relaxed);
+        stretch.since.store(0, Relaxed);
     }
 
-    /// The kernel was entered from user mode, by something that happens less often than calls and faults.
-    pub fn enter_kernel(self, cause: Cause) {
+    /// The kernel was entered from the user mode of `task`, by something that happens less often than calls and faults.
+    pub fn enter_kernel(self, task: &Task, cause: Cause) {
         add(&self.cpu.counters.entries, 1);
-        let stretch = &self.cpu.stretch;
-        if !stretch.goes_on() {
-            stretch.restart(match cause {
-                // Its handler has run meanwhile.
-                Cause::Interrupt(_) => irq::last().0,
-                _ => clock::now(),
-            });
+        let now = match cause {
+            // Its handler has run meanwhile.
+            Cause::Interrupt(_) => irq::last().0,
+            _ => clock::now(),
+        };
+        if !self.cpu.stretch.goes_on() {
+            self.cpu.stretch.restart(now);
         }
         LOCAL.with(|local| local.cause.set(cause));
+        let user = task.split.entered(task.cpu_time_at(now));
+        self.cpu.counters.user.end(user, task.nice() > 0);
     }
 }
 
@@ -251,8 +264,15 @@ pub fn window() {
         note(cpu);
     }
     irq::window();
-    cpu.stretch.restart(clock::now());
-    LOCAL.with(|local| local.cause.set(Cause::Window(place)));
+    let now = clock::now();
+    cpu.stretch.restart(now);
+    LOCAL.with(|local| {
+        local.cause.set(Cause::Window(place));
+        if let Some(task) = &*local.current.borrow() {
+            let user = task.split.is_in_kernel(task.cpu_time_at(now));
+            cpu.counters.user.end(user, task.nice() > 0);
+        }
+    });
 }
 
 /// How many of [`Exact`] there are.

@@ -10,9 +10,10 @@ use crate::placement;
 use crate::policy::NO_GROUP;
 use crate::policy::{Class, Manner, Member, Seat, Ticket, weight_of_nice};
 use crate::seats::{self, Seats};
+use crate::split::{Split, Times};
 use crate::standing::Standing;
 use crate::state::{AtomicState, State};
-use crate::stats::{Queued, add};
+use crate::stats::Queued;
 use crate::stopwatch::Stopwatch;
 use crate::turnstile::{self, Holding};
 use alloc::boxed::Box;
@@ -49,7 +50,7 @@ pub struct Task {
     pub(crate) queued: Queued,
     /// Written by the CPU that polls it.
     polled: Stopwatch,
-    user: AtomicU64,
+    pub(crate) split: Split,
     /// How long its turns usually are of late, in nanoseconds; written by the CPU that polls it.
     turn: AtomicU32,
     tag: AtomicU64,
@@ -100,7 +101,7 @@ impl Task {
             holding: Holding::new(),
             queued: Queued::default(),
             polled: Stopwatch::new(),
-            user: AtomicU64::new(0),
+            split: Split::new(),
             turn: AtomicU32::new(FIRST_TURN),
             tag: AtomicU64::new(0),
             nice: AtomicI8::new(terms.nice),
@@ -423,9 +424,15 @@ impl Task {
         self.queued.read()
     }
 
-    /// Nanoseconds of it that were reported as user mode by [`crate::charge_user`].
-    pub fn user_time(&self) -> u64 {
-        self.user.load(Ordering::Relaxed)
+    /// The same time, divided between user mode and the kernel. Neither part ever goes back; how they divide is an estimate
+    /// where the kernel is entered often (`split.rs`).
+    pub fn times(&self) -> Times {
+        self.split.read(|| self.polled.read())
+    }
+
+    /// Its CPU time at `now`. Only for who runs it.
+    pub(crate) fn cpu_time_at(&self, now: u64) -> u64 {
+        self.polled.read_at(|| now)
     }
 
     /// Its poll begins.
@@ -450,10 +457,6 @@ impl Task {
     /// How long its turns are of late, in nanoseconds; long before it has had some.
     pub(crate) fn usual_turn(&self) -> u64 {
         self.turn.load(Ordering::Relaxed).into()
-    }
-
-    pub(crate) fn charge_user(&self, nanoseconds: u64) {
-        add(&self.user, nanoseconds);
     }
 
     /// Wakes `waker` once, when the next turn of this task begins: in that turn, before anything else. A task that has a

@@ -13,23 +13,25 @@ fn all() -> Vec<Stats> {
     (0..machine::cpu::count()).map(task::stats_of).collect()
 }
 
-/// `/proc/stat`. How much of the time a program was in user mode is not measured: all of it counts as that.
+/// `/proc/stat`. What interrupts take is part of the system time, not apart from it.
 pub fn statistics() -> Vec<u8> {
     let all = all();
     let mut text = String::new();
     let sum = |of: fn(&Stats) -> u64| all.iter().map(of).sum::<u64>();
     // Writing to a string cannot fail.
-    let mut line = |name: &str, busy: u64, idle: u64| {
+    let mut line = |name: &str, of: &dyn Fn(fn(&Stats) -> u64) -> u64| {
         let _ = writeln!(
             text,
-            "{name} {} 0 0 {} 0 0 0 0 0 0",
-            busy / TICK,
-            idle / TICK
+            "{name} {} {} {} {} 0 0 0 0 0 0",
+            of(|cpu| cpu.times.user) / TICK,
+            of(|cpu| cpu.nice) / TICK,
+            of(|cpu| cpu.times.system) / TICK,
+            of(|cpu| cpu.idle) / TICK,
         );
     };
-    line("cpu ", sum(|cpu| cpu.busy), sum(|cpu| cpu.idle));
+    line("cpu ", &sum);
     for (number, cpu) in all.iter().enumerate() {
-        line(&format!("cpu{number}"), cpu.busy, cpu.idle);
+        line(&format!("cpu{number}"), &|of| of(cpu));
     }
     interrupt_counts(&mut text);
     let runnable = sum(|cpu| cpu.waiting as u64 + u64::from(cpu.runs));

@@ -13,6 +13,7 @@ use core::sync::atomic::Ordering;
 use machine::PAGE;
 use machine::paging::Access;
 use memory::Kind;
+use task::Times;
 
 /// What a file is about: a process, or one thread of it.
 pub struct Subject {
@@ -28,10 +29,10 @@ impl Subject {
     }
 
     /// Nanoseconds on a CPU.
-    fn cpu_time(&self) -> u64 {
+    fn times(&self) -> Times {
         self.thread
             .as_ref()
-            .map_or_else(|| self.process.cpu_time(), |thread| thread.cpu_time())
+            .map_or_else(|| self.process.times(), |thread| thread.times())
     }
 
     fn state(&self) -> char {
@@ -238,15 +239,18 @@ fn statistics(subject: &Subject) -> Vec<u8> {
     let (priority, nice, realtime, policy) =
         task.map_or((20, 0, 0, 0), |task| schedule::as_statistics(task));
     let processor = task.map_or(0, |task| task.cpu());
+    let (times, children) = (subject.times(), process.children_times());
     format!(
-        "{} ({}) {} {} {group} {session} {terminal} {foreground} 0 0 0 0 0 {} 0 {} 0 {priority} {nice} {} 0 {} {} \
+        "{} ({}) {} {} {group} {session} {terminal} {foreground} 0 0 0 0 0 {} {} {} {} {priority} {nice} {} 0 {} {} \
          {resident} 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 {processor} {realtime} {policy} 0 0 0 0 0 0 0 0 0 0 0\n",
         subject.id(),
         process.name(),
         subject.state(),
         process.parent_id(),
-        subject.cpu_time() / TICK,
-        process.children_cpu_time() / TICK,
+        times.user / TICK,
+        times.system / TICK,
+        children.user / TICK,
+        children.system / TICK,
         process.thread_count().max(1),
         process.started() / TICK,
         all * PAGE,
