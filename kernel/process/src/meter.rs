@@ -8,13 +8,13 @@ use core::sync::atomic::Ordering;
 use core::task::Waker;
 use task::{Meter, Metered};
 
-/// All threads of a process.
-struct Threads(Weak<Process>);
+/// All threads of a process, and which time of theirs.
+struct Threads(Weak<Process>, fn(&Process) -> u64);
 
 impl Metered for Threads {
     fn used(&self) -> Option<u64> {
         let process = self.0.upgrade()?;
-        process.status().is_none().then(|| process.cpu_time())
+        process.status().is_none().then(|| self.1(&process))
     }
 
     fn run(&self) -> bool {
@@ -73,7 +73,14 @@ impl Process {
     /// Rings when the threads of the process, past and present, have used so much CPU time together.
     pub fn meter(self: &Arc<Self>) -> &Arc<Meter> {
         self.meter
-            .get_or_init(|| Meter::new(Threads(Arc::downgrade(self))))
+            .get_or_init(|| Meter::new(Threads(Arc::downgrade(self), Process::cpu_time)))
+    }
+
+    /// Rings when they have been in user mode for so long.
+    pub fn user_meter(self: &Arc<Self>) -> &Arc<Meter> {
+        let user = |process: &Process| process.times().user;
+        self.user_meter
+            .get_or_init(|| Meter::new(Threads(Arc::downgrade(self), user)))
     }
 }
 

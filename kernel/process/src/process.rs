@@ -98,6 +98,7 @@ pub struct Process {
     thread_left: WaitQueue,
     started: u64,
     pub(crate) meter: Once<Arc<Meter>>,
+    pub(crate) user_meter: Once<Arc<Meter>>,
 }
 
 impl Process {
@@ -134,6 +135,7 @@ impl Process {
             thread_left: WaitQueue::new(),
             started: now,
             meter: Once::new(),
+            user_meter: Once::new(),
         });
         // The cell is new, so this is the first and only value.
         let _ = process.personality.set(personality(id));
@@ -362,8 +364,10 @@ impl Process {
             personality.ended(self);
         }
         let _ = self.status.set(status);
-        if let Some(meter) = self.meter.get() {
-            meter.end();
+        for meter in [&self.meter, &self.user_meter] {
+            if let Some(meter) = meter.get() {
+                meter.end();
+            }
         }
         self.tell_parent();
         self.ended.set(Ready::READ);

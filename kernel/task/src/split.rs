@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use machine::sync::Spin;
 
 /// One way around is timed in about so many nanoseconds.
-const PERIOD: u64 = 50_000;
+const PERIOD: u64 = 64_000;
 /// At least one entry of so many is looked at, and half as many again.
 const LARGEST_GAP: u32 = 128;
 /// What was seen counts for so many more ways around that are timed, less and less.
@@ -261,7 +261,7 @@ impl Seen {
         self.sums.user = keep(self.sums.user, user);
         self.sums.system = keep(self.sums.system, kernel);
         let fits = PERIOD / (kernel + user).max(1);
-        let most = LARGEST_GAP.min(self.gap.saturating_mul(2).max(2));
+        let most = LARGEST_GAP.min(self.gap.saturating_mul(8));
         let usual = u32::try_from(fits).unwrap_or(most).clamp(1, most);
         // Knuth, The Art of Computer Programming, volume 2, 3.3.4: a linear congruential generator, whose high bits count.
         self.random = self
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn a_rhythm_like_that_of_the_looks_hides_nothing() {
         for every in [2, 3, 16, 32, 64, 127, 128] {
-            let run = run((0..200_000u64).map(|i| {
+            let run = run((0..1_000_000u64).map(|i| {
                 if i % every == 0 {
                     (20_000, 50)
                 } else {

@@ -28,6 +28,8 @@ pub enum Clock {
     Tai,
     /// The CPU time of a process.
     Process(Weak<process::Process>),
+    /// How much of it was user mode. No number finds it.
+    User(Weak<process::Process>),
     /// The CPU time of a thread.
     Thread(Weak<process::Thread>),
 }
@@ -130,6 +132,7 @@ impl Clock {
             Clock::Wall => Some(task::clock::wall()),
             Clock::Tai => Some(task::clock::tai()),
             Clock::Process(process) => Some(process.upgrade()?.cpu_time()),
+            Clock::User(process) => Some(process.upgrade()?.times().user),
             Clock::Thread(thread) => Some(thread.upgrade()?.cpu_time()),
         }
     }
@@ -148,7 +151,7 @@ impl Clock {
             Clock::Boot => Some(Deadline::Boot(time)),
             Clock::Wall => Some(Deadline::Wall(time)),
             Clock::Tai => Some(Deadline::Tai(time)),
-            Clock::Raw | Clock::Process(_) | Clock::Thread(_) => None,
+            Clock::Raw | Clock::Process(_) | Clock::User(_) | Clock::Thread(_) => None,
         }
     }
 
@@ -156,6 +159,7 @@ impl Clock {
     pub fn meter(&self) -> Option<Arc<Meter>> {
         match self {
             Clock::Process(process) => Some(process.upgrade()?.meter().clone()),
+            Clock::User(process) => Some(process.upgrade()?.user_meter().clone()),
             Clock::Thread(thread) => Some(thread.upgrade()?.meter().clone()),
             Clock::Boot | Clock::Raw | Clock::Wall | Clock::Tai => None,
         }

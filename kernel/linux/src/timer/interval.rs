@@ -1,7 +1,7 @@
 //! The three timers of a process: alarm(2), getitimer(2), setitimer(2), and the limit of CPU time (`RLIMIT_CPU`).
 //!
-//! The one idea: each is an alarm on its clock that sends its signal and is set again. The virtual timer and the profiling
-//! timer both count the CPU time of all threads, in user mode and in the kernel: the two are not told apart.
+//! The one idea: each is an alarm on its clock that sends its signal and is set again. The profiling timer counts the CPU
+//! time of all threads, the virtual timer what of it was user mode.
 
 use super::MOMENT;
 use super::schedule::{Schedule, Setting};
@@ -49,7 +49,8 @@ impl Which {
     fn clock(self, process: &Process) -> Clock {
         match self {
             Which::Real => Clock::Boot,
-            Which::Virtual | Which::Profiling => used(process),
+            Which::Virtual => Clock::User(process.weak_core()),
+            Which::Profiling => used(process),
         }
     }
 }

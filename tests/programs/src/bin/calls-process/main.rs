@@ -9,6 +9,7 @@ mod inheritance;
 mod limits;
 mod scripts;
 mod threads;
+mod times;
 mod wait;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ const SUITE: Suite = Suite {
         ("threads", threads::TESTS),
         ("identity", identity::TESTS),
         ("limits", limits::TESTS),
+        ("times", times::TESTS),
     ],
     helpers: exec::HELPERS,
     limit: 60,

@@ -21,6 +21,7 @@ test_programs::tests!(
     alarm_and_interval_timer_are_one,
     interval_errors,
     virtual_timer_counts_work,
+    virtual_timer_counts_user_mode_only,
     profiling_timer_counts_work,
     not_early,
     a_blocked_alarm_waits,
@@ -187,6 +188,22 @@ fn virtual_timer_counts_work() {
         std::hint::spin_loop();
     }
     assert_eq!(RECORD.signal.load(Ordering::SeqCst), SIGVTALRM);
+}
+
+fn virtual_timer_counts_user_mode_only() {
+    catch(SIGVTALRM);
+    start(ITIMER_VIRTUAL, 100_000, 0);
+    let zero = open(c"/dev/zero", libc::O_RDONLY);
+    let mut piece = vec![1u8; 1 << 20];
+    let end = clock(libc::CLOCK_PROCESS_CPUTIME_ID) + 200_000_000;
+    while clock(libc::CLOCK_PROCESS_CPUTIME_ID) < end {
+        ok!(SYS_read, zero, piece.as_mut_ptr(), piece.len());
+    }
+    close(zero);
+    assert_eq!(RECORD.count(), 0, "it counted the kernel's time");
+    while RECORD.count() == 0 {
+        std::hint::spin_loop();
+    }
 }
 
 fn profiling_timer_counts_work() {
