@@ -7,6 +7,7 @@ use crate::process::{Ground, Heritage, Latch, Process, Standing};
 use crate::schedule;
 use crate::signal::set::{SIGCHLD, valid};
 use crate::thread::Thread;
+use crate::timer::realtime;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use process::Birth;
@@ -315,6 +316,10 @@ async fn start(call: &mut Call<'_>, request: &Request, thread: Arc<Thread>) -> A
     let launched = match outcome {
         Ok(context) => {
             let terms = schedule::inherited(call.thread);
+            if let Err(errno) = realtime::watch(&thread, &terms.class) {
+                thread.core().abandon();
+                return Err(errno);
+            }
             process::launch(Arc::new(LinuxDoor(thread)), context, terms).map_err(Errno::from)
         }
         Err(errno) => {

@@ -25,6 +25,7 @@ const RLIMIT_AS: usize = 9;
 const RLIMIT_SIGPENDING: usize = 11;
 const RLIMIT_NICE: usize = 13;
 const RLIMIT_RTPRIO: usize = 14;
+const RLIMIT_RTTIME: usize = 15;
 /// Nanoseconds in a clock tick of times(2): 100 ticks a second.
 const TICK: u64 = 10_000_000;
 
@@ -36,8 +37,8 @@ pub struct Limit {
     pub hard: u64,
 }
 
-/// The limits of a process. Those of memory, files, processes, descriptors and signals are enforced; the others are
-/// remembered.
+/// The limits of a process. Those of CPU time, priorities, memory, files, processes, descriptors and signals are enforced;
+/// the others are remembered.
 #[derive(Clone, Debug)]
 pub struct Limits([Limit; COUNT]);
 
@@ -95,6 +96,17 @@ impl Limits {
     pub fn allow_another_second(&mut self) {
         let limit = &mut self.0[RLIMIT_CPU];
         limit.soft = limit.soft.saturating_add(1).min(limit.hard);
+    }
+
+    /// What a real-time thread may use without waiting, in microseconds.
+    pub fn realtime(&self) -> Limit {
+        self.0[RLIMIT_RTTIME]
+    }
+
+    /// The soft limit of that was reached, and the process was told: the next time in a second.
+    pub fn allow_another_realtime_second(&mut self) {
+        let limit = &mut self.0[RLIMIT_RTTIME];
+        limit.soft = limit.soft.saturating_add(1_000_000).min(limit.hard);
     }
 
     /// How little nice a thread may be made: 20 - nice at most.
@@ -248,6 +260,7 @@ fn apply(caller: &Process, target: &Arc<Process>, resource: u64, new: Limit) -> 
     target.limits.lock().set(resource, new, privileged)?;
     match resource as usize {
         RLIMIT_CPU => crate::timer::watch_cpu_limit(target)?,
+        RLIMIT_RTTIME => crate::timer::realtime::watch_process(target)?,
         RLIMIT_NOFILE => target.descriptors().set_limit(new.soft as usize),
         RLIMIT_FSIZE => target.file_size_limit.store(new.soft, Ordering::Relaxed),
         RLIMIT_AS | RLIMIT_DATA | RLIMIT_STACK => {

@@ -7,6 +7,7 @@ use crate::rseq::Rseq;
 use crate::signal::frame::{SS_AUTODISARM, SS_DISABLE, Stack};
 use crate::signal::queue::Pending;
 use crate::signal::set::{Set, Signal};
+use crate::timer::realtime::RealtimeLimit;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use machine::sync::Spin;
@@ -37,6 +38,7 @@ pub struct Thread {
     pub parent_death_signal: AtomicU32,
     /// `SCHED_RESET_ON_FORK`: children do not inherit what is better than normal.
     pub reset_on_fork: AtomicBool,
+    pub realtime_limit: RealtimeLimit,
 }
 
 #[derive(Default)]
@@ -97,6 +99,7 @@ impl Thread {
             awaited_lock: Spin::new(None),
             parent_death_signal: AtomicU32::new(0),
             reset_on_fork: AtomicBool::new(false),
+            realtime_limit: RealtimeLimit::default(),
         });
         thread.core.set_side(&thread);
         thread

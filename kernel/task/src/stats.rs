@@ -145,6 +145,7 @@ impl Counters {
         let (delay, was_woken) = task.queued.end(now);
         add(&self.delay, delay);
         if was_woken {
+            task.has_waited();
             self.late[task.standing.late() as usize].add(delay);
         }
     }

@@ -38,6 +38,11 @@ impl Stopwatch {
         self.since.store(0, Ordering::Release);
     }
 
+    /// The sum up to when it was stopped last.
+    pub fn stopped_at(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
     /// Whether it was started and not stopped yet.
     pub fn goes_on(&self) -> bool {
         !matches!(self.since.load(Ordering::Relaxed), 0 | COUNTING)

@@ -51,6 +51,8 @@ pub struct Task {
     /// Written by the CPU that polls it.
     polled: Stopwatch,
     pub(crate) split: Split,
+    /// Its CPU time when it was woken last.
+    waited: AtomicU64,
     /// How long its turns usually are of late, in nanoseconds; written by the CPU that polls it.
     turn: AtomicU32,
     tag: AtomicU64,
@@ -102,6 +104,7 @@ impl Task {
             queued: Queued::default(),
             polled: Stopwatch::new(),
             split: Split::new(),
+            waited: AtomicU64::new(0),
             turn: AtomicU32::new(FIRST_TURN),
             tag: AtomicU64::new(0),
             nice: AtomicI8::new(terms.nice),
@@ -345,11 +348,16 @@ impl Task {
     /// [`abi::Error::Busy`]: none of its CPUs has room for the reservation. [`abi::Error::Forbidden`]: it is no share, and
     /// the task's group has a quota. [`abi::Error::Closed`]: it is done.
     pub fn set_class(&self, class: Class) -> Result<(), abi::Error> {
+        let has_priority = |class: &Class| matches!(class, Class::Realtime { .. });
+        let before = self.class();
         group::by_the_rules(
             || self.group(),
             || class,
             || Seats::lock().set_class(self, class),
         )?;
+        if has_priority(&class) && !has_priority(&before) {
+            self.waited.fetch_max(self.cpu_time(), Ordering::Relaxed);
+        }
         turnstile::reclassed(self);
         Ok(())
     }
@@ -428,6 +436,20 @@ impl Task {
     /// where the kernel is entered often (`split.rs`).
     pub fn times(&self) -> Times {
         self.split.read(|| self.polled.read())
+    }
+
+    /// How much CPU time it has used since it waited for something last, or got a priority; giving way to others is no
+    /// waiting.
+    pub fn since_wait(&self) -> u64 {
+        let waited = self.waited.load(Ordering::Relaxed);
+        self.cpu_time().saturating_sub(waited)
+    }
+
+    /// It was woken, and is about to have a turn.
+    #[inline]
+    pub(crate) fn has_waited(&self) {
+        self.waited
+            .store(self.polled.stopped_at(), Ordering::Relaxed);
     }
 
     /// Its CPU time at `now`. Only for who runs it.

@@ -7,6 +7,7 @@ use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::process::Process;
 use crate::time::Timespec;
+use crate::timer::realtime;
 use abi::{Error, Rights};
 use core::sync::atomic::Ordering;
 use task::policy::{Class, HIGHEST_PRIORITY, IDLE_WEIGHT, Manner, QUANTUM, Reservation, SLICE};
@@ -127,6 +128,7 @@ pub(super) fn set(call: &Call<'_>, thread: &process::Thread, wanted: &Wanted) ->
     })?;
     if let Some(side) = side(thread) {
         side.reset_on_fork.store(wanted.resets, Ordering::Relaxed);
+        realtime::watch(&side, &new)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Timers that send signals.
 //!
 //! - [`interval`]: the three of every process: alarm(2), setitimer(2), and the limit of CPU time
+//! - [`realtime`]: the limit of what a real-time thread may use without waiting
 //! - [`posix`], [`calls`]: those that a process makes: timer_create(2)
 //! - [`course`]: what becomes of one of these: set, gone off, queued, taken
 //! - [`schedule`]: when a timer goes off, and how often it did
@@ -9,6 +10,7 @@ pub mod calls;
 mod course;
 pub mod interval;
 mod posix;
+pub mod realtime;
 pub mod schedule;
 
 pub use interval::{IntervalTimers, watch_cpu_limit};

@@ -7,6 +7,7 @@ mod nice;
 mod policy;
 mod processors;
 mod rseq;
+mod rttime;
 mod show;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ const SUITE: Suite = Suite {
         ("show", show::TESTS),
         ("rseq", rseq::TESTS),
         ("effect", effect::TESTS),
+        ("rttime", rttime::TESTS),
     ],
     helpers: rseq::HELPERS,
     limit: 60,
