@@ -251,12 +251,17 @@ impl Seen {
             Mode::User => passed,
             Mode::Unknown => {
                 let all = self.sums.sum().max(1);
-                let usual = all.saturating_mul(u64::from(entries)) / self.ways.max(1);
+                let usual = |ways: u32| (all / self.ways.max(1)).saturating_mul(ways.into());
                 // What is far more than such ways take was one long time. Long work in the kernel lets interrupts in, which
                 // is a look: so it was either the beginning of that, or user mode.
                 let (shared, kernel) = match place {
-                    Place::Entry => (usual.saturating_mul(8).saturating_add(2 * PERIOD), 0),
-                    Place::LongCall => (usual.saturating_mul(2), LONG_CALL),
+                    Place::Entry => (
+                        usual(entries).saturating_mul(8).saturating_add(2 * PERIOD),
+                        0,
+                    ),
+                    // The last way is this call, in which nothing was user mode.
+                    Place::LongCall if entries <= 1 => (0, passed),
+                    Place::LongCall => (usual(entries - 1).saturating_mul(2), LONG_CALL),
                 };
                 let shared = passed.min(shared);
                 let part = u128::from(shared) * u128::from(self.sums.user) / u128::from(all);
@@ -268,7 +273,9 @@ impl Seen {
     /// A way around was timed to its end: remembers it, and decides when the next one is.
     fn came_around(&mut self) {
         let (kernel, user) = (self.kernel, self.user);
-        let weight = u64::from(self.weight);
+        // Long ways that are all timed say nothing of those that are not.
+        let alone = self.weight == 1 && kernel + user >= PERIOD;
+        let weight = u64::from(if alone { 0 } else { self.weight });
         let keep = |sum: u64, new: u64| {
             let sum = sum - sum / MEMORY;
             sum.saturating_add(new.saturating_mul(weight))
@@ -387,6 +394,46 @@ mod tests {
         let told = split.read(|| now);
         let off = told.system.abs_diff(in_calls) * 1000 / now;
         assert!(off < 10, "{told:?} {in_calls} of {now}");
+    }
+
+    #[test]
+    fn who_computed_before_may_read_much_now() {
+        let split = Split::new();
+        let mut now = 0;
+        let enter = |now: u64| {
+            if split.counts_down() {
+                split.entered(now);
+            }
+        };
+        let leave = |now: u64| {
+            if split.is_timing() {
+                split.left(now);
+            }
+        };
+        for _ in 0..300 {
+            now += 400;
+            leave(now);
+            now += 1_000_000;
+            enter(now);
+        }
+        let before = split.read(|| now);
+        for _ in 0..1000 {
+            // A call that tells the time, and one that reads: it looks up four times.
+            for parts in [1, 4] {
+                for part in 0..parts {
+                    now += if parts == 1 { 400 } else { 70_000 };
+                    if part > 0 {
+                        split.is_in_kernel(now);
+                    }
+                }
+                leave(now);
+                now += 300;
+                enter(now);
+            }
+        }
+        let after = split.read(|| now);
+        let user = after.user - before.user;
+        assert!((500_000..2_000_000).contains(&user), "{before:?} {after:?}");
     }
 
     #[test]
