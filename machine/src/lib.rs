@@ -25,6 +25,8 @@ mod memory;
 #[cfg(any(target_os = "none", test))]
 mod storm;
 pub mod sync;
+#[cfg(any(target_os = "none", test))]
+pub mod topology;
 mod trap;
 pub mod vdso;
 

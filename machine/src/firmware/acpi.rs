@@ -1,10 +1,11 @@
 //! The ACPI tables that the machine itself needs: interrupt controllers (MADT), power (FADT and the
-//! `_S5_` package), PCI configuration space (MCFG).
+//! `_S5_` package), PCI configuration space (MCFG), nodes of memory (SRAT, SLIT: see [`super::numa`]).
 //!
 //! The one idea: they come from firmware, so every length is checked and every table's checksum
 //! must fit; a machine whose tables do not parse runs with the legacy devices.
 
 use super::loader::Root;
+use super::numa::Affinity;
 use super::{Memory, u16_at, u32_at, u64_at};
 
 /// The most CPUs that are kept.
@@ -56,6 +57,8 @@ pub struct Acpi {
     pub century: u8,
     /// PCI configuration space: physical address, first and last bus of segment 0.
     pub pci: Option<(u64, u8, u8)>,
+    /// Which processors and memory belong together.
+    pub affinity: Affinity,
 }
 
 fn sum(bytes: &[u8]) -> u8 {
@@ -127,6 +130,7 @@ fn parse(memory: &Memory<'_>, root: &[u8]) -> Option<Acpi> {
         hpet: None,
         century: 0,
         pci: None,
+        affinity: Affinity::default(),
     };
     for entry in list[36..].chunks_exact(width) {
         let at = match width {
@@ -138,6 +142,8 @@ fn parse(memory: &Memory<'_>, root: &[u8]) -> Option<Acpi> {
         };
         match &table[..4] {
             b"APIC" => read_madt(&mut acpi, table),
+            b"SRAT" => acpi.affinity.read_srat(table),
+            b"SLIT" => acpi.affinity.read_slit(table),
             b"FACP" => read_fadt(memory, &mut acpi, table),
             // In memory, and where one can be reached (HPET specification 1.0a, section 3.2.4).
             b"HPET" if table.len() >= 56 && table[40] == 0 && u64_at(table, 44) >> 52 == 0 => {
@@ -279,6 +285,7 @@ fn sleep_types(dsdt: &[u8]) -> Option<[u16; 2]> {
 #[cfg(test)]
 mod tests {
     use super::super::image::{Image, words};
+    use super::super::numa::tests::{memory, processor, slit, srat};
     use super::*;
     use proptest::prelude::*;
 
@@ -315,6 +322,8 @@ mod tests {
                     (8, 0x3000),
                     (8, 0x4000),
                     (8, 0x6000),
+                    (8, 0x7000),
+                    (8, 0x8000),
                     (8, 0x9999),
                 ]),
             ),
@@ -351,6 +360,9 @@ mod tests {
         ]
         .concat();
         image.put(0x6000, table(b"HPET", &hpet));
+        let entries = [processor(3, 0), processor(300, 1), memory(0, 1 << 30, 1)];
+        image.put(0x7000, table(b"SRAT", &srat(&entries)[36..]));
+        image.put(0x8000, table(b"SLIT", &slit(&[&[10, 21], &[21, 10]])[36..]));
         let code = b"\x08_S5_\x12\x06\x04\x0a\x05\x01\x00\x00";
         image.put(0x5000, table(b"DSDT", code));
         image
@@ -384,6 +396,9 @@ mod tests {
                 (false, 0xcf9, 0xf)
             );
             assert_eq!(acpi.pci, Some((0xb000_0000, 0, 255)));
+            assert_eq!(acpi.affinity.processors().len(), 2);
+            assert_eq!(acpi.affinity.ranges().len(), 1);
+            assert_eq!(acpi.affinity.distance(0, 1), Some(21));
             assert_eq!(acpi.pm_timer, Some((0x608, false)));
             assert_eq!((acpi.hpet, acpi.century), (Some(0xfed0_0000), 0x32));
         }
