@@ -1,8 +1,8 @@
 //! What the clock counts with: the time stamp counter, or what the chip set has.
 //!
 //! The one idea: a source is a counter that only goes up. The time stamp counter is one by itself. The others are short,
-//! and are made long by adding what passed since the last look, so somebody must look before half of their range has
-//! passed: the alarm sees to that ([`Source::patience`]).
+//! and are made long by adding what passed since the last look, so somebody must look before all of their range has
+//! passed: the alarm sees to that ([`Source::patience`]). What passes while nobody does is lost in whole ranges.
 
 use super::boot::{self, acpi};
 use super::instructions::{in_u8, in_u32, out_u8, rdtsc};
@@ -120,10 +120,11 @@ impl Source {
         if self == Source::Tsc {
             return rdtsc();
         }
-        let before = LONG.load(Ordering::Relaxed);
+        // In this order: the counter is not behind what anybody has seen of it before.
+        let before = LONG.load(Ordering::Acquire);
         let now = longer(before, self.raw(), self.mask());
         // Another CPU may have looked later than this one.
-        LONG.fetch_max(now, Ordering::Relaxed).max(now)
+        LONG.fetch_max(now, Ordering::AcqRel).max(now)
     }
 
     /// It begins to be read.
