@@ -5,8 +5,8 @@
 //! When both are free they become one block of order *k* + 1.
 //!
 //! Pure logic over a slice with one [`Node`] for each frame: no memory is touched, so it is tested
-//! on any machine. It knows frames by number, counted from the slice's start. Allocating and
-//! freeing take at most [`ORDERS`] steps.
+//! on any machine. Each allocator has a range of frames of its own, and blocks never join across its
+//! ends. Allocating and freeing take at most [`ORDERS`] steps.
 
 /// Orders of blocks: 0 (one frame, 4 KiB) to 18 (1 GiB).
 pub const ORDERS: usize = 19;
@@ -37,18 +37,24 @@ impl Node {
 /// The allocator. At first every frame is taken; [`Buddy::add`] gives it what is free.
 pub struct Buddy<'a> {
     nodes: &'a mut [Node],
+    /// The number of the first frame.
+    first: usize,
     /// The first block of each order's list.
     heads: [u32; ORDERS],
     free: usize,
 }
 
 impl<'a> Buddy<'a> {
-    /// An allocator without free frames. Every node must be [`Node::TAKEN`]. Panics beyond 2^32 - 1
-    /// frames (16 TiB).
-    pub const fn new(nodes: &'a mut [Node]) -> Self {
-        assert!(nodes.len() < NONE as usize, "frame numbers have 32 bits");
+    /// An allocator without free frames, for those from number `first` on. Every node must be [`Node::TAKEN`]. Panics
+    /// beyond 2^32 - 1 frames (16 TiB).
+    pub const fn new(first: usize, nodes: &'a mut [Node]) -> Self {
+        assert!(
+            first < NONE as usize && nodes.len() < NONE as usize - first,
+            "frame numbers have 32 bits"
+        );
         Buddy {
             nodes,
+            first,
             heads: [NONE; ORDERS],
             free: 0,
         }
@@ -96,21 +102,20 @@ impl<'a> Buddy<'a> {
             "a block is aligned"
         );
         assert!(
-            block + (1 << order) <= self.nodes.len(),
+            block >= self.first && block + (1 << order) <= self.first + self.nodes.len(),
             "a block lies inside memory"
         );
-        assert!(self.nodes[block].order == TAKEN, "a block is freed once");
+        assert!(
+            self.nodes[block - self.first].order == TAKEN,
+            "a block is freed once"
+        );
         debug_assert!(!self.lies_in_free_block(block), "a block is freed once");
         self.free += 1 << order;
         let (mut block, mut order) = (block, order);
         while order + 1 < ORDERS {
             let buddy = block ^ (1 << order);
-            // A buddy beyond the end has no node; a smaller free block there has a smaller order.
-            if self
-                .nodes
-                .get(buddy)
-                .is_none_or(|node| usize::from(node.order) != order)
-            {
+            // A buddy beyond the ends has no node; a smaller free block there has a smaller order.
+            if self.order_at(buddy) != Some(order) {
                 break;
             }
             self.unlink(buddy, order);
@@ -123,34 +128,39 @@ impl<'a> Buddy<'a> {
     fn lies_in_free_block(&self, frame: usize) -> bool {
         (0..ORDERS).any(|order| {
             let start = frame & !((1 << order) - 1);
-            let found = self.nodes[start].order;
-            found != TAKEN && usize::from(found) >= order
+            self.order_at(start).is_some_and(|found| found >= order)
         })
+    }
+
+    /// The order of the free block that starts with this frame, if one does.
+    fn order_at(&self, frame: usize) -> Option<usize> {
+        let node = self.nodes.get(frame.checked_sub(self.first)?)?;
+        (node.order != TAKEN).then_some(node.order.into())
     }
 
     fn link(&mut self, block: usize, order: usize) {
         let next = self.heads[order];
-        self.nodes[block] = Node {
+        self.nodes[block - self.first] = Node {
             next,
             previous: NONE,
             order: order as u8,
         };
         if next != NONE {
-            self.nodes[next as usize].previous = block as u32;
+            self.nodes[next as usize - self.first].previous = block as u32;
         }
         self.heads[order] = block as u32;
     }
 
     fn unlink(&mut self, block: usize, order: usize) {
-        let Node { next, previous, .. } = self.nodes[block];
-        self.nodes[block] = Node::TAKEN;
+        let Node { next, previous, .. } = self.nodes[block - self.first];
+        self.nodes[block - self.first] = Node::TAKEN;
         if next != NONE {
-            self.nodes[next as usize].previous = previous;
+            self.nodes[next as usize - self.first].previous = previous;
         }
         if previous == NONE {
             self.heads[order] = next;
         } else {
-            self.nodes[previous as usize].next = next;
+            self.nodes[previous as usize - self.first].next = next;
         }
     }
 }
@@ -172,9 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn blocks_do_not_join_across_the_ends() {
+        let mut nodes = [Node::TAKEN; 24];
+        let (low, high) = nodes.split_at_mut(12);
+        let (mut low, mut high) = (Buddy::new(8, low), Buddy::new(20, high));
+        low.add(8..20);
+        high.add(20..32);
+        assert_eq!(low.allocate(4), None);
+        assert_eq!(low.allocate(3), Some(8));
+        assert_eq!(low.allocate(2), Some(16));
+        assert_eq!(low.allocate(0), None);
+        assert_eq!(high.allocate(3), Some(24));
+        assert_eq!(high.allocate(2), Some(20));
+        high.free(20, 2);
+        low.free(16, 2);
+        assert_eq!((low.free_frames(), high.free_frames()), (4, 4));
+        assert_eq!(high.allocate(3), None);
+    }
+
+    #[test]
     fn blocks_split_and_join() {
         let mut nodes = [Node::TAKEN; 64];
-        let mut buddy = Buddy::new(&mut nodes);
+        let mut buddy = Buddy::new(0, &mut nodes);
         assert_eq!(buddy.allocate(0), None);
         buddy.add(0..64);
         assert_eq!(buddy.free_frames(), 64);
@@ -193,7 +222,7 @@ mod tests {
     #[test]
     fn odd_ranges_are_added_and_taken_whole() {
         let mut nodes = [Node::TAKEN; 1000];
-        let mut buddy = Buddy::new(&mut nodes);
+        let mut buddy = Buddy::new(0, &mut nodes);
         buddy.add(3..501);
         buddy.add(700..1000);
         assert_eq!(buddy.free_frames(), 498 + 300);
@@ -211,7 +240,7 @@ mod tests {
     #[should_panic(expected = "freed once")]
     fn a_double_free_stops() {
         let mut nodes = [Node::TAKEN; 8];
-        let mut buddy = Buddy::new(&mut nodes);
+        let mut buddy = Buddy::new(0, &mut nodes);
         buddy.add(0..8);
         buddy.free(5, 0);
     }
@@ -220,7 +249,7 @@ mod tests {
     fn random_use_never_gives_a_frame_twice_and_all_comes_back() {
         const FRAMES: usize = 5000;
         let mut nodes = vec![Node::TAKEN; FRAMES];
-        let mut buddy = Buddy::new(&mut nodes);
+        let mut buddy = Buddy::new(0, &mut nodes);
         buddy.add(1..FRAMES);
         let mut used = vec![false; FRAMES];
         let mut held = Vec::new();

@@ -18,27 +18,29 @@ pub mod host;
 mod buddy;
 pub mod date;
 mod features;
-#[cfg(any(target_os = "none", test))]
+#[cfg_attr(
+    not(any(target_os = "none", test)),
+    expect(dead_code, reason = "a simulated machine has no firmware")
+)]
 mod firmware;
 mod interrupts;
 mod memory;
 #[cfg(any(target_os = "none", test))]
 mod storm;
 pub mod sync;
-#[cfg(any(target_os = "none", test))]
 pub mod topology;
 mod trap;
 pub mod vdso;
 
 #[cfg(target_os = "none")]
 pub use bare::{
-    boot, clock_page, cpu, dma, frame, heap, irq, mmio, paging, panic, port, power, random, rtc,
-    selftest, serial, snapshot, start, time, user,
+    boot, clock_page, cpu, dma, frame, heap, irq, mmio, node, paging, panic, port, power, random,
+    rtc, selftest, serial, snapshot, start, time, user,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
-    boot, clock_page, dma, frame, heap, irq, mmio, paging, panic, port, power, random, rtc, serial,
-    snapshot, start, time, user,
+    boot, clock_page, dma, frame, heap, irq, mmio, node, paging, panic, port, power, random, rtc,
+    serial, snapshot, start, time, user,
 };
 pub use memory::{PAGE, USER_END};
 

@@ -48,3 +48,12 @@ pub struct Stats {
     /// Frames held by [`crate::frame::Frame`] guards.
     pub user: usize,
 }
+
+/// How the memory of one node is used, in frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeStats {
+    /// All that is usable.
+    pub total: usize,
+    /// Not in use, but for a few that CPUs keep at hand.
+    pub free: usize,
+}

@@ -2,21 +2,28 @@
 //!
 //! The one idea: each frame has one counter. A [`Frame`] is one count; the last to go gives the
 //! frame back. Free single frames wait in a small stack of each CPU, everything else in the buddy
-//! allocator, so taking one is a load and a store.
+//! allocators, one for each zone of memory, so taking one is a load and a store. A CPU takes from its own
+//! node as long as there is something, then from the nearest; what is another node's goes back there.
 
-use super::{boot, copy, cpu, layout};
+use super::{boot, copy, cpu, layout, node};
 use crate::buddy::{Buddy, Node};
 use crate::memory::PAGE;
 pub use crate::memory::{OutOfFrames, Stats};
 use crate::sync::Spin;
+use crate::topology::{MOST_ZONES, Zone};
 use core::cell::Cell;
 use core::num::NonZeroU32;
 use core::ops::Range;
 use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 
-static BUDDY: Spin<Option<Buddy<'static>>> = Spin::new(None);
-/// How many frames it has, to be read without the lock.
+/// One for each zone.
+static BUDDIES: [Spin<Option<Buddy<'static>>>; MOST_ZONES] =
+    [const { Spin::new(None) }; MOST_ZONES];
+/// How many frames each has, and all together, to be read without the locks.
+static FREE_IN: [AtomicUsize; MOST_ZONES] = [const { AtomicUsize::new(0) }; MOST_ZONES];
 static BUDDY_FREE: AtomicUsize = AtomicUsize::new(0);
+/// Usable frames in each zone.
+static TOTAL_IN: [AtomicUsize; MOST_ZONES] = [const { AtomicUsize::new(0) }; MOST_ZONES];
 /// One counter for each frame. For a page table it counts the entries in use.
 static COUNTS: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
 static FRAMES: AtomicUsize = AtomicUsize::new(0);
@@ -38,7 +45,12 @@ struct Cache {
     len: AtomicUsize,
     /// Frames that became user frames here less those that ceased to be.
     user: AtomicIsize,
+    /// The CPU's node; [`ONLY`] if there is just one.
+    node: AtomicUsize,
 }
+
+/// There is one node, so that nobody needs to ask whose a frame is.
+const ONLY: usize = usize::MAX;
 
 // SAFETY: the cells are used by their own CPU alone, which is not interrupted in kernel code.
 unsafe impl Sync for Cache {}
@@ -48,6 +60,7 @@ static CACHES: [Cache; cpu::MAX] = [const {
         free: [const { Cell::new(0) }; CACHE],
         len: AtomicUsize::new(0),
         user: AtomicIsize::new(0),
+        node: AtomicUsize::new(ONLY),
     }
 }; cpu::MAX];
 
@@ -104,17 +117,52 @@ pub(super) fn init() {
     };
     FRAMES.store(frames, Ordering::Relaxed);
 
-    let mut buddy = Buddy::new(nodes);
     let mut total = 0;
-    for region in usable() {
-        let region = frames_of(region);
-        total += region.len();
-        add_without_holes(&mut buddy, region, &books);
+    let mut rest = nodes;
+    for (at, zone) in node::find(usable().map(frames_of), frames)
+        .iter()
+        .enumerate()
+    {
+        let (own, others) = rest.split_at_mut(zone.end - zone.start);
+        rest = others;
+        let mut buddy = Buddy::new(zone.start, own);
+        let mut in_zone = 0;
+        for region in usable() {
+            let region = frames_of(region);
+            let region = region.start.max(zone.start)..region.end.min(zone.end);
+            in_zone += region.len();
+            add_without_holes(&mut buddy, region, &books);
+        }
+        total += in_zone;
+        TOTAL_IN[at].store(in_zone, Ordering::Relaxed);
+        FREE_IN[at].store(buddy.free_frames(), Ordering::Relaxed);
+        BUDDY_FREE.fetch_add(buddy.free_frames(), Ordering::Relaxed);
+        *BUDDIES[at].lock() = Some(buddy);
     }
     TOTAL.store(total, Ordering::Relaxed);
     RESERVE.store((total / 64).max(256), Ordering::Relaxed);
-    BUDDY_FREE.store(buddy.free_frames(), Ordering::Relaxed);
-    *BUDDY.lock() = Some(buddy);
+}
+
+/// This CPU takes from its own node from now on.
+pub(super) fn init_cpu() {
+    if node::all().count() > 1 {
+        let node = node::of_cpu(cpu::index());
+        Cache::here().node.store(node, Ordering::Relaxed);
+    }
+}
+
+/// How the memory of one node is used: all of its frames, and those that are free, but for a few that CPUs keep at hand.
+pub(super) fn usage_of(node: usize) -> (usize, usize) {
+    let zones = node::all().zones().iter().enumerate();
+    zones
+        .filter(|(_, zone)| zone.node == node)
+        .map(|(at, _)| (&TOTAL_IN[at], &FREE_IN[at]))
+        .fold((0, 0), |(total, free), (more, less)| {
+            (
+                total + more.load(Ordering::Relaxed),
+                free + less.load(Ordering::Relaxed),
+            )
+        })
 }
 
 /// The reserved ranges and the books themselves, as frame ranges.
@@ -170,10 +218,7 @@ fn place_books(frames: usize) -> Range<usize> {
 /// # Safety
 /// Nothing refers to these bytes any more.
 pub(super) unsafe fn release_boot_memory(physical: Range<usize>) {
-    with_buddy(|buddy| {
-        buddy.add(physical.start / PAGE..physical.end / PAGE);
-        Some(())
-    });
+    add_row(physical.start / PAGE..physical.end / PAGE);
 }
 
 /// How memory is used at this moment.
@@ -227,22 +272,33 @@ pub(super) fn take(purpose: Purpose) -> Result<u32, OutOfFrames> {
 
 #[cold]
 fn refill(cache: &Cache, purpose: Purpose) -> Result<u32, OutOfFrames> {
-    with_buddy(|buddy| {
-        let reserve = RESERVE.load(Ordering::Relaxed);
-        if purpose == Purpose::User && buddy.free_frames() < reserve + BATCH {
-            return None;
-        }
-        let Some(first) = buddy.allocate(BATCH_ORDER) else {
-            return buddy.allocate(0).map(|frame| frame as u32);
-        };
-        // The lowest goes first, so that neighbours in time are neighbours in memory.
-        for index in 1..BATCH {
-            cache.free[BATCH - 1 - index].set((first + index) as u32);
-        }
-        cache.set_len(BATCH - 1);
-        Some(first as u32)
-    })
-    .ok_or(OutOfFrames)
+    let reserve = RESERVE.load(Ordering::Relaxed);
+    if purpose == Purpose::User && BUDDY_FREE.load(Ordering::Relaxed) < reserve + BATCH {
+        return Err(OutOfFrames);
+    }
+    let Some(first) = allocate(BATCH_ORDER) else {
+        return allocate(0).map(|frame| frame as u32).ok_or(OutOfFrames);
+    };
+    // The lowest goes first, so that neighbours in time are neighbours in memory.
+    for index in 1..BATCH {
+        cache.free[BATCH - 1 - index].set((first + index) as u32);
+    }
+    cache.set_len(BATCH - 1);
+    Ok(first as u32)
+}
+
+/// Takes a block from the nearest node that has one.
+fn allocate(order: usize) -> Option<usize> {
+    let all = node::all();
+    let zones = all.zones();
+    let take = |at: usize| with_buddy(at, |buddy| buddy.allocate(order));
+    match Cache::here().node.load(Ordering::Relaxed) {
+        ONLY => (0..zones.len()).find_map(take),
+        own => all.nearest(own)[..all.count()].iter().find_map(|near| {
+            let here = |at: &usize| zones[*at].node == usize::from(*near);
+            (0..zones.len()).filter(here).find_map(take)
+        }),
+    }
 }
 
 /// Gives one frame back. Its counter must be 0.
@@ -253,6 +309,10 @@ pub(super) fn give(frame: u32) {
         "a frame in use is given back"
     );
     let cache = Cache::here();
+    let own = cache.node.load(Ordering::Relaxed);
+    if own != ONLY && node::all().of_frame(frame as usize) != own {
+        return give_to_zone(frame);
+    }
     if cache.len() == CACHE {
         drain(cache);
     }
@@ -268,16 +328,23 @@ pub(super) fn give(frame: u32) {
 /// Moves the frames that waited longest to the buddy allocator.
 #[cold]
 fn drain(cache: &Cache) {
-    with_buddy(|buddy| {
-        for slot in &cache.free[..BATCH] {
-            buddy.free(slot.get() as usize, 0);
-        }
-        Some(())
-    });
+    for slot in &cache.free[..BATCH] {
+        give_to_zone(slot.get());
+    }
     for index in BATCH..CACHE {
         cache.free[index - BATCH].set(cache.free[index].get());
     }
     cache.set_len(CACHE - BATCH);
+}
+
+/// Gives one frame back to the zone that it lies in.
+#[cold]
+fn give_to_zone(frame: u32) {
+    let frame = frame as usize;
+    with_buddy(zone_of(frame).0, |buddy| {
+        buddy.free(frame, 0);
+        Some(())
+    });
 }
 
 /// Takes `frames` frames in a row for the kernel and returns the first. The row is aligned to its
@@ -290,12 +357,9 @@ pub(super) fn take_row(frames: usize) -> Result<usize, OutOfFrames> {
     if order >= crate::buddy::ORDERS {
         return Err(OutOfFrames);
     }
-    with_buddy(|buddy| {
-        let first = buddy.allocate(order)?;
-        buddy.add(first + frames..first + (1 << order));
-        Some(first)
-    })
-    .ok_or(OutOfFrames)
+    let first = allocate(order).ok_or(OutOfFrames)?;
+    add_row(first + frames..first + (1 << order));
+    Ok(first)
 }
 
 /// Gives a row of frames back.
@@ -303,18 +367,42 @@ pub(super) fn give_row(first: usize, frames: usize) {
     if frames == 1 {
         return give(first as u32);
     }
-    with_buddy(|buddy| {
-        buddy.add(first..first + frames);
-        Some(())
-    });
+    add_row(first..first + frames);
 }
 
-/// Works on the buddy allocator; `None` before it is there.
-fn with_buddy<R>(work: impl FnOnce(&mut Buddy<'static>) -> Option<R>) -> Option<R> {
-    let mut buddy = BUDDY.lock();
+/// Makes frames in a row free, each in its zone.
+fn add_row(mut row: Range<usize>) {
+    while !row.is_empty() {
+        let (at, zone) = zone_of(row.start);
+        let part = row.start..row.end.min(zone.end);
+        if part.is_empty() {
+            return;
+        }
+        row.start = part.end;
+        with_buddy(at, |buddy| {
+            buddy.add(part);
+            Some(())
+        });
+    }
+}
+
+/// The zone that a frame lies in, and its place among the zones.
+fn zone_of(frame: usize) -> (usize, Zone) {
+    let zones = node::all().zones();
+    let at = zones.iter().position(|zone| frame < zone.end);
+    let at = at.unwrap_or(0);
+    (at, zones[at])
+}
+
+/// Works on the buddy allocator of a zone; `None` before it is there.
+fn with_buddy<R>(zone: usize, work: impl FnOnce(&mut Buddy<'static>) -> Option<R>) -> Option<R> {
+    let mut buddy = BUDDIES[zone].lock();
     let buddy = buddy.as_mut()?;
+    let before = buddy.free_frames();
     let result = work(buddy);
-    BUDDY_FREE.store(buddy.free_frames(), Ordering::Relaxed);
+    let after = buddy.free_frames();
+    FREE_IN[zone].store(after, Ordering::Relaxed);
+    BUDDY_FREE.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
     result
 }
 

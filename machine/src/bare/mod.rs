@@ -22,6 +22,7 @@ mod kernel_map;
 mod layout;
 pub mod mmio;
 mod nmi;
+pub mod node;
 pub mod paging;
 pub mod panic;
 mod pic;
@@ -73,6 +74,7 @@ pub fn start(main: fn() -> !) -> ! {
         apic::start_counting();
         instructions::rdtsc()
     });
+    node::init_cpu();
     vector::init();
     user::init();
     counter::find();

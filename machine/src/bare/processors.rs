@@ -6,7 +6,8 @@
 
 use super::instructions::rdmsr;
 use super::{
-    apic, boot, copy, cpu, gdt, idt, irq, kernel_map, layout, protection, time, user, vector, warp,
+    apic, boot, copy, cpu, gdt, idt, irq, kernel_map, layout, node, protection, time, user, vector,
+    warp,
 };
 use crate::features::features;
 use crate::memory::PAGE;
@@ -157,6 +158,7 @@ extern "C" fn other(index: u32) -> ! {
     protection::init();
     irq::init_cpu();
     apic::init_cpu();
+    node::init_cpu();
     vector::init();
     user::init();
     time::start_cpu();

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod heap;
 pub mod irq;
 pub mod mmio;
+pub mod node;
 pub mod paging;
 pub mod panic;
 pub mod port;
