@@ -27,12 +27,17 @@ async fn run(line: CommandLine<'static>) -> Result<(), String> {
     }
     if machine::cpu::count() > 1 {
         log::info!("{} processors", machine::cpu::count());
+        task::arrange(machine::node::topology());
     }
     if machine::cpu::warp() > 0 {
         log::warn!(
             "the processors' time stamp counters are up to {} ns apart",
             machine::cpu::warp()
         );
+    }
+    let nodes = machine::node::all().count();
+    if nodes > 1 {
+        log::info!("{nodes} nodes of memory");
     }
     log::info!("the clock counts with: {}", machine::time::source());
     let bus = devices::bus();

@@ -101,7 +101,7 @@ pub use host::{block_on, run_until_idle};
 pub use lock::{Mutex, MutexGuard, Permit, Semaphore};
 pub use meter::{Meter, MeterGuard, MeterSleep, Metered};
 pub use observers::{Observer, ObserverGuard};
-pub use placement::{isolate, isolated};
+pub use placement::{arrange, isolate, isolated};
 pub use ready::{Readiness, Ready, Wait, WaitAny, wait_any};
 pub use split::Times;
 pub use stats::{

@@ -5,7 +5,8 @@
 //! the waker is the home itself, it is about to wait in most cases (a pipe, a lock), so the task is offered to idle
 //! CPUs only after it has waited for [`PATIENCE`]. For the same reason a task that waits often fetches the one that it wakes
 //! to its own CPU, if nobody waits there: two that talk to each other come together. A CPU that runs out of tasks takes from the longest queue the one
-//! that would have to wait longest.
+//! that would have to wait longest. Who is near is asked first, whether for work or to do it: who shares the core or a cache, then
+//! the node, then by the distance of the nodes ([`arrange`]).
 //!
 //! A task moves in two cases only: somebody has the right to queue it (see [`crate::state`]) and it is in no queue, or it
 //! is taken out of one. Both queues are locked, the one with the lower number first; [`lock_home`] is for whoever wants
@@ -19,6 +20,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use machine::cpu::{MAX, Shared};
 use machine::sync::{Once, Spin, SpinGuard};
+use machine::topology::Topology;
 
 /// How long a task waits for its home while another CPU idles, in nanoseconds: longer than two tasks take that talk to
 /// each other, much shorter than a slice.
@@ -35,12 +37,15 @@ struct Table {
     idle: AtomicU64,
     /// Those that run only what is told to run there.
     isolated: AtomicU64,
+    /// How near they are to each other; without it all are equally near.
+    near: Once<Topology>,
 }
 
 static TABLE: Shared<Table> = Shared::new(|| Table {
     cpus: [const { Once::new() }; MAX],
     idle: AtomicU64::new(0),
     isolated: AtomicU64::new(0),
+    near: Once::new(),
 });
 
 /// CPU number `index`; it need not run yet.
@@ -71,6 +76,21 @@ pub fn isolated() -> u64 {
     TABLE.get().isolated.load(Ordering::Relaxed)
 }
 
+/// Says how near the CPUs are to each other. To be said once, when all have come up.
+pub fn arrange(topology: Topology) {
+    // Who says it again says the same.
+    let _ = TABLE.get().near.set(topology);
+}
+
+/// The others around a CPU, nearest first, in sets of those that are equally near.
+fn rings(cpu: usize) -> impl Iterator<Item = u64> {
+    let known = TABLE.get().near.get();
+    let rings = known.map_or(&[][..], |topology| topology.rings(cpu));
+    let all = rings.iter().fold(1 << cpu, |all, ring| all | ring);
+    // Those of whom nothing is known come last.
+    rings.iter().copied().chain([!all])
+}
+
 /// `cpu` has nothing to do from now on. One that is isolated does not look for work, so it is not called for it.
 pub(crate) fn set_idle(cpu: &Cpu) {
     if isolated() >> cpu.index & 1 != 0 {
@@ -88,14 +108,19 @@ pub(crate) fn clear_idle(cpu: &Cpu) {
     }
 }
 
-/// Takes one of `allowed` that idles out of the list: the caller gives it something to do, and kicks it.
-fn claim_idle(allowed: u64) -> Option<usize> {
+/// Takes one of `allowed` that idles, and is nearest to CPU `from`, out of the list: the caller gives it something to do, and
+/// kicks it.
+fn claim_idle(from: usize, allowed: u64) -> Option<usize> {
     let idle = &TABLE.get().idle;
     loop {
         let found = idle.load(Ordering::SeqCst) & allowed;
         if found == 0 {
             return None;
         }
+        let found = rings(from)
+            .map(|ring| found & ring)
+            .find(|near| *near != 0)
+            .unwrap_or(found);
         let bit = found & found.wrapping_neg();
         if idle.fetch_and(!bit, Ordering::SeqCst) & bit != 0 {
             return Some(bit.trailing_zeros() as usize);
@@ -105,7 +130,7 @@ fn claim_idle(allowed: u64) -> Option<usize> {
 
 /// Wakes a CPU that idles, and is none of `refused`, so that it looks for work; whether there was one.
 pub(crate) fn call_idle(me: &Cpu, refused: u64) -> bool {
-    match claim_idle(!(1 << me.index | refused)) {
+    match claim_idle(me.index, !(1 << me.index | refused)) {
         Some(other) => {
             machine::cpu::kick(other);
             true
@@ -160,7 +185,7 @@ fn better(home: &Cpu, task: &Task) -> Option<&'static Cpu> {
     let allowed = task.place() & running();
     if allowed >> home.index & 1 == 0 {
         let any = || (allowed != 0).then(|| allowed.trailing_zeros() as usize);
-        return claim_idle(allowed).or_else(any).map(cpu);
+        return claim_idle(home.index, allowed).or_else(any).map(cpu);
     }
     let me = this();
     if matches!(class, Class::Fair { .. }) {
@@ -174,7 +199,7 @@ fn better(home: &Cpu, task: &Task) -> Option<&'static Cpu> {
     if home.run.lock().idle {
         return None;
     }
-    claim_idle(allowed & !(1 << home.index)).map(cpu)
+    claim_idle(home.index, allowed & !(1 << home.index)).map(cpu)
 }
 
 /// Whether `me` will be free for a task that is queued here: nobody else waits, and what runs has short turns, so it is
@@ -241,32 +266,40 @@ fn migrate(from: &Cpu, source: &mut Run, to: &Cpu, target: &mut Run, task: &Task
     true
 }
 
-/// Fetches a task for `thief`, which has none, from the CPU where most wait of those that have one it may run.
+/// Fetches a task for `thief`, which has none: from the CPU where most wait of those that are nearest and have one that it
+/// may run, and if there is none, of those that are farther.
 pub(crate) fn steal(thief: &Cpu, now: u64) {
     if isolated() >> thief.index & 1 != 0 {
         return;
     }
-    let mut asked = 1 << thief.index;
-    while let Some(victim) = longest(asked) {
-        if steal_from(victim, thief, now) {
-            return;
+    for ring in rings(thief.index) {
+        let mut ring = ring & running();
+        while let Some(victim) = longest(ring) {
+            if steal_from(victim, thief, now) {
+                return;
+            }
+            ring &= !(1 << victim.index);
         }
-        asked |= 1 << victim.index;
     }
 }
 
-/// The CPU where most wait, if any do, but those of `asked`.
-fn longest(asked: u64) -> Option<&'static Cpu> {
-    let others = (0..machine::cpu::count()).filter(|index| asked >> index & 1 == 0);
-    others
-        .map(|index| (cpu(index).waiting.load(Ordering::SeqCst), index))
-        .filter(|&(waiting, _)| waiting > 0)
-        // Of two that are as long, the one with the lower number.
-        .max_by_key(|&(waiting, index)| (waiting, MAX - index))
-        .map(|(_, index)| cpu(index))
+/// Of these CPUs, one bit each, the one where most wait, if any do.
+fn longest(mut cpus: u64) -> Option<&'static Cpu> {
+    let mut most = 0;
+    let mut found = None;
+    while cpus != 0 {
+        let cpu = cpu(cpus.trailing_zeros() as usize);
+        let waiting = cpu.waiting.load(Ordering::SeqCst);
+        if waiting > most {
+            most = waiting;
+            found = Some(cpu);
+        }
+        cpus &= cpus - 1;
+    }
+    found
 }
 
-/// Fetches a task from `victim` for `thief`; whether there was one that may run there.
+/// Fetches the task that would have to wait longest from `victim` for `thief`; whether there is one that may run there.
 fn steal_from(victim: &Cpu, thief: &Cpu, now: u64) -> bool {
     let (mut source, mut target) = lock_both(victim, thief);
     let may_move = |task: &Arc<Task>| task.may_run_on(thief.index);
@@ -279,7 +312,7 @@ fn steal_from(victim: &Cpu, thief: &Cpu, now: u64) -> bool {
         let entity = source.queue.adopt(number, migrant);
         task.standing.remember(Claim::Fair(entity, manner));
         source.join(now, task);
-        return false;
+        return true;
     }
     let entity = target.queue.adopt(number, migrant);
     victim.dismiss(&mut source, number);

@@ -369,3 +369,79 @@ fn nothing_is_lost_with_a_thread_for_each_cpu() {
     assert!(tasks.iter().all(|task| task.is_done()));
     assert!(clock::now() < u64::MAX);
 }
+
+/// Four CPUs: 0 and 2 share a core, 1 and 3 another one.
+fn two_cores() -> machine::topology::Topology {
+    use machine::topology::{Levels, Processor, Topology};
+    let mut levels = Levels::default();
+    (levels.thread_bits, levels.package_bits) = (1, 2);
+    let processors = [0, 2, 1, 3].map(|apic| Processor {
+        apic,
+        node: 0,
+        levels,
+    });
+    Topology::new(processors.into(), machine::node::all())
+}
+
+#[test]
+fn who_is_near_does_the_work() {
+    run_on(3);
+    run_on(2);
+    run_on(1);
+    let machine = host::current();
+    machine.enter(0);
+    crate::arrange(two_cores());
+    let seen = Seen::default();
+    let task = wanderer(&seen, 1);
+    let hog = spawn("hog", async {
+        let mut asked = 0;
+        while asked < 3 * PATIENCE {
+            advance(1_000);
+            asked += 1_000;
+            should_yield();
+        }
+    })
+    .unwrap();
+    task.set_nice(19);
+    assert!(poll_once());
+    assert!(hog.is_done());
+    // The nearest was called first, although it has not the lowest number.
+    assert!(kicks(2) >= 1, "{:?}", [1, 2, 3].map(kicks));
+    assert!(kicks(2) >= kicks(1) && kicks(2) >= kicks(3));
+}
+
+#[test]
+fn work_is_fetched_from_nearby_first() {
+    run_on(3);
+    let machine = host::current();
+    crate::arrange(two_cores());
+    let seen = [Seen::default(), Seen::default()];
+    // More wait far away.
+    machine.enter(1);
+    let _far: Vec<_> = (0..3).map(|_| wanderer(&seen[1], 1)).collect();
+    machine.enter(0);
+    let _near = [wanderer(&seen[0], 1), wanderer(&seen[0], 1)];
+    machine.enter(2);
+    assert!(poll_once());
+    assert_eq!(*seen[0].lock(), [2]);
+    assert!(seen[1].lock().is_empty());
+    // With nothing left there, from afar.
+    run_on(2);
+    assert_eq!((seen[0].lock().len(), seen[1].lock().len()), (2, 3));
+}
+
+#[test]
+fn who_may_not_move_is_no_reason_to_idle() {
+    run_on(3);
+    let machine = host::current();
+    crate::arrange(two_cores());
+    machine.enter(0);
+    let stays = wanderer(&Seen::default(), 1);
+    stays.set_affinity(1).unwrap();
+    machine.enter(1);
+    let seen = Seen::default();
+    let moves = wanderer(&seen, 1);
+    run_on(2);
+    assert!(moves.is_done() && !stays.is_done());
+    assert_eq!(*seen.lock(), [2]);
+}

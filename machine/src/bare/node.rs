@@ -2,6 +2,7 @@
 
 use super::boot::{self, acpi};
 use super::{apic, cpu, frame};
+use crate::firmware::loader::MOST_REGIONS;
 use crate::memory::NodeStats;
 use crate::sync::Once;
 use crate::topology::{Levels, Nodes, Processor, Topology, Zone};
@@ -11,9 +12,6 @@ use core::ops::Range;
 static NODES: Once<Nodes> = Once::new();
 /// What each processor said of itself.
 static LEVELS: [Once<Levels>; cpu::MAX] = [const { Once::new() }; cpu::MAX];
-
-/// The most regions of usable memory that are looked at.
-const MOST_REGIONS: usize = 64;
 
 /// Reads the tables, once, for a machine with usable memory in these frames, below `frames`. `numa=off` on the command line:
 /// there is one node. Gives the zones.
