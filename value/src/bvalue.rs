@@ -323,7 +323,7 @@ mod tests {
                 .enumerate()
                 .flat_map(|(place, word)| {
                     let mark = (marks >> (place % 64) & 1) as u32 * LIST;
-                    (word % 20 * 4 | mark >> (place % 2)).to_le_bytes()
+                    ((word % 20 * 4) | (mark >> (place % 2))).to_le_bytes()
                 })
                 .collect();
             if let Ok(value) = Bvalue::at(&bytes, root) {
