@@ -66,6 +66,66 @@ fn keep(context: &Context) -> Result<()> {
     session.power_off()
 }
 
+/// What is lent is taken back, from whoever has it, whatever it is doing: a Linux program that waits is told, and finds
+/// nothing any more; a native one too.
+fn leases(context: &Context) -> Result<()> {
+    let lent = context.workspace.root().join("tests/confined/lent.sh");
+    let busybox = super::busybox::program(context)?;
+    let paths = [(&*busybox, "/bin/busybox"), (&lent, "/srv/data/lent.sh")];
+    let initramfs = initramfs_with(context, &paths)?;
+    let machine = machine(context, Some(&initramfs), "");
+    let mut session = Session::on(context, &machine)?;
+    session.ask(
+        "cd /srv/data; mkdir sub; echo first > file; echo 2 >> file; echo 3 >> file",
+        "\n",
+    )?;
+    session.ask("/bin/busybox mkfifo pipe && echo made", "\nmade")?;
+    session.ask(
+        "lend data file:/srv/data,rw; keep",
+        "\n@data  directory  lent",
+    )?;
+    session.ask("inspect @data", "\"lease\": \"lasts\"")?;
+    session.ask(
+        "with file=@data run /bin/busybox sh /lent.sh > /tmp/told &",
+        "\n[1]",
+    )?;
+    session.ask(
+        "/bin/busybox sh -c 'until grep waits /tmp/told; do sleep 0.1; done'",
+        "\nwaits for nothing",
+    )?;
+    session.ask("with file=@data run cat /file", "\nfirst")?;
+    session.ask("revoke data; wait; cat /tmp/told", "\ndone lent")?;
+    session.ask("cat /srv/data/new", "\nnew")?;
+    session.ask(
+        "with file=@data run cat /file || echo forgotten",
+        "\nforgotten",
+    )?;
+    session.ask(
+        "revoke data || echo not lent any more",
+        "\nnot lent any more",
+    )?;
+    // Whoever lent has ended.
+    session.ask(
+        "/bin/sh -c 'lend it file:/srv/data; with file=@it run cat /file'",
+        "\nfirst",
+    )?;
+    // Lent on: what comes of it is taken back with it.
+    session.ask(
+        "lend outer file:/srv/data; lend inner @outer; revoke outer",
+        "\n",
+    )?;
+    session.ask(
+        "with file=@inner run cat /file || echo gone as well",
+        "\ngone as well",
+    )?;
+    ensure!(
+        !session.guest.output().contains("WRONG"),
+        "it showed:\n{}",
+        session.guest.output()
+    );
+    session.power_off()
+}
+
 /// What does not fit one processor fits two, and a third time it is refused; who ends or wants it no more makes room, and
 /// sets of processors are changed only as far as the reservations allow.
 fn reservations(context: &Context) -> Result<()> {
@@ -126,6 +186,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("run/shares", shares),
         Test::new("run/reservations", reservations),
         Test::new("run/keep", keep),
+        Test::new("run/leases", leases),
         Test::new("run/native-below-linux", native_below_linux),
     ]
 }

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use commands::Misuse;
 use commands::grant::{Grant, limit};
 use core::fmt::Write;
-use helve::{Error, File, Handle, Limits, Share, environment};
+use helve::{Error, File, Handle, Lease, Limits, Share, environment};
 use shell::expand::Scope;
 use shell::word::is_name;
 
@@ -86,7 +86,9 @@ builtins! {
     "history" "" says history, "show the lines typed before";
     "jobs" "" says jobs, "show programs in the background";
     "keep" "[NAME GRANT|LIMIT...]" changes keep, "keep a handle, which programs get that are told @NAME";
+    "lend" "NAME GRANT" changes lend, "keep a handle that can be taken back from those who got it";
     "pwd" "" says pwd, "show the directory";
+    "revoke" "NAME" changes revoke, "take back what was lent, and close it";
     "set" "" says set, "show the shell's variables";
     "shift" "[COUNT]" changes shift, "drop arguments of the script";
     "true" "" says |_, _, _| 0, "succeed";
@@ -188,26 +190,79 @@ fn keep(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
     let [name, rest @ ..] = arguments else {
         for (name, handle) in &shell.kept {
             let kind = handle.kind().map_or("?", |kind| kind.name());
-            let _ = writeln!(output.text, "@{name}  {kind}");
+            let lent = if shell.leases.contains_key(name) {
+                "  lent"
+            } else {
+                ""
+            };
+            let _ = writeln!(output.text, "@{name}  {kind}{lent}");
         }
         return 0;
     };
-    if !is_name(name) || rest.is_empty() {
-        output.fail("keep", "a name and what is to be kept under it are wanted");
+    let grant = |handle| Ok((handle, None));
+    keep_under(shell, "keep", name, rest, grant, output)
+}
+
+/// Keeps what is granted as something lent, until this shell ends.
+fn lend(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let (name, rest) = match arguments {
+        [name, rest @ ..] => (name.as_str(), rest),
+        [] => ("", arguments),
+    };
+    let grant = |handle: Handle| {
+        let (lent, lease) = handle.lend_bound()?;
+        Ok((lent, Some(lease)))
+    };
+    keep_under(shell, "lend", name, rest, grant, output)
+}
+
+/// Keeps under `name` what `grant` makes of what the words grant.
+fn keep_under(
+    shell: &mut Shell,
+    command: &str,
+    name: &str,
+    words: &[String],
+    grant: impl FnOnce(Handle) -> Result<(Handle, Option<Lease>), Error>,
+    output: &mut Output,
+) -> u8 {
+    if !is_name(name) || words.is_empty() {
+        output.fail(command, "a name and what is to be kept under it are wanted");
         return 2;
     }
-    match kept(shell, rest) {
-        Ok(Ok(handle)) => {
-            shell.kept.insert(name.clone(), handle);
+    match kept(shell, words).map(|handle| handle.and_then(grant)) {
+        Ok(Ok(kept)) => {
+            shell.keep(name, Some(kept));
             0
         }
         Ok(Err(error)) => {
-            output.fail("keep", format_args!("{}: {error}", rest.join(" ")));
+            output.fail(command, format_args!("{}: {error}", words.join(" ")));
             1
         }
         Err(Misuse(why)) => {
-            output.fail("keep", why);
+            output.fail(command, why);
             2
+        }
+    }
+}
+
+fn revoke(shell: &mut Shell, arguments: &[String], output: &mut Output) -> u8 {
+    let [name] = arguments else {
+        output.fail("revoke", "the name of what was lent is wanted");
+        return 2;
+    };
+    let name = name.strip_prefix('@').unwrap_or(name);
+    match shell.leases.get(name).map(Lease::revoke) {
+        Some(Ok(())) => {
+            shell.keep(name, None);
+            0
+        }
+        Some(Err(error)) => {
+            output.fail("revoke", format_args!("@{name}: {error}"));
+            1
+        }
+        None => {
+            output.fail("revoke", format_args!("@{name}: not lent"));
+            1
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Display;
 use helve::process::Child;
-use helve::{Directory, Handle, Kind, Status, environment, eprintln};
+use helve::{Directory, Handle, Kind, Lease, Status, environment, eprintln};
 use shell::expand::{Name, Scope};
 use shell::history::History;
 
@@ -28,6 +28,8 @@ pub struct Shell {
     arguments: Vec<String>,
     /// Handles that programs get when their names are mentioned: `@NAME`.
     pub kept: BTreeMap<String, Handle>,
+    /// The leases of those that are lent. What is dropped here is taken back.
+    pub leases: BTreeMap<String, Lease>,
     pub history: History,
     pub jobs: Vec<Job>,
     /// Of the last program in the background: `$!`.
@@ -70,11 +72,24 @@ impl Shell {
     /// Removes a variable, or closes a kept handle: `@NAME`.
     pub fn unset(&mut self, name: &str) {
         if let Some(kept) = name.strip_prefix('@') {
-            self.kept.remove(kept);
+            self.keep(kept, None);
             return;
         }
         self.variables.remove(name);
         environment::remove_variable(name);
+    }
+
+    /// Keeps a handle under a name, with its lease if it is lent; or nothing. What was kept there is closed, and taken back
+    /// if it was lent.
+    pub fn keep(&mut self, name: &str, kept: Option<(Handle, Option<Lease>)>) {
+        self.kept.remove(name);
+        self.leases.remove(name);
+        if let Some((handle, lease)) = kept {
+            self.kept.insert(name.into(), handle);
+            if let Some(lease) = lease {
+                self.leases.insert(name.into(), lease);
+            }
+        }
     }
 
     /// The variables that programs do not see.
