@@ -1,8 +1,9 @@
-//! The first tree of files: what the initramfs holds, in memory, with `/dev` and `/proc`.
+//! The first tree of files: what the initramfs holds, in memory, with `/dev`, `/proc` and `/sys`.
 
 use abi::Error;
 use alloc::sync::Arc;
 use devfs::Devfs;
+use linux::SysFs;
 use linux::procfs::ProcFs;
 use tmpfs::Tmpfs;
 use vfs::{Credentials, Location, Mount, MountFlags, Time, View, Volume};
@@ -30,7 +31,13 @@ pub fn root(devices: &Arc<Devfs>, seed: u64) -> Result<Location, Error> {
         start: &root,
         credentials: &credentials,
     };
-    for (path, mode) in [("/dev", 0o755), ("/proc", 0o555), ("/tmp", 0o1777)] {
+    let directories = [
+        ("/dev", 0o755),
+        ("/proc", 0o555),
+        ("/sys", 0o555),
+        ("/tmp", 0o1777),
+    ];
+    for (path, mode) in directories {
         match view.make_directory(path.as_bytes(), mode, now()) {
             Ok(_) | Err(Error::Exists) => {}
             Err(error) => return Err(error),
@@ -43,6 +50,11 @@ pub fn root(devices: &Arc<Devfs>, seed: u64) -> Result<Location, Error> {
     )?;
     view.locate(b"/proc", true)?.attach(
         Volume::new(ProcFs::new(), seed),
+        MountFlags::empty(),
+        None,
+    )?;
+    view.locate(b"/sys", true)?.attach(
+        Volume::new(SysFs::new(), seed),
         MountFlags::empty(),
         None,
     )?;

@@ -8,7 +8,7 @@
 //! - `process`, `thread`, `jobs`, `descriptors`: what a Linux process is
 //! - `signal`: signals
 //! - `first`: starting a Linux program from outside the door
-//! - `procfs`: what is seen at `/proc`
+//! - `procfs`, `sysfs`: what is seen at `/proc` and `/sys`
 //! - all others: the calls, grouped as the manual groups them
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -35,6 +35,7 @@ mod jobs;
 mod limits;
 mod lock;
 mod mapping;
+mod mempolicy;
 mod native_program;
 mod open;
 mod path;
@@ -53,6 +54,7 @@ mod socket;
 mod start_stack;
 mod stat;
 mod stop;
+mod sysfs;
 mod system;
 pub mod table;
 mod terminal;
@@ -70,5 +72,6 @@ mod xattr;
 
 pub use errno::Errno;
 pub use jobs::Jobs;
+pub use sysfs::SysFs;
 pub use time::real as real_time;
 pub use unsupported::counts as unsupported_calls;

@@ -11,7 +11,7 @@ use crate::call::{Args, Call};
 use crate::errno::{Answer, Errno};
 use crate::{
     clone, copy, directory, event, execute, exit, futex, identity, io, ioctl, limits, lock,
-    mapping, open, path, pipe, poll, rseq,
+    mapping, mempolicy, open, path, pipe, poll, rseq,
 };
 use crate::{schedule, session, signal, socket, stat, system, time, timer, vectors, wait, xattr};
 
@@ -252,6 +252,7 @@ calls! {
     233 epoll_ctl wait event::epoll::calls::epoll_ctl, Whole;
     234 tgkill now signal::calls::tgkill, Whole;
     235 utimes wait path::utimes, Whole;
+    239 get_mempolicy wait mempolicy::get_mempolicy, Part;
     247 waitid wait wait::waitid, Part;
     257 openat wait open::openat, Whole;
     258 mkdirat wait path::mkdirat, Whole;

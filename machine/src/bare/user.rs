@@ -9,7 +9,7 @@ use super::gdt;
 use super::instructions::{read_cr2, wrmsr};
 use super::paging::Root;
 use super::vector::{self, VectorState};
-use super::{idt, irq};
+use super::{idt, irq, node};
 use crate::features::features;
 pub use crate::memory::OutOfFrames;
 pub use crate::trap::{Fault, Invalid, Registers, Trap};
@@ -74,9 +74,10 @@ pub(super) fn init() {
         wrmsr(FLAG_MASK, 0x25_7fd5);
         wrmsr(FS_BASE, 0);
         wrmsr(KERNEL_GS_BASE, 0);
-        // What `rdtscp` tells programs beside the time: on which CPU they are.
+        // What `rdtscp` tells programs beside the time: on which CPU they are, and above that on which node, as on Linux.
         if features().rdtscp {
-            wrmsr(TSC_AUX, cpu::index() as u64);
+            let node = node::of_cpu(cpu::index());
+            wrmsr(TSC_AUX, (node << 12 | cpu::index()) as u64);
         }
     }
 }

@@ -156,12 +156,15 @@ machine_vdso_getcpu:
     test    byte ptr [r9 + {mode}], {mode_cpu}
     jz      5f
     rdtscp
+    mov     eax, ecx
+    and     ecx, 0xfff
+    shr     eax, 12
     test    rdi, rdi
     jz      3f
     mov     [rdi], ecx
 3:  test    rsi, rsi
     jz      4f
-    mov     dword ptr [rsi], 0
+    mov     [rsi], eax
 4:  xor     eax, eax
     ret
 5:  mov     eax, 309

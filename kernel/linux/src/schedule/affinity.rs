@@ -67,17 +67,21 @@ fn is_general(set: u64) -> bool {
 
 pub async fn getcpu(call: &mut Call<'_>, [cpu, node, ..]: Args) -> Answer {
     call.write_if(cpu, &(machine::cpu::index() as u32)).await?;
-    call.write_if(node, &0u32).await?;
+    let at = machine::node::of_cpu(machine::cpu::index()) as u32;
+    call.write_if(node, &at).await?;
     Ok(0)
 }
 
-/// The `Cpus_allowed` lines of `/proc/PID/status`.
+/// The `Cpus_allowed` and `Mems_allowed` lines of `/proc/PID/status`.
 pub fn describe(thread: &process::Thread) -> String {
     let set = set_of(thread);
     let mask = mask(set);
+    let nodes = CpuSet::first(machine::node::all().count());
     format!(
-        "Cpus_allowed:\t{mask}\nCpus_allowed_list:\t{}\n",
-        CpuSet(set)
+        "Cpus_allowed:\t{mask}\nCpus_allowed_list:\t{}\n\
+         Mems_allowed:\t{:x}\nMems_allowed_list:\t{nodes}\n",
+        CpuSet(set),
+        nodes.0
     )
 }
 
