@@ -99,6 +99,19 @@ pub fn rt_tests(workspace: &Workspace, show: Show) -> Result<RtTests> {
     })
 }
 
+/// The package `numactl`: its program, and where its files and those of its library are.
+pub fn numactl(workspace: &Workspace, show: Show) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let program = package(workspace, "numactl", show)?.files;
+    let library = package(workspace, "libnuma1", show)?.files;
+    Ok((program.join("usr/bin/numactl"), vec![program, library]))
+}
+
+/// The package `util-linux`'s `lscpu`.
+pub fn lscpu(workspace: &Workspace, show: Show) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let programs = package(workspace, "util-linux", show)?.files;
+    Ok((programs.join("usr/bin/lscpu"), vec![programs]))
+}
+
 fn cached(cache: &Path, name: &str) -> Result<Option<PathBuf>> {
     let prefix = format!("{name}_");
     let mut found: Vec<PathBuf> = fs::read_dir(cache)?

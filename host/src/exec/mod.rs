@@ -94,6 +94,7 @@ pub fn execute(options: &ExecOptions) -> Result<u8> {
         tty,
         timeout: options.timeout,
         append: options.append.clone(),
+        hardware: Vec::new(),
     };
     let streams = Streams {
         input: Box::new(Standard::new(std::io::stdin())?),

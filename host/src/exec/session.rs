@@ -15,6 +15,7 @@ use crate::qemu::{Accelerator, Boot, Machine};
 use crate::scratch::Scratch;
 use crate::{signals, terminal};
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -65,6 +66,8 @@ pub struct Job {
     pub timeout: Option<Duration>,
     /// Added to the kernel command line.
     pub append: String,
+    /// Further arguments of QEMU: what else the machine has.
+    pub hardware: Vec<OsString>,
 }
 
 /// The program's streams on this side.
@@ -128,6 +131,7 @@ pub fn run(kernel: &Kernel, job: &Job, streams: Streams, log: Log) -> Result<End
         command_line = format!("{command_line} {}", job.append);
     }
     let mut devices = listening.arguments().to_vec();
+    devices.extend(job.hardware.iter().cloned());
     devices.extend(
         [
             "-chardev",

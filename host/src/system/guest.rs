@@ -24,6 +24,7 @@ pub struct Program {
     memory: u64,
     cpus: Option<u32>,
     accelerator: Option<Accelerator>,
+    hardware: Vec<OsString>,
     limit: Duration,
 }
 
@@ -52,6 +53,7 @@ impl Program {
             memory: 256 << 20,
             cpus: None,
             accelerator: None,
+            hardware: Vec::new(),
             limit: Duration::from_secs(60),
         }
     }
@@ -98,6 +100,13 @@ impl Program {
         self
     }
 
+    /// A machine with so many processors, and with what these arguments of QEMU add.
+    pub fn machine(mut self, cpus: u32, hardware: &[&str]) -> Program {
+        self.cpus = Some(cpus);
+        self.hardware = hardware.iter().map(OsString::from).collect();
+        self
+    }
+
     /// Runs it; its path in the guest is `/bin/` and its name.
     pub fn run(self, context: &Context, input: &[u8]) -> Result<Output> {
         let Some(name) = self.file.file_name().and_then(|name| name.to_str()) else {
@@ -125,6 +134,7 @@ impl Program {
             tty: false,
             timeout: Some(self.limit * context.accelerator.patience()),
             append: String::new(),
+            hardware: self.hardware,
         };
         let (output, errors) = (Collector::default(), Collector::default());
         let streams = Streams {

@@ -10,6 +10,7 @@ mod disc;
 mod exec;
 mod guest;
 mod interrupts;
+mod nodes;
 mod rt_tests;
 mod shell;
 mod soak;
@@ -245,6 +246,7 @@ fn catalogue(context: &Context, filters: &[String]) -> Result<Vec<Test>> {
     tests.extend(rt_tests::tests());
     tests.extend(interrupts::tests());
     tests.extend(soak::tests());
+    tests.extend(nodes::tests());
     tests.retain(|test| chosen(&test.name, filters));
     tests.extend(suites::tests(context, filters)?);
     Ok(tests)

@@ -252,6 +252,7 @@ calls! {
     233 epoll_ctl wait event::epoll::calls::epoll_ctl, Whole;
     234 tgkill now signal::calls::tgkill, Whole;
     235 utimes wait path::utimes, Whole;
+    238 set_mempolicy wait mempolicy::set_mempolicy, Part;
     239 get_mempolicy wait mempolicy::get_mempolicy, Part;
     247 waitid wait wait::waitid, Part;
     257 openat wait open::openat, Whole;
