@@ -7,7 +7,7 @@ use crate::termios::{Input, Local, Termios, index};
 use abi::{Error, Rights};
 use alloc::sync::Arc;
 use machine::sync::Spin;
-use object::{Given, Handle, SliceSink};
+use object::{Handle, SliceSink};
 use std::string::String;
 use std::vec::Vec;
 use task::{Ready, block_on};
@@ -317,7 +317,7 @@ fn native_programs_ask_by_name() {
             }
         });
         handle
-            .request(verb, argument.unwrap().as_document(), &Given::default())
+            .request(verb, argument.unwrap().as_document())
             .map(|reply| reply.value)
     };
     let mode = ask("mode", &[]).unwrap();
@@ -333,7 +333,7 @@ fn native_programs_ask_by_name() {
         size.put("columns", 100u32).put("rows", 30u32);
     });
     handle
-        .request("set-size", size.unwrap().as_document(), &Given::default())
+        .request("set-size", size.unwrap().as_document())
         .unwrap();
     let size = ask("size", &[]).unwrap();
     assert_eq!(size.as_document().unsigned("columns"), Some(100));
@@ -352,7 +352,7 @@ fn native_programs_ask_by_name() {
         desk.told(),
         [(9, signal::INTERRUPT), (9, signal::WINDOW)][..1]
     );
-    let bad = handle.request("foreground", Document::EMPTY, &Given::default());
+    let bad = handle.request("foreground", Document::EMPTY);
     assert_eq!(bad.err(), Some(Error::Invalid));
     assert_eq!(ask("dance", &[]).err(), Some(Error::NotFound));
 }

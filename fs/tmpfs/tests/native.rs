@@ -3,7 +3,7 @@
 mod world;
 
 use abi::{Error, Kind, OpenFlags, Rights};
-use object::{Given, Handle, SliceSink};
+use object::{Handle, SliceSink};
 use value::{Document, Value};
 use world::World;
 
@@ -118,8 +118,7 @@ fn what_is_below_a_handle_stays_below() {
     let to = Value::build(|argument| {
         argument.put("to", "/../out");
     });
-    file.request("rename", to.unwrap().as_document(), &Given::default())
-        .unwrap();
+    file.request("rename", to.unwrap().as_document()).unwrap();
     assert_eq!(world.names("."), [".", "..", "d", "secret"]);
     assert_eq!(world.names("d"), [".", "..", "out"]);
 }
@@ -143,41 +142,31 @@ fn verbs_remove_and_rename() {
         (about.string("target"), about.unsigned("size")),
         (Some("file"), Some(4))
     );
-    link.request("remove", Document::EMPTY, &Given::default())
-        .unwrap();
+    link.request("remove", Document::EMPTY).unwrap();
     assert_eq!(
-        link.request("remove", Document::EMPTY, &Given::default())
-            .err(),
+        link.request("remove", Document::EMPTY).err(),
         Some(Error::NotFound)
     );
     let file = target("file", OpenFlags::empty());
     let to = Value::build(|argument| {
         argument.put("to", "/d/moved");
     });
-    file.request("rename", to.unwrap().as_document(), &Given::default())
-        .unwrap();
+    file.request("rename", to.unwrap().as_document()).unwrap();
     assert_eq!(world.names("d"), [".", "..", "moved"]);
     let directory = target("d", OpenFlags::NO_FOLLOW);
     assert_eq!(
-        directory
-            .request("remove", Document::EMPTY, &Given::default())
-            .err(),
+        directory.request("remove", Document::EMPTY).err(),
         Some(Error::NotEmpty)
     );
-    file.request("remove", Document::EMPTY, &Given::default())
-        .unwrap();
-    directory
-        .request("remove", Document::EMPTY, &Given::default())
-        .unwrap();
+    file.request("remove", Document::EMPTY).unwrap();
+    directory.request("remove", Document::EMPTY).unwrap();
     assert_eq!(
-        root.request("remove", Document::EMPTY, &Given::default())
-            .err(),
+        root.request("remove", Document::EMPTY).err(),
         Some(Error::Busy)
     );
     let weak = open(&root, "/", Rights::INSPECT, OpenFlags::empty()).unwrap();
     assert_eq!(
-        weak.request("remove", Document::EMPTY, &Given::default())
-            .err(),
+        weak.request("remove", Document::EMPTY).err(),
         Some(Error::Denied)
     );
     assert_eq!(world.names("."), [".", ".."]);

@@ -1,9 +1,10 @@
-//! The first tree of files: what the initramfs holds, in memory, with `/dev`, `/proc` and `/sys`.
+//! The first tree of files: what the initramfs holds, in memory, with `/dev`, `/proc`, `/sys` and `/sys/fs/cgroup`.
 
 use abi::Error;
 use alloc::sync::Arc;
 use devfs::Devfs;
 use linux::SysFs;
+use linux::cgroup::CgroupFs;
 use linux::procfs::ProcFs;
 use tmpfs::Tmpfs;
 use vfs::{Credentials, Location, Mount, MountFlags, Time, View, Volume};
@@ -55,6 +56,11 @@ pub fn root(devices: &Arc<Devfs>, seed: u64) -> Result<Location, Error> {
     )?;
     view.locate(b"/sys", true)?.attach(
         Volume::new(SysFs::new(), seed),
+        MountFlags::empty(),
+        None,
+    )?;
+    view.locate(b"/sys/fs/cgroup", true)?.attach(
+        Volume::new(CgroupFs::new(), seed),
         MountFlags::empty(),
         None,
     )?;

@@ -1,5 +1,6 @@
 //! Starting a Linux program from outside: by the kernel at boot, or by a native program.
 
+use crate::cgroup::Hierarchy;
 use crate::descriptors::Descriptors;
 use crate::door::LinuxDoor;
 use crate::errno::Errno;
@@ -11,6 +12,7 @@ use crate::realm::Realm;
 use crate::signal::Set;
 use crate::signal::action::Actions;
 use crate::thread::Thread;
+use abi::Rights;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -93,6 +95,10 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
         namespace: start.namespace,
     };
     let image: Image = prepared.image;
+    let terms = Terms::within(start.share);
+    let administers = birth.namespace.get("process");
+    let administers = administers.is_ok_and(|it| it.rights().contains(Rights::ADMINISTER));
+    let cgroups = Hierarchy::new(terms.group.clone(), administers);
     let mut side = None;
     let core = process::Process::new(birth, machine::time::now(), |id| {
         let group = match parent_group {
@@ -106,7 +112,7 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
             _ => Group::new_session(id),
         };
         let heritage = Heritage {
-            realm: Realm::begin(standing.root.clone()),
+            realm: Realm::begin(standing.root.clone(), cgroups),
             ground: Arc::new(Ground::new(standing)),
             descriptors,
             actions: Arc::new(Actions::new()),
@@ -126,7 +132,6 @@ pub async fn start(start: Start) -> Result<Arc<process::Process>, Errno> {
     if let Some(terminal) = start.terminal {
         crate::terminal::take(&side, &terminal);
     }
-    let terms = Terms::within(start.share);
     let launched = launch(&core, side, prepared.entry, prepared.stack, terms);
     if let Err(errno) = launched {
         core.abandon();

@@ -8,6 +8,7 @@
 //! - `process`, `thread`, `jobs`, `descriptors`: what a Linux process is
 //! - `signal`: signals
 //! - `first`: starting a Linux program from outside the door
+//! - `cgroup`: what is seen at `/sys/fs/cgroup`
 //! - `procfs`, `sysfs`: what is seen at `/proc` and `/sys`
 //! - all others: the calls, grouped as the manual groups them
 #![cfg_attr(not(test), no_std)]
@@ -16,6 +17,7 @@
 extern crate alloc;
 
 mod call;
+pub mod cgroup;
 mod clone;
 mod copy;
 mod descriptors;

@@ -16,3 +16,4 @@ mod sysctl;
 mod tree;
 
 pub use tree::ProcFs;
+pub(crate) use tree::calling_process;

@@ -5,6 +5,7 @@
 //! realm, whatever descends from them, and all others only if its namespace has the registry `process:`. What it does
 //! not know is not there: no number, no signal, nothing below `/proc`.
 
+use crate::cgroup::Hierarchy;
 use crate::process::Process;
 use abi::Rights;
 use alloc::sync::Arc;
@@ -14,11 +15,18 @@ use vfs::Location;
 pub struct Realm {
     /// The root that the first of them was given.
     root: Location,
+    cgroups: Arc<Hierarchy>,
 }
 
 impl Realm {
-    pub fn begin(root: Location) -> Arc<Realm> {
-        Arc::new(Realm { root })
+    /// One that sees this root and these cgroups.
+    pub fn begin(root: Location, cgroups: Arc<Hierarchy>) -> Arc<Realm> {
+        Arc::new(Realm { root, cgroups })
+    }
+
+    /// Its cgroups.
+    pub fn cgroups(&self) -> &Arc<Hierarchy> {
+        &self.cgroups
     }
 }
 

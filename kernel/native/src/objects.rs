@@ -80,7 +80,7 @@ pub async fn request(
     let verb = caller.name(verb, length).await?;
     let argument = caller.value(argument).await?;
     let given = given(caller, argument.as_document())?;
-    let reply = handle.request(&verb, argument.as_document(), &given)?;
+    let reply = handle.request_with(&verb, argument.as_document(), &given)?;
     if reply.handles.is_empty() {
         return caller.reply(&reply.value, address, capacity).await;
     }

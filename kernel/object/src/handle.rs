@@ -196,7 +196,15 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::NotFound`] (no such verb), [`Error::Denied`], [`Error::Revoked`], and the verb's own.
-    pub fn request(
+    pub fn request(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
+        self.request_with(verb, argument, &Given::default())
+    }
+
+    /// The same, with handles that go along.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request); [`Error::Invalid`] for handles that the verb does not take.
+    pub fn request_with(
         &self,
         verb: &str,
         argument: Document<'_>,

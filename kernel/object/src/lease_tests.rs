@@ -1,6 +1,6 @@
 //! Leases: what ends with which.
 
-use crate::{Given, Handle, Kind, Lease, Object, OpenFlags, Registry, Rights, Table, Tenure};
+use crate::{Handle, Kind, Lease, Object, OpenFlags, Registry, Rights, Table, Tenure};
 use abi::Error;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,7 +31,7 @@ fn lend(handle: &Handle, bound: bool) -> Result<(Handle, Handle), Error> {
     let argument = Value::build(|builder| {
         builder.put("bound", bound);
     })?;
-    let mut reply = handle.request("lend", argument.as_document(), &Given::default())?;
+    let mut reply = handle.request("lend", argument.as_document())?;
     assert_eq!(reply.handles.len(), 2);
     let (name, lease) = reply.handles.pop().unwrap();
     assert_eq!(name, "lease");
@@ -41,9 +41,7 @@ fn lend(handle: &Handle, bound: bool) -> Result<(Handle, Handle), Error> {
 }
 
 fn revoke(lease: &Handle) {
-    lease
-        .request("revoke", Document::EMPTY, &Given::default())
-        .unwrap();
+    lease.request("revoke", Document::EMPTY).unwrap();
 }
 
 #[test]
@@ -78,11 +76,11 @@ fn lending_takes_a_right_and_a_sound_argument() {
     let argument = Value::build(|builder| {
         builder.put("bound", "yes");
     });
-    let refused = thing().request("lend", argument.unwrap().as_document(), &Given::default());
+    let refused = thing().request("lend", argument.unwrap().as_document());
     assert_eq!(refused.err(), Some(Error::Invalid));
     let (_, lease) = lend(&thing(), false).unwrap();
     let weak = lease.restrict(Rights::INSPECT);
-    let refused = weak.request("revoke", Document::EMPTY, &Given::default());
+    let refused = weak.request("revoke", Document::EMPTY);
     assert_eq!(refused.err(), Some(Error::Denied));
 }
 

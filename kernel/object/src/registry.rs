@@ -176,7 +176,6 @@ pub fn first_name(path: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Given;
     use crate::Verb;
     use alloc::sync::Arc;
     use alloc::vec::Vec;
@@ -290,16 +289,10 @@ mod tests {
             argument.put("level", 3);
         })
         .unwrap();
-        let reply = lamp
-            .request("shine", level.as_document(), &Given::default())
-            .unwrap();
+        let reply = lamp.request("shine", level.as_document()).unwrap();
         assert_eq!(reply.value.as_document().int("lumen"), Some(300));
         assert!(reply.handles.is_empty());
-        let ask = |handle: &Handle, verb| {
-            handle
-                .request(verb, Document::EMPTY, &Given::default())
-                .err()
-        };
+        let ask = |handle: &Handle, verb| handle.request(verb, Document::EMPTY).err();
         assert_eq!(ask(&lamp, "shine"), Some(Error::Invalid));
         assert_eq!(ask(&lamp, "explode"), Some(Error::NotFound));
         assert_eq!(

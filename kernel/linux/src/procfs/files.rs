@@ -17,6 +17,7 @@ type OfSystem = fn() -> Vec<u8>;
 
 /// Files in `/proc` itself.
 pub const SYSTEM: &[(&str, OfSystem)] = &[
+    ("cgroups", crate::cgroup::controllers),
     ("cmdline", command_line),
     ("cpuinfo", cpu_info),
     ("filesystems", file_systems),
@@ -48,7 +49,7 @@ fn cpu_info() -> Vec<u8> {
 }
 
 fn file_systems() -> Vec<u8> {
-    b"nodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n".to_vec()
+    b"nodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevtmpfs\n".to_vec()
 }
 
 /// `/proc/lock_stat`. Linux counts by kinds of locks, here it is by places that wait; what it calls holdtime-max is known in

@@ -2,6 +2,7 @@
 
 use super::files::TICK;
 use super::mounts;
+use crate::cgroup;
 use crate::process::Process;
 use crate::schedule;
 use alloc::format;
@@ -64,6 +65,7 @@ type Make = fn(&Subject) -> Vec<u8>;
 /// Files in `/proc/PID` and in `/proc/PID/task/TID`.
 pub const FILES: &[(&str, Make)] = &[
     ("auxv", auxiliary),
+    ("cgroup", |subject| cgroup::of_process(&subject.process)),
     ("cmdline", command_line),
     ("comm", name),
     ("environ", environment),

@@ -230,7 +230,8 @@ fn caller() -> Option<u32> {
         .filter(|&id| id != 0)
 }
 
-pub(super) fn calling_process() -> Option<Arc<process::Process>> {
+/// The process that is in a call; the kernel's own tasks are none.
+pub(crate) fn calling_process() -> Option<Arc<process::Process>> {
     process::find(caller()?)
 }
 

@@ -44,6 +44,16 @@ impl Directory {
         }
     }
 
+    /// An empty directory: something else is mounted there.
+    pub fn put_place(&mut self, path: &str) {
+        let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+        let below = self.0.entry(name.into());
+        let below = below.or_insert_with(|| Arc::new(Node::Directory(Directory::default())));
+        if let (Some(Node::Directory(below)), false) = (Arc::get_mut(below), rest.is_empty()) {
+            below.put_place(rest);
+        }
+    }
+
     /// A file with a text that never changes.
     pub fn put_text(&mut self, path: &str, text: String) {
         self.put(path, Leaf::Text(Box::new(move || text.clone())));
@@ -60,6 +70,7 @@ impl SysFs {
     pub fn new() -> Arc<SysFs> {
         let mut root = Directory::default();
         devices::fill(&mut root);
+        root.put_place("fs/cgroup");
         Arc::new(SysFs {
             root: Arc::new(Node::Directory(root)),
         })

@@ -1,0 +1,342 @@
+//! Cgroups: a tree of names over groups of tasks.
+
+use super::control::Controllers;
+use crate::realm;
+use abi::{CpuSet, Error, Rights};
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use machine::sync::{Once, Spin};
+use task::Group;
+
+/// The cgroups of a realm.
+pub struct Hierarchy {
+    root: Arc<Cgroup>,
+    /// Where new cgroups below the root lie if the root is no group: one for all of them, so that together they count no
+    /// more than one thread does.
+    umbrella: Once<Arc<Group>>,
+    /// Whether they need no umbrella: the realm may administer all processes.
+    may_stand_alone: bool,
+    /// Held while the tree changes or somebody moves in it.
+    gate: Spin<()>,
+}
+
+/// One cgroup.
+pub struct Cgroup {
+    name: Vec<u8>,
+    /// The number of its directory; those of its files follow.
+    number: u64,
+    parent: Weak<Cgroup>,
+    /// `None` only for a root: whoever is in no group.
+    group: Option<Arc<Group>>,
+    children: Spin<BTreeMap<Vec<u8>, Arc<Cgroup>>>,
+    pub(super) enabled: Controllers,
+    /// The period of `cpu.max`, in nanoseconds, also while there is no quota.
+    pub(super) period: AtomicU64,
+    /// The processors that were asked for; `None`: those of the parent.
+    pub(super) cpus: Spin<Option<CpuSet>>,
+    is_removed: AtomicBool,
+}
+
+/// Inode numbers from one cgroup to the next.
+pub(super) const NUMBERS: u64 = 64;
+/// The period of a quota that names none, in nanoseconds.
+pub(super) const PERIOD: u64 = 100_000_000;
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed) * NUMBERS
+}
+
+impl Hierarchy {
+    /// One over the tasks in `group`, or in none.
+    pub fn new(group: Option<Arc<Group>>, may_stand_alone: bool) -> Arc<Hierarchy> {
+        Arc::new(Hierarchy {
+            root: Arc::new(Cgroup::new(Vec::new(), Weak::new(), group)),
+            umbrella: Once::new(),
+            may_stand_alone,
+            gate: Spin::new(()),
+        })
+    }
+
+    /// Its root.
+    pub fn root(&self) -> &Arc<Cgroup> {
+        &self.root
+    }
+
+    /// Makes a cgroup.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::NoDevice`]: the parent is gone; [`Error::Limit`]: too deep; [`Error::NoMemory`].
+    pub fn create(&self, parent: &Arc<Cgroup>, name: &[u8]) -> Result<Arc<Cgroup>, Error> {
+        let _gate = self.gate.lock();
+        if parent.is_removed() {
+            return Err(Error::NoDevice);
+        }
+        if parent.children.lock().contains_key(name) {
+            return Err(Error::Exists);
+        }
+        let around = match &parent.group {
+            Some(group) => Some(group.clone()),
+            None if self.may_stand_alone => None,
+            None => Some(self.umbrella()?),
+        };
+        let group = Group::new(around)?;
+        let child = Cgroup::new(name.into(), Arc::downgrade(parent), Some(group));
+        let child = Arc::new(child);
+        parent.children.lock().insert(name.into(), child.clone());
+        Ok(child)
+    }
+
+    fn umbrella(&self) -> Result<Arc<Group>, Error> {
+        if let Some(umbrella) = self.umbrella.get() {
+            return Ok(umbrella.clone());
+        }
+        // The gate is held: nobody else makes one.
+        let umbrella = Group::new(None)?;
+        let _ = self.umbrella.set(umbrella.clone());
+        Ok(umbrella)
+    }
+
+    /// Removes a cgroup in which nobody is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Busy`]: somebody is in it, or there are cgroups in it.
+    pub fn remove(&self, parent: &Cgroup, name: &[u8]) -> Result<(), Error> {
+        let gate = self.gate.lock();
+        let mut children = parent.children.lock();
+        let child = children.get(name).ok_or(Error::NotFound)?;
+        if child.is_populated() || !child.children.lock().is_empty() {
+            return Err(Error::Busy);
+        }
+        child.is_removed.store(true, Ordering::Relaxed);
+        let child = children.remove(name);
+        drop((children, gate));
+        drop(child);
+        Ok(())
+    }
+
+    /// The cgroup that a process is in, if that is one of these.
+    pub fn find(&self, process: &process::Process) -> Option<Arc<Cgroup>> {
+        let number = number_of_group(process);
+        self.root.search(&|cgroup| cgroup.group_number() == number)
+    }
+
+    /// Moves a process that the caller may signal, with all its threads.
+    ///
+    /// # Errors
+    /// [`Error::NoProcess`]; [`Error::NotFound`]: it is in none of these cgroups, and only from there it can be fetched;
+    /// [`Error::Unsupported`]: the cgroup lies below threads; [`Error::Busy`]: it is for cgroups, not for processes, or
+    /// has no room for a reservation; [`Error::Invalid`]: it has a quota, and somebody a priority; [`Error::NoDevice`]: it
+    /// is gone.
+    pub fn admit(&self, cgroup: &Cgroup, process: &process::Process) -> Result<(), Error> {
+        let _gate = self.gate.lock();
+        if cgroup.is_removed() {
+            return Err(Error::NoDevice);
+        }
+        if self.find(process).is_none() {
+            return Err(Error::NotFound);
+        }
+        if !cgroup.is_valid_domain() {
+            return Err(Error::Unsupported);
+        }
+        if !cgroup.can_be_thread_root() && cgroup.enabled.any() {
+            return Err(Error::Busy);
+        }
+        match process.join(cgroup.group.as_ref()) {
+            Err(Error::Forbidden) => Err(Error::Invalid),
+            other => other,
+        }
+    }
+
+    /// Switches controllers on and off for the children of a cgroup.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: it is not on in the parent. [`Error::Busy`]: it is on in a child, or somebody is in the cgroup.
+    /// [`Error::Unsupported`]: the cgroup lies below threads. [`Error::NoDevice`]: it is gone.
+    pub fn enable(&self, cgroup: &Cgroup, on: u8, off: u8) -> Result<(), Error> {
+        let _gate = self.gate.lock();
+        if cgroup.is_removed() {
+            return Err(Error::NoDevice);
+        }
+        let (before, available) = (cgroup.enabled.get(), cgroup.available());
+        let (on, off) = (on & !before, off & before);
+        if on & !available != 0 {
+            return Err(Error::NotFound);
+        }
+        let children: Vec<Arc<Cgroup>> = cgroup.children();
+        if children.iter().any(|child| child.enabled.get() & off != 0) {
+            return Err(Error::Busy);
+        }
+        if on != 0 {
+            if !cgroup.is_valid_domain() {
+                return Err(Error::Unsupported);
+            }
+            if !cgroup.can_be_thread_root() && cgroup.has_tasks() {
+                return Err(Error::Busy);
+            }
+        }
+        for child in children {
+            child.reset(off)?;
+        }
+        cgroup.enabled.set(before & !off | on);
+        Ok(())
+    }
+}
+
+/// The number of the group that the first thread of a process is in; `None`: in none.
+fn number_of_group(process: &process::Process) -> Option<u32> {
+    let group = process.search_threads(|thread| thread.task().map(|task| task.group()));
+    group.flatten().map(|group| group.number())
+}
+
+impl Cgroup {
+    fn new(name: Vec<u8>, parent: Weak<Cgroup>, group: Option<Arc<Group>>) -> Cgroup {
+        Cgroup {
+            name,
+            number: next_number(),
+            parent,
+            group,
+            children: Spin::new(BTreeMap::new()),
+            enabled: Controllers::default(),
+            period: AtomicU64::new(PERIOD),
+            cpus: Spin::new(None),
+            is_removed: AtomicBool::new(false),
+        }
+    }
+
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// Whether it was removed; whoever has it open finds nothing in it.
+    pub fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::Relaxed)
+    }
+
+    pub fn group(&self) -> Option<&Arc<Group>> {
+        self.group.as_ref()
+    }
+
+    fn group_number(&self) -> Option<u32> {
+        self.group.as_ref().map(|group| group.number())
+    }
+
+    pub fn child(&self, name: &[u8]) -> Option<Arc<Cgroup>> {
+        self.children.lock().get(name).cloned()
+    }
+
+    pub fn children(&self) -> Vec<Arc<Cgroup>> {
+        self.children.lock().values().cloned().collect()
+    }
+
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// From the root.
+    pub fn path(&self) -> Vec<u8> {
+        let mut path = match self.parent.upgrade() {
+            Some(parent) if !parent.is_root() => parent.path(),
+            _ => Vec::new(),
+        };
+        path.push(b'/');
+        path.extend_from_slice(&self.name);
+        path
+    }
+
+    fn search(self: &Arc<Self>, wanted: &impl Fn(&Cgroup) -> bool) -> Option<Arc<Cgroup>> {
+        if wanted(self) {
+            return Some(self.clone());
+        }
+        self.children()
+            .iter()
+            .find_map(|child| child.search(wanted))
+    }
+
+    /// How many there are below it.
+    pub fn descendants(&self) -> usize {
+        let children = self.children();
+        let below = children.iter().map(|child| 1 + child.descendants());
+        below.sum()
+    }
+
+    /// The controllers that can be switched on for its children.
+    pub fn available(&self) -> u8 {
+        match self.parent.upgrade() {
+            Some(parent) => parent.enabled.get(),
+            None if self.is_root() => super::control::ALL,
+            None => 0,
+        }
+    }
+
+    /// Whether somebody is in it, other than in cgroups in it.
+    pub fn has_tasks(&self) -> bool {
+        match &self.group {
+            Some(group) => !group.members().is_empty(),
+            None => true,
+        }
+    }
+
+    /// Whether somebody is in it, or in a group in it.
+    pub fn is_populated(&self) -> bool {
+        fn lives(group: &Group) -> bool {
+            !group.members().is_empty() || group.groups().iter().any(|group| lives(group))
+        }
+        self.group.as_ref().is_none_or(|group| lives(group))
+    }
+
+    /// Whether it could hold threads beside cgroups (`cgroup_can_be_thread_root` of Linux's `kernel/cgroup/cgroup.c`).
+    fn can_be_thread_root(&self) -> bool {
+        self.is_root() || !self.children().iter().any(|child| child.is_populated())
+    }
+
+    /// Whether it holds threads, and controllers are on: what lies in it is no place for processes.
+    pub fn is_thread_root(&self) -> bool {
+        !self.is_root() && self.enabled.any() && self.has_tasks()
+    }
+
+    /// Whether processes can be in it as far as those above it are concerned.
+    pub fn is_valid_domain(&self) -> bool {
+        match self.parent.upgrade() {
+            Some(parent) => !parent.is_thread_root() && parent.is_valid_domain(),
+            None => true,
+        }
+    }
+
+    /// The processes in it, of those that the caller knows. O(processes).
+    pub fn processes(&self) -> Vec<Arc<process::Process>> {
+        let caller = crate::procfs::calling_process();
+        let mut all = process::all();
+        all.retain(|process| {
+            let known =
+                |caller: &Arc<process::Process>| realm::knows(caller, process, Rights::LIST);
+            process.status().is_none()
+                && caller.as_ref().is_none_or(known)
+                && number_of_group(process) == self.group_number()
+        });
+        all
+    }
+
+    /// Takes back what was set by the files of these controllers.
+    fn reset(&self, controllers: u8) -> Result<(), Error> {
+        let Some(group) = &self.group else {
+            return Ok(());
+        };
+        if controllers & super::control::CPUSET != 0 {
+            group.set_cpus(u64::MAX)?;
+            *self.cpus.lock() = None;
+        }
+        if controllers & super::control::CPU != 0 {
+            group.set_quota(None)?;
+            group.set_weight(task::policy::NORMAL_WEIGHT)?;
+            self.period.store(PERIOD, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! The directories and files of `/sys/fs/cgroup`.
+
+use super::files::{KINDS, Kind};
+use super::hierarchy::{Cgroup, Hierarchy};
+use super::own;
+use abi::Error;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use machine::sync::Spin;
+use object::{Sink, Source};
+use vfs::{
+    Change, Create, Entry, File, FileKind, FileSystem, Inode, Metadata, NewKind, OpenRequest,
+    Statistics, Time,
+};
+
+/// `CGROUP2_SUPER_MAGIC`.
+const MAGIC: u64 = 0x6367_7270;
+
+/// The longest text that can be written at once, in bytes.
+const LONGEST: usize = machine::PAGE;
+
+/// The file system: whoever looks at its root sees its own.
+pub struct CgroupFs {
+    root: Arc<dyn Inode>,
+}
+
+impl CgroupFs {
+    pub fn new() -> Arc<CgroupFs> {
+        Arc::new(CgroupFs {
+            root: Arc::new(Node::Root),
+        })
+    }
+}
+
+impl FileSystem for CgroupFs {
+    fn name(&self) -> &'static str {
+        "cgroup2"
+    }
+
+    fn root(&self) -> Arc<dyn Inode> {
+        self.root.clone()
+    }
+
+    fn statistics(&self) -> Statistics {
+        Statistics {
+            magic: MAGIC,
+            block_size: machine::PAGE as u32,
+            blocks: 0,
+            free_blocks: 0,
+            inodes: 0,
+            free_inodes: 0,
+        }
+    }
+}
+
+/// Everything that there is.
+enum Node {
+    /// The root of whoever asks.
+    Root,
+    Directory(Place),
+    File(Place, &'static Kind, u64),
+}
+
+/// A cgroup in its hierarchy.
+#[derive(Clone)]
+struct Place {
+    hierarchy: Arc<Hierarchy>,
+    cgroup: Arc<Cgroup>,
+}
+
+impl Node {
+    /// The cgroup of a directory.
+    fn place(&self) -> Result<Place, Error> {
+        match self {
+            Node::Root => {
+                let hierarchy = own().ok_or(Error::NotFound)?;
+                let cgroup = hierarchy.root().clone();
+                Ok(Place { hierarchy, cgroup })
+            }
+            Node::Directory(place) if place.cgroup.is_removed() => Err(Error::NotFound),
+            Node::Directory(place) => Ok(place.clone()),
+            Node::File(..) => Err(Error::NotDirectory),
+        }
+    }
+
+    fn inode(&self) -> u64 {
+        match self {
+            Node::Root => 1,
+            Node::Directory(place) => place.cgroup.number(),
+            Node::File(place, _, index) => place.cgroup.number() + 1 + index,
+        }
+    }
+}
+
+/// The files that a cgroup has, with their indices.
+fn files(cgroup: &Cgroup) -> impl Iterator<Item = (u64, &'static Kind)> {
+    let all = (0..).zip(KINDS);
+    all.filter(|(_, kind)| kind.belongs_to(cgroup))
+}
+
+impl Inode for Node {
+    fn kind(&self) -> FileKind {
+        match self {
+            Node::Root | Node::Directory(_) => FileKind::Directory,
+            Node::File(..) => FileKind::File,
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        let (mode, links) = match self {
+            Node::File(_, kind, _) if kind.write.is_some() => (0o644, 1),
+            Node::File(..) => (0o444, 1),
+            _ => {
+                let below = self
+                    .place()
+                    .map_or(0, |place| place.cgroup.children().len());
+                (0o755, 2 + below as u32)
+            }
+        };
+        Metadata {
+            inode: self.inode(),
+            mode,
+            links: links,
+            ..Metadata::nameless(self.kind())
+        }
+    }
+
+    /// A file that can be written is cut before: it has no size, so there is nothing to do.
+    fn change(&self, change: &Change) -> Result<(), Error> {
+        match change {
+            Change {
+                mode: None,
+                uid: None,
+                gid: None,
+                size: Some(0),
+                ..
+            } => Ok(()),
+            _ => Err(Error::Forbidden),
+        }
+    }
+
+    /// The root is another one for whoever asks, and files come with controllers.
+    fn remembers_names(&self) -> bool {
+        false
+    }
+
+    fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>, Error> {
+        let place = self.place()?;
+        if let Some(cgroup) = place.cgroup.child(name) {
+            let hierarchy = place.hierarchy;
+            return Ok(Arc::new(Node::Directory(Place { hierarchy, cgroup })));
+        }
+        let mut files = files(&place.cgroup);
+        let (index, kind) = files
+            .find(|(_, kind)| kind.name.as_bytes() == name)
+            .ok_or(Error::NotFound)?;
+        drop(files);
+        Ok(Arc::new(Node::File(place, kind, index)))
+    }
+
+    /// Only cgroups are made.
+    fn create(&self, name: &[u8], new: &Create<'_>) -> Result<Arc<dyn Inode>, Error> {
+        match new.kind {
+            NewKind::Directory => {}
+            NewKind::File | NewKind::Content(_) => return Err(Error::Denied),
+            _ => return Err(Error::Forbidden),
+        }
+        let Place { hierarchy, cgroup } = self.place()?;
+        if name.contains(&b'\n') {
+            return Err(Error::Invalid);
+        }
+        if KINDS.iter().any(|kind| kind.name.as_bytes() == name) {
+            return Err(Error::Exists);
+        }
+        let cgroup = hierarchy.create(&cgroup, name)?;
+        Ok(Arc::new(Node::Directory(Place { hierarchy, cgroup })))
+    }
+
+    fn rmdir(&self, name: &[u8], _: Time) -> Result<(), Error> {
+        let Place { hierarchy, cgroup } = self.place()?;
+        hierarchy.remove(&cgroup, name)
+    }
+
+    fn list(&self, cookie: u64, visit: &mut dyn FnMut(&Entry<'_>) -> bool) -> Result<u64, Error> {
+        // A cookie is 1 + a key: the inode number, of which files have lower ones than the next cgroup.
+        let place = self.place()?;
+        let mut entries: Vec<(u64, Vec<u8>, FileKind)> = files(&place.cgroup)
+            .map(|(index, kind)| (index, kind.name.as_bytes().into(), FileKind::File))
+            .collect();
+        for child in place.cgroup.children() {
+            entries.push((child.number(), child.name().into(), FileKind::Directory));
+        }
+        entries.sort_by_key(|entry| entry.0);
+        let mut next = cookie;
+        for (key, name, kind) in entries {
+            if key < cookie {
+                continue;
+            }
+            let inode = match kind {
+                FileKind::File => place.cgroup.number() + 1 + key,
+                _ => key,
+            };
+            let entry = Entry {
+                name: &name,
+                inode,
+                kind,
+                next: key + 1,
+            };
+            if !visit(&entry) {
+                break;
+            }
+            next = key + 1;
+        }
+        Ok(next)
+    }
+
+    fn open(self: Arc<Self>, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
+        let text = Spin::new(String::new());
+        Ok(Arc::new(Text { node: self, text }))
+    }
+}
+
+/// An open file. Its text is made anew when it is read from the start.
+struct Text {
+    node: Arc<Node>,
+    text: Spin<String>,
+}
+
+impl File for Text {
+    fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
+        let Node::File(place, kind, _) = &*self.node else {
+            return Err(Error::IsDirectory);
+        };
+        if position == 0 {
+            if place.cgroup.is_removed() {
+                return Err(Error::NoDevice);
+            }
+            let now = (kind.read)(&place.cgroup);
+            *self.text.lock() = now;
+        }
+        let text = self.text.lock();
+        let rest = usize::try_from(position)
+            .ok()
+            .and_then(|position| text.as_bytes().get(position..));
+        Ok(rest.map_or(0, |rest| sink.put(rest)))
+    }
+
+    fn try_write(
+        &self,
+        position: u64,
+        source: &mut dyn Source,
+        _: bool,
+    ) -> Result<(usize, u64), Error> {
+        let Node::File(place, kind, _) = &*self.node else {
+            return Err(Error::IsDirectory);
+        };
+        let set = kind.write.ok_or(Error::Invalid)?;
+        let mut bytes = alloc::vec![0; LONGEST + 1];
+        let count = source.take(&mut bytes);
+        if count > LONGEST {
+            return Err(Error::ArgumentsTooLong);
+        }
+        let text = bytes.get(..count).unwrap_or_default();
+        let text = core::str::from_utf8(text).map_err(|_| Error::Invalid)?;
+        set(&place.hierarchy, &place.cgroup, text)?;
+        Ok((count, position + count as u64))
+    }
+
+    fn seekable(&self) -> bool {
+        true
+    }
+}
