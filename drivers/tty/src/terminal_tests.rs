@@ -341,11 +341,7 @@ fn native_programs_ask_by_name() {
         process.put("process", 9u32);
     });
     handle
-        .request(
-            "foreground",
-            process.unwrap().as_document(),
-            &Given::default(),
-        )
+        .request("foreground", process.unwrap().as_document())
         .unwrap();
     desk.tty.input(b"\x03");
     assert_eq!(

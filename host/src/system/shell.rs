@@ -13,6 +13,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// Linux programs divide what they were given by control groups, and see and change no others.
+fn cgroups(context: &Context) -> Result<()> {
+    let scripts = context.workspace.root().join("tests/confined");
+    let options = [
+        give(&super::busybox::program(context)?, "/bin/busybox"),
+        give(&scripts.join("cgroups.sh"), "/cgroups.sh"),
+    ]
+    .concat();
+    let lines = [
+        "with file,rw run /bin/busybox sh -c 'mkdir /sys/fs/cgroup/outside; echo > /tmp/outside-is-there; exec sleep 1000' &",
+        "with cpu=60% file,rw run /bin/busybox sh /cgroups.sh rw",
+        "with file,rw run /bin/busybox sh /cgroups.sh rw",
+        "with file,ro run /bin/busybox sh /cgroups.sh ro",
+        "with cpus=0 file,rw run /bin/busybox cat /sys/fs/cgroup/cpuset.cpus.effective",
+    ];
+    let text = piped(context, &options, &(lines.join("\n") + "\n"))?;
+    shows_lines(&text, &["done rw", "done ro", "0"])?;
+    let twice = text.matches("\ndone rw\n").count() == 2;
+    ensure!(twice && !text.contains("\nWRONG"), "it showed:\n{text}");
+    Ok(())
+}
+
 /// What the shell keeps is given to whoever is told its name: a share for a process that runs and for one that is started,
 /// a folder as `file:`.
 fn keep(context: &Context) -> Result<()> {
@@ -187,6 +209,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("run/reservations", reservations),
         Test::new("run/keep", keep),
         Test::new("run/leases", leases),
+        Test::new("run/cgroups", cgroups),
         Test::new("run/native-below-linux", native_below_linux),
     ]
 }

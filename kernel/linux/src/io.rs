@@ -126,11 +126,11 @@ fn write_at_once(
         (Ok(0), Some(error)) => Err(failure(error)),
         (Ok(written), _) => Ok(Some(written)),
         (Err(Error::WouldBlock), _) => Ok(None),
-        (Err(error), _) => {
+        (Err(error), bad) => {
             if error == Error::Closed {
                 broken_pipe(call);
             }
-            Err(failure(error))
+            Err(bad.map_or_else(|| error.into(), failure))
         }
     }
 }
@@ -351,7 +351,7 @@ pub async fn write_from(
                 return if done > 0 {
                     Ok(done)
                 } else {
-                    Err(failure(error))
+                    Err(bad.map_or_else(|| error.into(), failure))
                 };
             }
         }
@@ -407,7 +407,7 @@ pub fn broken_pipe(call: &Call<'_>) {
     let _ = send::to_thread(call.thread, info);
 }
 
-/// Errors of reading and writing as read(2) and write(2) word them.
+/// Errors of a program's buffer as read(2) and write(2) word them.
 fn failure(error: Error) -> Errno {
     match error {
         // A file that is mapped beyond its end, as a buffer.
@@ -441,7 +441,7 @@ pub async fn write_slice(call: &Call<'_>, file: &Held, bytes: &[u8], place: Wher
                 return if done > 0 {
                     Ok(done)
                 } else {
-                    Err(failure(error))
+                    Err(error.into())
                 };
             }
         }

@@ -115,8 +115,6 @@ pub(crate) struct Polled {
     pub finished: bool,
     /// How long the poll took, in nanoseconds.
     pub spent: u64,
-    /// Of that, in user mode.
-    pub user: u64,
     /// It gave up the rest of its slice.
     pub yields: bool,
 }
@@ -349,10 +347,8 @@ impl Cpu {
             task,
             finished,
             spent,
-            user,
             yields,
         } = polled;
-        run.queue.charge_user(user);
         let yields = yields && !asked;
         add(&self.counters.yields, u64::from(yields));
         if spent < SHORTEST_TURN {

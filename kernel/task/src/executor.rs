@@ -5,7 +5,7 @@
 //! mode, while the CPU halts, and in a short window now and then when there is neither.
 
 use crate::cpu::{Heir, LOCAL, Polled, this};
-use crate::policy::{Class, NO_GROUP};
+use crate::policy::Class;
 use crate::seats::Seats;
 use crate::{Cause, Group, Task, clock, placement};
 use abi::Error;
@@ -150,9 +150,6 @@ pub fn poll_once() -> bool {
 /// Polls `task` as the current one, from `now`; gives what it came to and the time after it.
 fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
     LOCAL.with(|local| {
-        // Only groups are told how their members' turns divide.
-        let grouped = task.standing.group() != NO_GROUP;
-        let user = if grouped { task.times().user } else { 0 };
         task.begin(now);
         local.cpu.stretch.begin_turn(now);
         local.cpu.tag.store(task.tag(), Ordering::Relaxed);
@@ -176,14 +173,8 @@ fn poll(task: Arc<Task>, now: u64) -> (Option<Polled>, u64) {
             task.charge(spent);
             local.cpu.count_poll(local.cause.get(), spent, after, &task);
             let yields = local.yields.get();
-            let user = if grouped {
-                task.times().user.saturating_sub(user)
-            } else {
-                0
-            };
             Polled {
                 task,
-                user,
                 finished,
                 spent,
                 yields,

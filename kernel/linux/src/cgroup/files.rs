@@ -241,15 +241,15 @@ fn cpu_statistics(cgroup: &Cgroup) -> String {
         Some(group) => group.usage(),
         None => whole_machine(),
     };
-    let user = usage.user.min(usage.used);
     let mut text = String::new();
     let mut put = |name: &str, number: u64| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name} {number}");
     };
     put("usage_usec", usage.used / MICROSECOND);
-    put("user_usec", user / MICROSECOND);
-    put("system_usec", (usage.used - user) / MICROSECOND);
+    // As in getrusage(2): what calls take is not told apart.
+    put("user_usec", usage.used / MICROSECOND);
+    put("system_usec", 0);
     if !cgroup.is_root() && cgroup.available() & CPU != 0 {
         put("nr_periods", usage.periods);
         put("nr_throttled", usage.exhausted);
@@ -283,15 +283,29 @@ fn effective(cgroup: &Cgroup) -> String {
 
 fn set_cpus(_: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error> {
     let group = group(cgroup)?;
-    let wanted: CpuSet = text.parse().map_err(|_| Error::Invalid)?;
-    if wanted.0 & !running().0 != 0 {
-        return Err(Error::Range);
-    }
+    let wanted = read_cpus(text, machine::cpu::count())?;
     let wanted = (wanted != CpuSet::default()).then_some(wanted);
     let mut kept = cgroup.cpus.lock();
     group.set_cpus(wanted.map_or(u64::MAX, |cpus| cpus.0))?;
     *kept = wanted;
     Ok(())
+}
+
+/// A list like `0,2-3`, in the machine with so many processors.
+fn read_cpus(text: &str, count: usize) -> Result<CpuSet, Error> {
+    let number = |text: &str| text.trim().parse::<usize>().map_err(|_| Error::Invalid);
+    for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(Error::Invalid);
+        }
+        if last >= count {
+            return Err(Error::Range);
+        }
+    }
+    let plain = text.trim().trim_end_matches(',');
+    plain.parse().map_err(|_| Error::Invalid)
 }
 
 #[cfg(test)]
@@ -306,6 +320,22 @@ mod tests {
         assert_eq!(from_file(NORMAL), NORMAL_WEIGHT);
         assert_eq!(to_file(weight_of_nice(19)), 1);
         assert_eq!(to_file(weight_of_nice(-20)), 8668);
+    }
+
+    #[test]
+    fn lists_of_processors_are_read() {
+        for (text, outcome) in [
+            ("\n", Ok(CpuSet(0))),
+            ("0,2-3\n", Ok(CpuSet(0b1101))),
+            ("1,", Ok(CpuSet(0b10))),
+            ("3-4", Err(Error::Range)),
+            ("9999999", Err(Error::Range)),
+            ("2-1", Err(Error::Invalid)),
+            ("x", Err(Error::Invalid)),
+            ("1-", Err(Error::Invalid)),
+        ] {
+            assert_eq!(read_cpus(text, 4), outcome, "{text:?}");
+        }
     }
 
     #[test]

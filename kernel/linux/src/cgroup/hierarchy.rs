@@ -340,3 +340,76 @@ impl Cgroup {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::control::{ALL, CPU};
+    use super::*;
+
+    fn around(hierarchy: &Hierarchy, name: &str) -> Option<u32> {
+        let made = hierarchy.create(hierarchy.root(), name.as_bytes());
+        let made = made.expect("the name is free");
+        let group = made.group().expect("it is no root");
+        group.parent().map(|around| around.number())
+    }
+
+    /// What is made lies in what the program has: its own group, or one that stands for the program.
+    #[test]
+    fn nothing_is_made_outside() {
+        let own = Group::new(None).expect("there is memory");
+        let confined = Hierarchy::new(Some(own.clone()), true);
+        assert_eq!(around(&confined, "a"), Some(own.number()));
+        let small = Hierarchy::new(None, false);
+        let first = around(&small, "a");
+        assert!(first.is_some());
+        assert_eq!(around(&small, "b"), first);
+        assert_ne!(around(&Hierarchy::new(None, false), "a"), first);
+        assert_eq!(around(&Hierarchy::new(None, true), "a"), None);
+    }
+
+    #[test]
+    fn names_come_and_go() {
+        let hierarchy = Hierarchy::new(None, true);
+        let root = hierarchy.root().clone();
+        let a = hierarchy.create(&root, b"a").expect("it is free");
+        assert_eq!(hierarchy.create(&root, b"a").err(), Some(Error::Exists));
+        let b = hierarchy.create(&a, b"b").expect("it is free");
+        assert_eq!((a.path(), b.path()), (b"/a".to_vec(), b"/a/b".to_vec()));
+        assert_eq!(root.descendants(), 2);
+        assert_eq!(hierarchy.remove(&root, b"a"), Err(Error::Busy));
+        assert_eq!(hierarchy.remove(&a, b"b"), Ok(()));
+        assert_eq!(hierarchy.remove(&a, b"b"), Err(Error::NotFound));
+        assert_eq!(hierarchy.create(&b, b"c").err(), Some(Error::NoDevice));
+        assert_eq!(hierarchy.enable(&b, CPU, 0), Err(Error::NoDevice));
+        let group = Arc::downgrade(a.group().expect("it is no root"));
+        assert_eq!(hierarchy.remove(&root, b"a"), Ok(()));
+        drop((a, b));
+        assert!(group.upgrade().is_none(), "nothing is left of it");
+        // Not without end.
+        let mut at = root;
+        let error = loop {
+            match hierarchy.create(&at, b"deeper") {
+                Ok(next) => at = next,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, Error::Limit);
+    }
+
+    #[test]
+    fn controllers_come_from_above() {
+        let hierarchy = Hierarchy::new(None, true);
+        let root = hierarchy.root().clone();
+        let a = hierarchy.create(&root, b"a").expect("it is free");
+        assert_eq!((root.available(), a.available()), (ALL, 0));
+        assert_eq!(hierarchy.enable(&a, CPU, 0), Err(Error::NotFound));
+        assert_eq!(hierarchy.enable(&root, CPU, 0), Ok(()));
+        assert_eq!(hierarchy.enable(&a, CPU, 0), Ok(()));
+        assert_eq!(hierarchy.enable(&root, 0, CPU), Err(Error::Busy));
+        assert_eq!(hierarchy.enable(&a, 0, ALL), Ok(()));
+        let group = a.group().expect("it is no root");
+        group.set_weight(5).expect("it is valid");
+        assert_eq!(hierarchy.enable(&root, 0, CPU), Ok(()));
+        assert_eq!(group.weight(), task::policy::NORMAL_WEIGHT);
+    }
+}

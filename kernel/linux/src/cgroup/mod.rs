@@ -24,6 +24,7 @@ pub use tree::CgroupFs;
 
 use crate::process::Process;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -46,7 +47,7 @@ pub fn of_process(process: &process::Process) -> Vec<u8> {
 /// `/proc/cgroups`.
 pub fn controllers() -> Vec<u8> {
     let count = own().map_or(1, |own| 1 + own.root().descendants());
-    let mut text = format!("#subsys_name\thierarchy\tnum_cgroups\tenabled\n");
+    let mut text = String::from("#subsys_name\thierarchy\tnum_cgroups\tenabled\n");
     for name in control::NAMES {
         text += &format!("{name}\t0\t{count}\t1\n");
     }

@@ -121,7 +121,7 @@ impl Inode for Node {
         Metadata {
             inode: self.inode(),
             mode,
-            links: links,
+            links,
             ..Metadata::nameless(self.kind())
         }
     }

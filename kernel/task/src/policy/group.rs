@@ -47,8 +47,6 @@ impl Quota {
 pub struct Usage {
     /// Nanoseconds of CPU time.
     pub used: u64,
-    /// Of it, in user mode.
-    pub user: u64,
     /// Periods with a quota in which it ran,
     pub periods: u64,
     /// in how many of these the quota was used up,
@@ -74,7 +72,6 @@ pub struct Group {
     /// When this period ends.
     until: AtomicU64,
     used: AtomicU64,
-    user: AtomicU64,
     periods: AtomicU64,
     exhausted: AtomicU64,
     paused: AtomicU64,
@@ -95,7 +92,6 @@ impl Group {
             left: AtomicI64::new(0),
             until: AtomicU64::new(0),
             used: AtomicU64::new(0),
-            user: AtomicU64::new(0),
             periods: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
             paused: AtomicU64::new(0),
@@ -162,7 +158,6 @@ impl Group {
     pub fn usage(&self) -> Usage {
         Usage {
             used: self.used.load(Relaxed),
-            user: self.user.load(Relaxed),
             periods: self.periods.load(Relaxed),
             exhausted: self.exhausted.load(Relaxed),
             paused: self.paused.load(Relaxed),
@@ -180,11 +175,6 @@ impl Group {
                 self.exhausted.fetch_add(1, Relaxed);
             }
         }
-    }
-
-    /// Somebody in it was in user mode for so long; to be said of the groups that it is in, too.
-    pub(super) fn charge_user(&self, nanoseconds: u64) {
-        self.user.fetch_add(nanoseconds, Relaxed);
     }
 
     /// Whether its quota of this period is used up: until when. Neither it nor anybody in it runs before that.

@@ -231,13 +231,6 @@ impl<T: Member> RunQueue<T> {
         self.used = self.used.saturating_add(nanoseconds).min(elapsed);
     }
 
-    /// Of that time, it was in user mode for so long. Counted for groups.
-    pub fn charge_user(&self, nanoseconds: u64) {
-        if let Running::Fair(_) = self.running {
-            self.fair.charge_user(nanoseconds);
-        }
-    }
-
     /// Whether the running entity should give way.
     pub fn should_switch(&mut self, now: u64) -> bool {
         if self.reserved.len() > 0 {

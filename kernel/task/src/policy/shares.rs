@@ -425,15 +425,6 @@ impl<T: Member> Shares<T> {
         self.root.charge(nanoseconds);
     }
 
-    /// Of the time that the running entity was charged for, it was in user mode for so long.
-    pub fn charge_user(&self, nanoseconds: u64) {
-        let mut at = self.running;
-        while let Some(local) = self.local(at) {
-            local.group.charge_user(nanoseconds);
-            at = self.parent(at);
-        }
-    }
-
     /// Whether the running entity should give way: at some level somebody waits and the slice is over, or a quota is
     /// used up.
     pub fn should_switch(&mut self, now: u64) -> bool {
