@@ -185,10 +185,10 @@ impl Hierarchy {
     }
 }
 
-/// The number of the group that the first thread of a process is in; `None`: in none.
+/// The number of the group that a process is in; `None`: in none. A thread that is about to end has left it already.
 fn number_of_group(process: &process::Process) -> Option<u32> {
-    let group = process.search_threads(|thread| thread.task().map(|task| task.group()));
-    group.flatten().map(|group| group.number())
+    let group = process.search_threads(|thread| thread.task()?.group());
+    group.map(|group| group.number())
 }
 
 impl Cgroup {
