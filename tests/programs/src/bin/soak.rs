@@ -1,5 +1,5 @@
 //! `soak [SECONDS [SEED]]`: random trees of processes that fork, exec, kill, stop, continue, move between processors, change
-//! their class, talk through pipes, hand turns around among threads, and end. Round after round everything must come to its
+//! their class and their cgroup, talk through pipes, hand turns around among threads, and end. Round after round everything must come to its
 //! end, and what it held must come back: a lost wake-up, a process that is never reaped or a leak is a failure.
 
 use libc::{
@@ -45,6 +45,7 @@ fn main() {
     };
     // Orphans come here, where they are counted.
     ok!(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+    make_cgroups();
     let (start, mut told, mut before, mut rounds, mut ended) = (monotonic(), 0, 0, 0, 0);
     while monotonic() - start < seconds * 1_000_000_000 {
         ended += round(seed.wrapping_mul(1_000_003) + rounds);
@@ -63,6 +64,7 @@ fn main() {
         }
     }
     everything_can_be_reserved();
+    remove_cgroups();
     let after = free();
     assert!(
         rounds <= 20 || after + SLACK >= before,
@@ -148,6 +150,8 @@ fn tree(numbers: &mut Numbers, depth: u64) -> i32 {
                     8,
                     &(1 + numbers.below(255))
                 );
+            } else if numbers.below(2) == 0 {
+                move_to(CGROUPS[numbers.below(4) as usize], child.pid);
             }
         }
     }
@@ -168,7 +172,7 @@ fn finish(child: Child) {
 }
 
 fn deed(numbers: &mut Numbers) {
-    match numbers.below(12) {
+    match numbers.below(13) {
         0 => compute(numbers.below(50_000)),
         1 => {
             let _ = sys!(SYS_nanosleep, &timespec(numbers.below(2_000_000)), 0);
@@ -186,7 +190,40 @@ fn deed(numbers: &mut Numbers) {
         8 => vfork(),
         9 => alarm(numbers.below(3000) as i64 + 1),
         10 => signal::raise(SIGUSR1),
+        11 => move_to(CGROUPS[numbers.below(4) as usize], 0),
         _ => drop(std::fs::read_dir("/proc").map(|list| list.count())),
+    }
+}
+
+/// Where processes are moved: to the root, a light one, one with a quota, and one on the first processor.
+const CGROUPS: [&str; 4] = ["", "light", "few", "first"];
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// Where there are none, as on most machines with Linux, the moves are refused.
+fn make_cgroups() {
+    let write = |file: &str, text: &str| {
+        let _ = std::fs::write(format!("{ROOT}/{file}"), text);
+    };
+    write("cgroup.subtree_control", "+cpu +cpuset");
+    for name in &CGROUPS[1..] {
+        let _ = std::fs::create_dir(format!("{ROOT}/{name}"));
+    }
+    write("light/cpu.weight", "10");
+    write("few/cpu.max", "50000 100000");
+    write("first/cpuset.cpus", "0");
+}
+
+fn move_to(cgroup: &str, pid: i32) {
+    let _ = std::fs::write(format!("{ROOT}/{cgroup}/cgroup.procs"), pid.to_string());
+}
+
+/// Nobody is left in one.
+fn remove_cgroups() {
+    for name in &CGROUPS[1..] {
+        let path = format!("{ROOT}/{name}");
+        if std::path::Path::new(&path).join("cgroup.procs").exists() {
+            std::fs::remove_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
     }
 }
 
