@@ -19,6 +19,7 @@ pub mod grant;
 mod handles;
 mod inspect;
 mod kill;
+mod kv;
 mod log;
 mod ls;
 mod mkdir;
@@ -100,6 +101,7 @@ commands! {
     "handles" "" => handles::run, "show the handles this program was given";
     "inspect" "URI|@NAME..." => inspect::run, "show what objects say about themselves";
     "kill" "[-SIGNAL] ID... | -l" => kill::run, "ask processes to end";
+    "kv" "[NAME=TEXT | NAME@FILE | NAME | #NAME]..." => kv::run, "keep texts and files by name, and show them or (#) their sizes";
     "log" "[TEXT...]" => log::run, "show the kernel's log, or add a line to it";
     "ls" "[-1adl] [PATH...]" => ls::run, "list directories and registries";
     "mkdir" "[-p] DIRECTORY..." => mkdir::run, "make directories";

@@ -202,6 +202,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("shell/line-editing", line_editing),
         Test::new("shell/top", top),
         Test::new("shell/latency", latency),
+        Test::new("shell/messages", messages),
         Test::new("run/terminal", run_in_a_terminal),
         Test::new("run/piped", run_piped),
         Test::new("run/with", with),
@@ -421,6 +422,21 @@ fn latency(context: &Context) -> Result<()> {
     session.ask("latency -p 100 || echo no sense", "\nno sense")?;
     session.ask("ask process:1 compete class=batch nice=3", "\n")?;
     session.ask("inspect process:1", "\"batch\"")?;
+    session.power_off()
+}
+
+/// A program asks another one that it has started, by messages; files reach it in arenas.
+fn messages(context: &Context) -> Result<()> {
+    let mut session = Session::start(context)?;
+    session.ask("kv name=text name", "\ntext")?;
+    session.ask(
+        "echo 0123456789 > /tmp/ten; kv ten@/tmp/ten ten",
+        "\n0123456789",
+    )?;
+    session.ask("kv ten@/tmp/ten '#ten'", "\n11")?;
+    session.ask("kv large@/bin/commands name=x && echo stored", "\nstored")?;
+    session.ask("kv nobody || echo missing", "\nmissing")?;
+    session.ask("kv none@/no/such || echo no file", "\nno file")?;
     session.power_off()
 }
 

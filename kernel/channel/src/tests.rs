@@ -319,6 +319,44 @@ fn too_many_handles_in_flight_are_refused() {
     assert_eq!((handles_in_flight(), Arc::strong_count(&thing)), (0, 1));
 }
 
+/// On real threads: senders, receivers and closers meet in every order that there is time for.
+#[test]
+fn sending_against_closing_leaves_nothing_behind() {
+    let _alone = alone();
+    for round in 0..300 {
+        let (sender, receiver) = few(3, 100);
+        let thing = Arc::new(Thing);
+        let sent = Arc::new(Spin::new(0));
+        let (senders, mut others) = (3, Vec::new());
+        for _ in 0..senders {
+            let (sender, thing, sent) = (sender.clone(), thing.clone(), sent.clone());
+            others.push(std::thread::spawn(move || {
+                loop {
+                    match send_handles(&sender, vec![handle(thing.clone())]) {
+                        Ok(()) => *sent.lock() += 1,
+                        Err(Error::WouldBlock) => std::thread::yield_now(),
+                        Err(error) => return assert_eq!(error, Error::Closed),
+                    }
+                }
+            }));
+        }
+        drop(sender);
+        let mut received = 0;
+        while received < round % 20 {
+            match receive(&receiver) {
+                Ok(message) => received += message.handles.len(),
+                Err(error) => assert_eq!(error, Error::WouldBlock),
+            }
+        }
+        let other = receiver.clone();
+        others.push(std::thread::spawn(move || drop(other)));
+        drop(receiver);
+        others.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(*sent.lock() >= received);
+        assert_eq!((handles_in_flight(), Arc::strong_count(&thing)), (0, 1));
+    }
+}
+
 const CHANNELS: usize = 4;
 
 #[derive(Clone, Debug)]

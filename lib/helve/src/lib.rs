@@ -46,4 +46,4 @@ pub use handle::{Handle, Lease, Port};
 pub use message::Message;
 pub use process::{Child, Command, Status, exit};
 pub use share::{Limits, Quota, Share};
-pub use value::{Document, Value};
+pub use value::{Document, Element, Value, bvalue};
