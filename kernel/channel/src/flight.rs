@@ -194,7 +194,7 @@ pub(crate) fn before_sending() {
     }
 }
 
-/// Called after a handle to an end was closed, or an end was dropped: then something may have become unreachable. Looks
+/// Called after a handle to an end was closed, an end was dropped, or a process has let go of all its handles: then something may have become unreachable. Looks
 /// each time while few receivers are in flight, and else so seldom that each close costs the same.
 pub fn after_closing() {
     if RECEIVERS.load(Ordering::Relaxed) == 0 {

@@ -149,6 +149,8 @@ impl Personality for Native {
     fn ended(&self, _: &Arc<Process>) {
         let running = self.running.lock().take();
         drop(running);
+        // Its handles are gone.
+        channel::after_closing();
     }
 
     fn command_line(&self, _: &Process) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! `send`, `receive` and `call`, between programs and against nonsense.
 
 use super::*;
+use crate::arena::Arena;
 use abi::{Events, Kind, MOST_HANDLES, Mapping, NEVER, Passed, Passing, Received};
 use proptest::prelude::*;
 use task::{run_until_idle, spawn};
@@ -455,6 +456,29 @@ fn memory_is_surrendered_and_not_copied() {
     let at = map(&mut taker, handles[0].number.0.into()).unwrap() as usize;
     let read = block_on(memory::copy_in_vec(&taker.space, at + PAGE, 10));
     assert_eq!(read.as_deref(), Ok(&b"large data"[..]));
+}
+
+#[test]
+fn a_process_that_ends_leaves_no_receiver_in_itself() {
+    let mut world = World::new();
+    let (sender, receiver) = world.channel(&Value::default());
+    assert!(sender < receiver, "the sender is dropped first");
+    let memory = world.memory(1);
+    let handle = world.handles.get(Number(memory as u32)).unwrap();
+    let witness = Arc::downgrade(&handle.downcast::<Arena>().unwrap());
+    drop(handle);
+    let list = [
+        (memory, Rights::TRANSFER, Passed::MOVE),
+        (receiver, Rights::TRANSFER, Passed::COPY),
+    ];
+    world.send(sender, &text("x"), &list).unwrap();
+    let World {
+        thread, handles, ..
+    } = world;
+    drop(handles);
+    assert!(witness.upgrade().is_some());
+    thread.end(process::Status::Exited(0));
+    assert!(witness.upgrade().is_none());
 }
 
 proptest! {
