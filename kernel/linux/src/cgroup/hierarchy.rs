@@ -107,7 +107,8 @@ impl Hierarchy {
         let gate = self.gate.lock();
         let mut children = parent.children.lock();
         let child = children.get(name).ok_or(Error::NotFound)?;
-        if child.is_populated() || !child.children.lock().is_empty() {
+        // From above to below, and the gate keeps everybody else away.
+        if child.is_populated() || !child.children.lock_second(&children).is_empty() {
             return Err(Error::Busy);
         }
         child.is_removed.store(true, Ordering::Relaxed);
