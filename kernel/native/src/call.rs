@@ -31,11 +31,37 @@ pub async fn call(thread: &Arc<Thread>, space: &Arc<Space>, user: &mut UserConte
         space,
         handles: &handles,
     };
-    match caller.answer(call, arguments).await {
-        Ok(Answer::Value(value)) => answer(user, Ok(value)),
-        Ok(Answer::End(flow)) => flow,
-        Err(error) => answer(user, Err(error)),
-    }
+    let caller = &caller;
+    let result = match call {
+        Call::Read => bytes::read(caller, arguments).await,
+        Call::Write => bytes::write(caller, arguments).await,
+        Call::Insert => bytes::insert(caller, arguments).await,
+        Call::Erase => bytes::erase(caller, arguments),
+        Call::Registry => objects::registry(caller, arguments).await,
+        Call::Open => objects::open(caller, arguments).await,
+        Call::Close => objects::close(caller, arguments),
+        Call::Duplicate => objects::duplicate(caller, arguments),
+        Call::Inspect => objects::inspect(caller, arguments).await,
+        Call::Request => objects::request(caller, arguments).await,
+        Call::Map => spaces::map(caller, arguments),
+        Call::Unmap => spaces::unmap(caller, arguments),
+        Call::Protect => spaces::protect(caller, arguments),
+        Call::Wait => waiting::wait(caller, arguments).await,
+        Call::Watch => waiting::watch(caller, arguments),
+        // Loading a program needs much room for a short time: not in every thread's future.
+        Call::Start => Box::pin(running::start(caller, arguments)).await,
+        Call::Exit => match running::exit(caller, arguments) {
+            Ok(Answer::End(flow)) => return flow,
+            Ok(Answer::Value(value)) => Ok(value),
+            Err(error) => Err(error),
+        },
+        Call::Yield => running::yield_now(caller, arguments).await,
+        Call::Send => messages::send(caller, arguments).await,
+        Call::Receive => messages::receive(caller, arguments).await,
+        Call::Call => messages::call(caller, arguments).await,
+        Call::Submit => objects::unsupported(caller, arguments),
+    };
+    answer(user, result)
 }
 
 /// Answers a native call that need not wait now, without making a future. `None`: nothing has happened, and [`call`] does
@@ -68,7 +94,7 @@ fn arguments(user: &UserContext) -> Arguments {
     ]
 }
 
-/// What a call comes to.
+/// What `exit` comes to.
 pub(crate) enum Answer {
     /// Back to the program with this value.
     Value(u64),
@@ -82,35 +108,4 @@ fn answer(user: &mut UserContext, result: Result<u64, Error>) -> Flow {
         Err(error) => error.to_raw(),
     };
     Flow::Continue
-}
-
-impl Caller<'_> {
-    async fn answer(&self, call: Call, arguments: Arguments) -> Result<Answer, Error> {
-        let value = match call {
-            Call::Read => bytes::read(self, arguments).await,
-            Call::Write => bytes::write(self, arguments).await,
-            Call::Insert => bytes::insert(self, arguments).await,
-            Call::Erase => bytes::erase(self, arguments),
-            Call::Registry => objects::registry(self, arguments).await,
-            Call::Open => objects::open(self, arguments).await,
-            Call::Close => objects::close(self, arguments),
-            Call::Duplicate => objects::duplicate(self, arguments),
-            Call::Inspect => objects::inspect(self, arguments).await,
-            Call::Request => objects::request(self, arguments).await,
-            Call::Map => spaces::map(self, arguments),
-            Call::Unmap => spaces::unmap(self, arguments),
-            Call::Protect => spaces::protect(self, arguments),
-            Call::Wait => waiting::wait(self, arguments).await,
-            Call::Watch => waiting::watch(self, arguments),
-            // Loading a program needs much room for a short time: not in every thread's future.
-            Call::Start => Box::pin(running::start(self, arguments)).await,
-            Call::Exit => return running::exit(self, arguments),
-            Call::Yield => running::yield_now(self, arguments).await,
-            Call::Send => messages::send(self, arguments).await,
-            Call::Receive => messages::receive(self, arguments).await,
-            Call::Call => messages::call(self, arguments).await,
-            Call::Submit => objects::unsupported(self, arguments),
-        };
-        value.map(Answer::Value)
-    }
 }
