@@ -94,6 +94,11 @@ impl Accelerator {
         format!("running with {name}: {}", self.why)
     }
 
+    /// Whether it is KVM.
+    pub fn is_kvm(&self) -> bool {
+        self.kind == Kind::Kvm
+    }
+
     /// A factor for time limits: emulation is slow.
     pub fn patience(&self) -> u32 {
         if self.kind == Kind::Kvm { 1 } else { 4 }

@@ -2,7 +2,8 @@
 
 use abi::{CpuSet, Error, Kind, Rights};
 use alloc::string::ToString;
-use machine::irq;
+use machine::topology::Topology;
+use machine::{PAGE, irq};
 use object::{Object, Verb};
 use task::policy::WHOLE;
 use task::{Exact, Late, Longest, STEPS};
@@ -11,7 +12,7 @@ use value::{Builder, Document, Value};
 pub const CPUS: Verb = Verb {
     name: "cpus",
     rights: Rights::INSPECT,
-    summary: "gives cpus: for each what it has done, how late it was, and its longest stretches of kernel code; and clock: what time is counted with",
+    summary: "gives cpus: for each what it has done, how late it was, and its longest stretches of kernel code; clock: what time is counted with; and nodes: the processors and the memory of each",
 };
 
 pub const INTERRUPTS: Verb = Verb {
@@ -40,14 +41,52 @@ pub const MEASURE: Verb = Verb {
 
 /// All CPUs.
 pub fn all() -> Result<Value, value::Error> {
+    let topology = machine::node::topology();
     Value::build(|reply| {
         reply.put("clock", machine::time::source());
         reply.array(CPUS.name, |list| {
             for cpu in 0..machine::cpu::count() {
-                list.document(|entry| describe(cpu, entry));
+                list.document(|entry| {
+                    describe(cpu, entry);
+                    place(cpu, &topology, entry);
+                });
+            }
+        });
+        reply.array("nodes", |list| {
+            let nodes = machine::node::all();
+            for node in 0..nodes.count() {
+                let memory = machine::node::stats(node);
+                list.document(|entry| {
+                    entry
+                        .put("number", node)
+                        .put("cpus", CpuSet(topology.node(node)).to_string().as_str())
+                        .put("total", memory.total * PAGE)
+                        .put("free", memory.free * PAGE);
+                    entry.array("distances", |list| {
+                        for other in 0..nodes.count() {
+                            list.push(u32::from(nodes.distance(node, other)));
+                        }
+                    });
+                });
             }
         });
     })
+}
+
+/// Where it is, and which of them are how near.
+fn place(cpu: usize, topology: &Topology, entry: &mut Builder) {
+    let Some(place) = topology.processor(cpu) else {
+        return;
+    };
+    entry
+        .put("node", place.node)
+        .put("package", place.package())
+        .put("core", place.core());
+    entry.array("near", |list| {
+        for ring in topology.rings(cpu) {
+            list.push(CpuSet(*ring).to_string().as_str());
+        }
+    });
 }
 
 fn describe(cpu: usize, entry: &mut Builder) {

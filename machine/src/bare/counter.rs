@@ -6,7 +6,7 @@
 
 use super::boot::{self, acpi};
 use super::instructions::{in_u8, in_u32, out_u8, rdtsc};
-use super::kernel_map;
+use super::{kernel_map, kvm_clock};
 use crate::PAGE;
 use crate::firmware::long::longer;
 use crate::sync::{Once, Spin};
@@ -40,11 +40,19 @@ pub enum Source {
     Pm,
     /// Channel 2 of the interval timer.
     Pit,
+    /// The hypervisor's.
+    Kvm,
 }
 
 impl Source {
     /// All, the best first.
-    const ALL: [Source; 4] = [Source::Tsc, Source::Hpet, Source::Pm, Source::Pit];
+    const ALL: [Source; 5] = [
+        Source::Tsc,
+        Source::Kvm,
+        Source::Hpet,
+        Source::Pm,
+        Source::Pit,
+    ];
 
     /// Its name on the command line and in the log.
     pub fn name(self) -> &'static str {
@@ -53,6 +61,7 @@ impl Source {
             Source::Hpet => "hpet",
             Source::Pm => "pm",
             Source::Pit => "pit",
+            Source::Kvm => "kvm",
         }
     }
 
@@ -68,6 +77,7 @@ impl Source {
             Source::Tsc | Source::Pit => true,
             Source::Hpet => HPET.get().is_some(),
             Source::Pm => PM.get().is_some(),
+            Source::Kvm => kvm_clock::is_there(),
         }
     }
 
@@ -78,13 +88,15 @@ impl Source {
             Source::Hpet => HPET.get().map(|hpet| hpet.hertz),
             Source::Pm => Some(PM_HERTZ),
             Source::Pit => Some(PIT_HERTZ),
+            // It counts nanoseconds.
+            Source::Kvm => Some(1_000_000_000),
         }
     }
 
     /// The greatest number that it shows.
     fn mask(self) -> u64 {
         match self {
-            Source::Tsc => u64::MAX,
+            Source::Tsc | Source::Kvm => u64::MAX,
             Source::Hpet => HPET.get().map_or(u64::MAX, |hpet| hpet.mask),
             Source::Pm => PM.get().map_or(u64::MAX, |pm| pm.mask),
             Source::Pit => 0xffff,
@@ -112,6 +124,7 @@ impl Source {
             Source::Pm => PM.get().map_or(0, |pm| pm.count()),
             // It counts down.
             Source::Pit => u64::from(pit().wrapping_neg()),
+            Source::Kvm => kvm_clock::count(),
         }
     }
 
@@ -146,7 +159,8 @@ pub(super) fn current() -> Source {
         0 => Source::Tsc,
         1 => Source::Hpet,
         2 => Source::Pm,
-        _ => Source::Pit,
+        3 => Source::Pit,
+        _ => Source::Kvm,
     }
 }
 
@@ -222,6 +236,7 @@ pub(super) fn pit() -> u16 {
 
 /// Finds what the tables name, and starts what has to be started.
 pub(super) fn find() {
+    kvm_clock::find();
     let Some(acpi) = acpi() else { return };
     if let Some((port, is_wide)) = acpi.pm_timer {
         let mask = if is_wide { 0xffff_ffff } else { 0xff_ffff };

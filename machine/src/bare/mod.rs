@@ -19,6 +19,7 @@ mod instructions;
 mod ioapic;
 pub mod irq;
 mod kernel_map;
+mod kvm_clock;
 mod layout;
 pub mod mmio;
 mod nmi;

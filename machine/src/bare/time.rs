@@ -9,7 +9,7 @@ use super::apic;
 use super::counter::{self, PIT_HERTZ, Source};
 use super::cpu::PerCpu;
 use super::instructions::{in_u8, out_u8, rdtsc};
-use super::{clock_page, pic, rtc};
+use super::{clock_page, kvm_clock, pic, rtc};
 use crate::features::features;
 use crate::sync::{Once, Spin};
 use crate::vdso::Scale;
@@ -116,9 +116,19 @@ pub(super) fn of_stamp(stamp: u64) -> u64 {
     now().saturating_sub(nanoseconds(rdtsc().saturating_sub(stamp)))
 }
 
-/// Nanoseconds since 1970 (UTC) at boot, from the real-time clock: whole seconds.
+/// Nanoseconds since 1970 (UTC) at boot: from the real-time clock, which has whole seconds, or from the hypervisor if the
+/// clock counts with its.
 pub fn wall_at_boot() -> u64 {
-    *WALL.get_or_init(|| rtc::seconds() * 1_000_000_000 - now().min(1_000_000_000))
+    *WALL.get_or_init(|| {
+        let is_kvm = counter::current() == Source::Kvm;
+        let hypervisor = is_kvm.then(kvm_clock::wall).flatten();
+        match hypervisor {
+            Some(wall) => wall
+                .saturating_add(kvm_clock::count())
+                .saturating_sub(now()),
+            None => rtc::seconds() * 1_000_000_000 - now().min(1_000_000_000),
+        }
+    })
 }
 
 /// Waits.
@@ -260,13 +270,13 @@ pub(super) fn fall_back() {
     if counter::current() != Source::Tsc || Source::wanted() == Some(Source::Tsc) {
         return;
     }
-    let others = [Source::Hpet, Source::Pm, Source::Pit].into_iter();
+    let others = [Source::Kvm, Source::Hpet, Source::Pm, Source::Pit].into_iter();
     if let Some(source) = others.into_iter().find(|source| source.is_there()) {
         count_with(source);
     }
 }
 
-/// What the clock counts with: `tsc`, `hpet`, `pm` or `pit`.
+/// What the clock counts with: `tsc`, `hpet`, `pm`, `pit` or `kvm`.
 pub fn source() -> &'static str {
     counter::current().name()
 }
@@ -274,6 +284,7 @@ pub fn source() -> &'static str {
 /// Starts the alarm of a CPU other than the first. All have the same timer.
 pub(super) fn start_cpu() {
     apic::init_timer(features().tsc_deadline);
+    kvm_clock::start_cpu(false);
 }
 
 /// Makes the clock run faster than its counter says, or slower: by so many nanoseconds in a second, times 2^32. At most

@@ -8,6 +8,7 @@ pub mod acpi;
 pub mod loader;
 pub mod long;
 pub mod numa;
+pub mod pvclock;
 pub mod symbols;
 
 /// Lends `len` bytes at a physical address; fewer or none when they cannot be read.
