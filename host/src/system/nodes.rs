@@ -72,15 +72,21 @@ fn says(output: &Output, lines: &[(&str, &str)]) -> Result<()> {
 
 fn lscpu(context: &Context) -> Result<()> {
     let (program, roots) = debian::lscpu(&context.workspace, Show::Progress)?;
-    let output = run(context, &program, &roots, &["lscpu"], Some(&HARDWARE))?;
+    // QEMU describes caches in the way of this maker only.
+    let hardware = [&HARDWARE[..], &["-cpu", "max,vendor=GenuineIntel"]].concat();
+    let output = run(context, &program, &roots, &["lscpu"], Some(&hardware))?;
     says(
         &output,
         &[
+            ("CPU op-mode(s):", "32-bit, 64-bit"),
             ("CPU(s):", "4"),
             ("On-line CPU(s) list:", "0-3"),
             ("Thread(s) per core:", "1"),
             ("Core(s) per socket:", "2"),
             ("Socket(s):", "2"),
+            ("L1d cache:", "128 KiB (4 instances)"),
+            ("L2 cache:", "*"),
+            ("L3 cache:", "*"),
             ("NUMA node(s):", "2"),
             ("NUMA node0 CPU(s):", "*"),
             ("NUMA node1 CPU(s):", "*"),

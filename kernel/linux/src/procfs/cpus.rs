@@ -1,4 +1,4 @@
-//! The texts of `/proc` about processors: what each has done (proc(5), and Linux's `sched-stats` document).
+//! The texts of `/proc` about processors: what each is, and what it has done (proc(5), and Linux's `sched-stats` document).
 
 use super::files::TICK;
 use crate::time::SECOND;
@@ -11,6 +11,76 @@ use task::Stats;
 
 fn all() -> Vec<Stats> {
     (0..machine::cpu::count()).map(task::stats_of).collect()
+}
+
+/// `/proc/cpuinfo`: what each is called, where it is, and what it can do, as far as the kernel asks.
+pub fn information() -> Vec<u8> {
+    let topology = machine::node::topology();
+    let flags = flags().join(" ");
+    let mut text = String::new();
+    for cpu in 0..topology.count() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "processor\t: {cpu}\nmodel name\t: {}",
+            machine::cpu::brand()
+        );
+        if let Some(place) = topology.processor(cpu) {
+            let package = topology.package(cpu);
+            let threads = topology.threads(cpu).count_ones().max(1);
+            let _ = writeln!(
+                text,
+                "physical id\t: {}\nsiblings\t: {}\ncore id\t\t: {}\ncpu cores\t: {}\napicid\t\t: {}",
+                place.package(),
+                package.count_ones(),
+                place.core(),
+                package.count_ones().div_ceil(threads),
+                place.apic,
+            );
+        }
+        let _ = writeln!(text, "flags\t\t: {flags}\n");
+    }
+    text.into_bytes()
+}
+
+/// The names of bits 0 to 31 of EDX in CPUID leaf 1 (Linux's `cpufeatures.h`); empty: the bit has none.
+const LEAF_1_EDX: [&str; 32] = [
+    "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "", "sep", "mtrr", "pge",
+    "mca", "cmov", "pat", "pse36", "pn", "clflush", "", "dts", "acpi", "mmx", "fxsr", "sse",
+    "sse2", "ss", "ht", "tm", "ia64", "pbe",
+];
+
+fn flags() -> Vec<&'static str> {
+    let features = machine::cpu::features();
+    let bits = LEAF_1_EDX.iter().enumerate();
+    let bits = bits.filter(|(bit, name)| features.leaf1_edx >> bit & 1 != 0 && !name.is_empty());
+    let others = [
+        ("lm", true),
+        ("syscall", true),
+        ("nx", features.nx),
+        ("pdpe1gb", features.gigabyte_pages),
+        ("rdtscp", features.rdtscp),
+        ("constant_tsc", features.invariant_tsc),
+        ("nonstop_tsc", features.invariant_tsc),
+        ("x2apic", features.x2apic),
+        ("tsc_deadline_timer", features.tsc_deadline),
+        ("xsave", features.xsave),
+        ("xsaveopt", features.xsaveopt),
+        ("avx", features.avx),
+        ("avx512f", features.avx512),
+        ("rdrand", features.rdrand),
+        ("rdseed", features.rdseed),
+        ("smep", features.smep),
+        ("smap", features.smap),
+        ("umip", features.umip),
+        ("erms", features.erms),
+        ("fsrm", features.fsrm),
+        ("hypervisor", features.hypervisor),
+    ];
+    let others = others.into_iter().filter(|(_, is_there)| *is_there);
+    bits.map(|(_, name)| *name)
+        .chain(others.map(|(name, _)| name))
+        .collect()
 }
 
 /// `/proc/stat`. What interrupts take is part of the system time, not apart from it.

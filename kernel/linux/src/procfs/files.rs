@@ -19,7 +19,7 @@ type OfSystem = fn() -> Vec<u8>;
 pub const SYSTEM: &[(&str, OfSystem)] = &[
     ("cgroups", crate::cgroup::controllers),
     ("cmdline", command_line),
-    ("cpuinfo", cpu_info),
+    ("cpuinfo", cpus::information),
     ("filesystems", file_systems),
     ("interrupts", cpus::interrupts),
     ("loadavg", load_average),
@@ -35,21 +35,8 @@ fn command_line() -> Vec<u8> {
     format!("{}\n", machine::boot::info().command_line).into_bytes()
 }
 
-fn cpu_info() -> Vec<u8> {
-    let mut text = String::new();
-    for cpu in 0..machine::cpu::count() {
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "processor\t: {cpu}\nmodel name\t: {}\n",
-            machine::cpu::brand()
-        );
-    }
-    text.into_bytes()
-}
-
 fn file_systems() -> Vec<u8> {
-    b"nodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevtmpfs\n".to_vec()
+    b"nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevtmpfs\n".to_vec()
 }
 
 /// `/proc/lock_stat`. Linux counts by kinds of locks, here it is by places that wait; what it calls holdtime-max is known in
