@@ -2,6 +2,7 @@
 
 use super::control::{self, CPU, CPUSET};
 use super::hierarchy::{Cgroup, Hierarchy};
+use crate::process::Process;
 use crate::realm;
 use abi::{CpuSet, Error, Rights};
 use alloc::format;
@@ -10,9 +11,10 @@ use alloc::sync::Arc;
 use core::fmt::Write;
 use core::sync::atomic::Ordering;
 use task::policy::{LARGEST_WEIGHT, NORMAL_WEIGHT, Quota, Usage, weight_of_nice};
+use vfs::Access;
 
 type Read = fn(&Cgroup) -> String;
-type Set = fn(&Hierarchy, &Cgroup, &str) -> Result<(), Error>;
+type Set = fn(&Hierarchy, &Arc<Cgroup>, &str) -> Result<(), Error>;
 
 /// One kind of file.
 pub struct Kind {
@@ -26,6 +28,15 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// The mode it has at first.
+    pub fn mode(&self) -> u16 {
+        if self.write.is_some() {
+            WRITABLE
+        } else {
+            0o444
+        }
+    }
+
     /// Whether this cgroup has it.
     pub fn belongs_to(&self, cgroup: &Cgroup) -> bool {
         let root = cgroup.is_root();
@@ -33,11 +44,15 @@ impl Kind {
     }
 }
 
+const PROCESSES: &str = "cgroup.procs";
+/// The mode of a file that can be written.
+const WRITABLE: u16 = 0o644;
+
 /// All of them, in the order of their inode numbers.
 pub const KINDS: &[Kind] = &[
     kind("cgroup.controllers", true, 0, controllers, None),
     kind("cgroup.events", false, 0, events, None),
-    kind("cgroup.procs", true, 0, processes, Some(admit)),
+    kind(PROCESSES, true, 0, processes, Some(admit)),
     kind("cgroup.stat", true, 0, statistics, None),
     kind("cgroup.subtree_control", true, 0, enabled, Some(enable)),
     kind("cgroup.threads", true, 0, threads, Some(unsupported)),
@@ -76,7 +91,7 @@ fn enabled(cgroup: &Cgroup) -> String {
     control::names(cgroup.enabled.get())
 }
 
-fn enable(hierarchy: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error> {
+fn enable(hierarchy: &Hierarchy, cgroup: &Arc<Cgroup>, text: &str) -> Result<(), Error> {
     let (on, off) = control::parse(text)?;
     hierarchy.enable(cgroup, on, off)
 }
@@ -119,12 +134,12 @@ fn threads(cgroup: &Cgroup) -> String {
     text
 }
 
-fn admit(hierarchy: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error> {
+fn admit(hierarchy: &Hierarchy, cgroup: &Arc<Cgroup>, text: &str) -> Result<(), Error> {
     let number: i32 = text.trim().parse().map_err(|_| Error::Invalid)?;
     let number = u32::try_from(number).map_err(|_| Error::Invalid)?;
     let caller = crate::procfs::calling_process().ok_or(Error::NoProcess)?;
     let process = if number == 0 {
-        caller
+        caller.clone()
     } else {
         let found = process::find(number).or_else(|| {
             let thread = process::find_thread(number)?;
@@ -135,10 +150,18 @@ fn admit(hierarchy: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error
         };
         found.filter(known).ok_or(Error::NoProcess)?
     };
-    hierarchy.admit(cgroup, &process)
+    let identity = Process::of(&caller).map(|caller| caller.identity());
+    let place = KINDS.iter().position(|kind| kind.name == PROCESSES);
+    hierarchy.admit(cgroup, &process, |above| {
+        let permissions = above.permissions(1 + place.unwrap_or(0) as u64, WRITABLE);
+        identity.as_ref().is_none_or(|identity| {
+            let checked = identity.files.check(permissions, Access::WRITE, false);
+            checked.is_ok()
+        })
+    })
 }
 
-fn unsupported(_: &Hierarchy, _: &Cgroup, _: &str) -> Result<(), Error> {
+fn unsupported(_: &Hierarchy, _: &Arc<Cgroup>, _: &str) -> Result<(), Error> {
     Err(Error::Unsupported)
 }
 
@@ -170,7 +193,7 @@ fn weight(cgroup: &Cgroup) -> String {
     format!("{}\n", to_file(weight))
 }
 
-fn set_weight(_: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error> {
+fn set_weight(_: &Hierarchy, cgroup: &Arc<Cgroup>, text: &str) -> Result<(), Error> {
     let wanted: u64 = text.trim().parse().map_err(|_| Error::Invalid)?;
     if !(1..=HEAVIEST).contains(&wanted) {
         return Err(Error::Range);
@@ -185,7 +208,7 @@ fn nice(cgroup: &Cgroup) -> String {
     format!("{}\n", nearest.unwrap_or(0))
 }
 
-fn set_nice(_: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error> {
+fn set_nice(_: &Hierarchy, cgroup: &Arc<Cgroup>, text: &str) -> Result<(), Error> {
     let wanted: i64 = text.trim().parse().map_err(|_| Error::Invalid)?;
     let nice = i8::try_from(wanted).map_err(|_| Error::Range)?;
     if !(-20..20).contains(&nice) {
@@ -205,7 +228,7 @@ fn quota(cgroup: &Cgroup) -> String {
     }
 }
 
-fn set_quota(_: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error> {
+fn set_quota(_: &Hierarchy, cgroup: &Arc<Cgroup>, text: &str) -> Result<(), Error> {
     let group = group(cgroup)?;
     let (runtime, period) = read_quota(text)?;
     let period = period.unwrap_or(cgroup.period.load(Ordering::Relaxed));
@@ -281,7 +304,7 @@ fn effective(cgroup: &Cgroup) -> String {
     format!("{}\n", CpuSet(allowed & running().0))
 }
 
-fn set_cpus(_: &Hierarchy, cgroup: &Cgroup, text: &str) -> Result<(), Error> {
+fn set_cpus(_: &Hierarchy, cgroup: &Arc<Cgroup>, text: &str) -> Result<(), Error> {
     let group = group(cgroup)?;
     let wanted = read_cpus(text, machine::cpu::count())?;
     let wanted = (wanted != CpuSet::default()).then_some(wanted);

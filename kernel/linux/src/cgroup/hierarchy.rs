@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use machine::sync::{Once, Spin};
 use task::Group;
+use vfs::Permissions;
 
 /// The cgroups of a realm.
 pub struct Hierarchy {
@@ -31,6 +32,10 @@ pub struct Cgroup {
     /// `None` only for a root: whoever is in no group.
     group: Option<Arc<Group>>,
     children: Spin<BTreeMap<Vec<u8>, Arc<Cgroup>>>,
+    /// Who made it, and with what mode.
+    made: Permissions,
+    /// Of its directory (0) and its files (1 + their index) that were changed since.
+    changed: Spin<BTreeMap<u64, Permissions>>,
     pub(super) enabled: Controllers,
     /// The period of `cpu.max`, in nanoseconds, also while there is no quota.
     pub(super) period: AtomicU64,
@@ -44,6 +49,13 @@ pub(super) const NUMBERS: u64 = 64;
 /// The period of a quota that names none, in nanoseconds.
 pub(super) const PERIOD: u64 = 100_000_000;
 
+/// Of the root's directory.
+const OF_ROOT: Permissions = Permissions {
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+};
+
 fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed) * NUMBERS
@@ -53,7 +65,7 @@ impl Hierarchy {
     /// One over the tasks in `group`, or in none.
     pub fn new(group: Option<Arc<Group>>, may_stand_alone: bool) -> Arc<Hierarchy> {
         Arc::new(Hierarchy {
-            root: Arc::new(Cgroup::new(Vec::new(), Weak::new(), group)),
+            root: Arc::new(Cgroup::new(Vec::new(), Weak::new(), group, OF_ROOT)),
             umbrella: Once::new(),
             may_stand_alone,
             gate: Spin::new(()),
@@ -65,11 +77,16 @@ impl Hierarchy {
         &self.root
     }
 
-    /// Makes a cgroup.
+    /// Makes a cgroup, whose directory gets this owner and mode.
     ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::NoDevice`]: the parent is gone; [`Error::Limit`]: too deep; [`Error::NoMemory`].
-    pub fn create(&self, parent: &Arc<Cgroup>, name: &[u8]) -> Result<Arc<Cgroup>, Error> {
+    pub fn create(
+        &self,
+        parent: &Arc<Cgroup>,
+        name: &[u8],
+        made: Permissions,
+    ) -> Result<Arc<Cgroup>, Error> {
         let _gate = self.gate.lock();
         if parent.is_removed() {
             return Err(Error::NoDevice);
@@ -83,7 +100,7 @@ impl Hierarchy {
             None => Some(self.umbrella()?),
         };
         let group = Group::new(around)?;
-        let child = Cgroup::new(name.into(), Arc::downgrade(parent), Some(group));
+        let child = Cgroup::new(name.into(), Arc::downgrade(parent), Some(group), made);
         let child = Arc::new(child);
         parent.children.lock().insert(name.into(), child.clone());
         Ok(child)
@@ -124,20 +141,27 @@ impl Hierarchy {
         self.root.search(&|cgroup| cgroup.group_number() == number)
     }
 
-    /// Moves a process that the caller may signal, with all its threads.
+    /// Moves a process that the caller may signal, with all its threads. `may_write` says of a cgroup whether the caller
+    /// may move processes there: besides in this one, in the one that contains both.
     ///
     /// # Errors
-    /// [`Error::NoProcess`]; [`Error::NotFound`]: it is in none of these cgroups, and only from there it can be fetched;
+    /// [`Error::NoProcess`]; [`Error::Denied`]: it may not; [`Error::NotFound`]: it is in none of these cgroups, and only from there it can be fetched;
     /// [`Error::Unsupported`]: the cgroup lies below threads; [`Error::Busy`]: it is for cgroups, not for processes, or
     /// has no room for a reservation; [`Error::Invalid`]: it has a quota, and somebody a priority; [`Error::NoDevice`]: it
     /// is gone.
-    pub fn admit(&self, cgroup: &Cgroup, process: &process::Process) -> Result<(), Error> {
+    pub fn admit(
+        &self,
+        cgroup: &Arc<Cgroup>,
+        process: &process::Process,
+        may_write: impl Fn(&Cgroup) -> bool,
+    ) -> Result<(), Error> {
         let _gate = self.gate.lock();
         if cgroup.is_removed() {
             return Err(Error::NoDevice);
         }
-        if self.find(process).is_none() {
-            return Err(Error::NotFound);
+        let source = self.find(process).ok_or(Error::NotFound)?;
+        if !may_write(&source.common(cgroup)) {
+            return Err(Error::Denied);
         }
         if !cgroup.is_valid_domain() {
             return Err(Error::Unsupported);
@@ -193,13 +217,20 @@ fn number_of_group(process: &process::Process) -> Option<u32> {
 }
 
 impl Cgroup {
-    fn new(name: Vec<u8>, parent: Weak<Cgroup>, group: Option<Arc<Group>>) -> Cgroup {
+    fn new(
+        name: Vec<u8>,
+        parent: Weak<Cgroup>,
+        group: Option<Arc<Group>>,
+        made: Permissions,
+    ) -> Cgroup {
         Cgroup {
             name,
             number: next_number(),
             parent,
             group,
             children: Spin::new(BTreeMap::new()),
+            made,
+            changed: Spin::new(BTreeMap::new()),
             enabled: Controllers::default(),
             period: AtomicU64::new(PERIOD),
             cpus: Spin::new(None),
@@ -238,6 +269,39 @@ impl Cgroup {
 
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// Owner and mode of its directory (0) or of a file (1 + its index), which has this mode if nobody changed it.
+    pub fn permissions(&self, part: u64, mode: u16) -> Permissions {
+        let unchanged = || Permissions {
+            mode: if part == 0 { self.made.mode } else { mode },
+            ..self.made
+        };
+        let changed = self.changed.lock().get(&part).copied();
+        changed.unwrap_or_else(unchanged)
+    }
+
+    /// Changes these.
+    pub fn set_permissions(&self, part: u64, permissions: Permissions) {
+        self.changed.lock().insert(part, permissions);
+    }
+
+    /// The lowest cgroup that both are in.
+    fn common(self: &Arc<Self>, other: &Arc<Cgroup>) -> Arc<Cgroup> {
+        let mut at = self.clone();
+        loop {
+            let mut above = Some(other.clone());
+            while let Some(cgroup) = above {
+                if Arc::ptr_eq(&cgroup, &at) {
+                    return at;
+                }
+                above = cgroup.parent.upgrade();
+            }
+            match at.parent.upgrade() {
+                Some(parent) => at = parent,
+                None => return at,
+            }
+        }
     }
 
     /// From the root.
@@ -348,7 +412,7 @@ mod tests {
     use super::*;
 
     fn around(hierarchy: &Hierarchy, name: &str) -> Option<u32> {
-        let made = hierarchy.create(hierarchy.root(), name.as_bytes());
+        let made = hierarchy.create(hierarchy.root(), name.as_bytes(), OF_ROOT);
         let made = made.expect("the name is free");
         let group = made.group().expect("it is no root");
         group.parent().map(|around| around.number())
@@ -372,15 +436,21 @@ mod tests {
     fn names_come_and_go() {
         let hierarchy = Hierarchy::new(None, true);
         let root = hierarchy.root().clone();
-        let a = hierarchy.create(&root, b"a").expect("it is free");
-        assert_eq!(hierarchy.create(&root, b"a").err(), Some(Error::Exists));
-        let b = hierarchy.create(&a, b"b").expect("it is free");
+        let a = hierarchy.create(&root, b"a", OF_ROOT).expect("it is free");
+        assert_eq!(
+            hierarchy.create(&root, b"a", OF_ROOT).err(),
+            Some(Error::Exists)
+        );
+        let b = hierarchy.create(&a, b"b", OF_ROOT).expect("it is free");
         assert_eq!((a.path(), b.path()), (b"/a".to_vec(), b"/a/b".to_vec()));
         assert_eq!(root.descendants(), 2);
         assert_eq!(hierarchy.remove(&root, b"a"), Err(Error::Busy));
         assert_eq!(hierarchy.remove(&a, b"b"), Ok(()));
         assert_eq!(hierarchy.remove(&a, b"b"), Err(Error::NotFound));
-        assert_eq!(hierarchy.create(&b, b"c").err(), Some(Error::NoDevice));
+        assert_eq!(
+            hierarchy.create(&b, b"c", OF_ROOT).err(),
+            Some(Error::NoDevice)
+        );
         assert_eq!(hierarchy.enable(&b, CPU, 0), Err(Error::NoDevice));
         let group = Arc::downgrade(a.group().expect("it is no root"));
         assert_eq!(hierarchy.remove(&root, b"a"), Ok(()));
@@ -389,7 +459,7 @@ mod tests {
         // Not without end.
         let mut at = root;
         let error = loop {
-            match hierarchy.create(&at, b"deeper") {
+            match hierarchy.create(&at, b"deeper", OF_ROOT) {
                 Ok(next) => at = next,
                 Err(error) => break error,
             }
@@ -401,7 +471,7 @@ mod tests {
     fn controllers_come_from_above() {
         let hierarchy = Hierarchy::new(None, true);
         let root = hierarchy.root().clone();
-        let a = hierarchy.create(&root, b"a").expect("it is free");
+        let a = hierarchy.create(&root, b"a", OF_ROOT).expect("it is free");
         assert_eq!((root.available(), a.available()), (ALL, 0));
         assert_eq!(hierarchy.enable(&a, CPU, 0), Err(Error::NotFound));
         assert_eq!(hierarchy.enable(&root, CPU, 0), Ok(()));

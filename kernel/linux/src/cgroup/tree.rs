@@ -11,7 +11,7 @@ use machine::sync::Spin;
 use object::{Sink, Source};
 use vfs::{
     Change, Create, Entry, File, FileKind, FileSystem, Inode, Metadata, NewKind, OpenRequest,
-    Statistics, Time,
+    Permissions, Statistics, Time,
 };
 
 /// `CGROUP2_SUPER_MAGIC`.
@@ -84,6 +84,14 @@ impl Node {
         }
     }
 
+    /// What has an owner and a mode: the cgroup, its part, and the mode that this has at first.
+    fn part(&self) -> Result<(Arc<Cgroup>, u64, u16), Error> {
+        match self {
+            Node::File(place, kind, index) => Ok((place.cgroup.clone(), 1 + index, kind.mode())),
+            _ => Ok((self.place()?.cgroup, 0, 0)),
+        }
+    }
+
     fn inode(&self) -> u64 {
         match self {
             Node::Root => 1,
@@ -108,36 +116,38 @@ impl Inode for Node {
     }
 
     fn metadata(&self) -> Metadata {
-        let (mode, links) = match self {
-            Node::File(_, kind, _) if kind.write.is_some() => (0o644, 1),
-            Node::File(..) => (0o444, 1),
-            _ => {
-                let below = self
-                    .place()
-                    .map_or(0, |place| place.cgroup.children().len());
-                (0o755, 2 + below as u32)
-            }
-        };
-        Metadata {
+        let mut metadata = Metadata {
             inode: self.inode(),
-            mode,
-            links,
+            mode: 0o555,
             ..Metadata::nameless(self.kind())
+        };
+        if let Ok((cgroup, part, mode)) = self.part() {
+            let permissions = cgroup.permissions(part, mode);
+            metadata.mode = permissions.mode;
+            (metadata.uid, metadata.gid) = (permissions.uid, permissions.gid);
+            if part == 0 {
+                metadata.links = 2 + cgroup.children().len() as u32;
+            }
         }
+        metadata
     }
 
-    /// A file that can be written is cut before: it has no size, so there is nothing to do.
+    /// Owners and modes, so that a part of the tree can be left to somebody. A file that is written is cut before, which
+    /// means nothing, as it has no size.
     fn change(&self, change: &Change) -> Result<(), Error> {
-        match change {
-            Change {
-                mode: None,
-                uid: None,
-                gid: None,
-                size: Some(0),
-                ..
-            } => Ok(()),
-            _ => Err(Error::Forbidden),
+        if change.size.is_some_and(|size| size != 0) {
+            return Err(Error::Invalid);
         }
+        if (change.mode, change.uid, change.gid) == (None, None, None) {
+            return Ok(());
+        }
+        let (cgroup, part, mode) = self.part()?;
+        let mut permissions = cgroup.permissions(part, mode);
+        permissions.mode = change.mode.unwrap_or(permissions.mode);
+        permissions.uid = change.uid.unwrap_or(permissions.uid);
+        permissions.gid = change.gid.unwrap_or(permissions.gid);
+        cgroup.set_permissions(part, permissions);
+        Ok(())
     }
 
     /// The root is another one for whoever asks, and files come with controllers.
@@ -173,7 +183,12 @@ impl Inode for Node {
         if KINDS.iter().any(|kind| kind.name.as_bytes() == name) {
             return Err(Error::Exists);
         }
-        let cgroup = hierarchy.create(&cgroup, name)?;
+        let made = Permissions {
+            mode: new.mode,
+            uid: new.uid,
+            gid: new.gid,
+        };
+        let cgroup = hierarchy.create(&cgroup, name, made)?;
         Ok(Arc::new(Node::Directory(Place { hierarchy, cgroup })))
     }
 

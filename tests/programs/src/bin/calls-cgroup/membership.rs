@@ -1,9 +1,11 @@
 //! Who is in a cgroup.
 
 use super::place::Place;
-use libc::{EBUSY, EINVAL, EOPNOTSUPP, ESRCH};
+use libc::{EACCES, EBUSY, EINVAL, EOPNOTSUPP, ESRCH};
 use std::fs;
-use test_programs::child::{Child, Gate, passes, spawn};
+use std::os::unix::fs::MetadataExt;
+use test_programs::child::{Child, Gate, become_nobody, passes, spawn};
+use test_programs::ok;
 
 test_programs::tests!(
     a_process_moves,
@@ -12,6 +14,7 @@ test_programs::tests!(
     threads_come_along,
     populated_is_told_above,
     numbers,
+    a_part_can_be_left_to_somebody,
 );
 
 /// Where a process is, in the hierarchy of version 2.
@@ -112,6 +115,39 @@ fn populated_is_told_above() {
     gate.open();
     Child::passes(child);
     assert!(!place.is_populated() && !inner.is_populated());
+}
+
+/// Whoever owns a directory and its `cgroup.procs` makes cgroups there and moves processes within; not into it.
+fn a_part_can_be_left_to_somebody() {
+    let Some(place) = Place::plain() else { return };
+    for name in ["", "cgroup.procs"] {
+        let path = format!("{}\0", place.file(name).display());
+        ok!(SYS_chown, path.as_ptr(), 65534, 65534);
+    }
+    let procs = format!("{}\0", place.file("cgroup.procs").display());
+    ok!(SYS_chmod, procs.as_ptr(), 0o600);
+    let inside = |gate: &Gate| {
+        gate.wait();
+        become_nobody();
+        let inner = place.make("inner");
+        let owner = fs::metadata(inner.file("cgroup.procs")).unwrap();
+        assert_eq!(owner.uid(), 65534);
+        assert_eq!(inner.write("cgroup.procs", "0"), Ok(()));
+        assert_eq!(place.write("cgroup.procs", "0"), Ok(()));
+        assert_eq!(inner.remove(), Ok(()));
+    };
+    let gate = Gate::new();
+    let child = spawn(|| inside(&gate));
+    let pid = child.pid.to_string();
+    assert_eq!(place.write("cgroup.procs", &pid), Ok(()));
+    gate.open();
+    child.passes();
+    // From elsewhere: what contains both places is not its own.
+    passes(|| {
+        become_nobody();
+        assert_eq!(place.write("cgroup.procs", "0"), Err(EACCES));
+    });
+    assert_eq!(place.remove(), Ok(()));
 }
 
 fn numbers() {
