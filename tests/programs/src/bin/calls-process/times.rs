@@ -1,4 +1,5 @@
-//! Time in user mode and in the kernel, told apart: getrusage, times, wait4, /proc.
+//! Time in user mode and in the kernel, told apart: getrusage, times, wait4, /proc. The bounds are wide: to a guest whose host is
+//! busy, time that it does not get looks like its own, wherever it is just then.
 
 use libc::{
     CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD,
@@ -100,12 +101,12 @@ fn clear(nanoseconds: u64) {
 
 fn computing_is_user_time() {
     let used = used_for(|| compute(LONG));
-    assert!(used.user_percent() >= 80, "{used:?}");
+    assert!(used.user_percent() >= 60, "{used:?}");
 }
 
 fn calls_that_work_are_system_time() {
     let used = used_for(|| clear(LONG));
-    assert!(used.user_percent() <= 20, "{used:?}");
+    assert!(used.user_percent() <= 40, "{used:?}");
 }
 
 fn short_calls_are_both() {
@@ -165,7 +166,7 @@ fn those_of_a_child() {
     gives!(child.pid, SYS_wait4, child.pid, 0, 0, &mut usage);
     ok!(SYS_times, &mut counts[1]);
     let used = Times::from(&usage);
-    assert!((50..=80).contains(&used.user_percent()), "{used:?}");
+    assert!((45..=85).contains(&used.user_percent()), "{used:?}");
     let more = used_by(RUSAGE_CHILDREN) - before;
     assert!((more.user - used.user).abs() <= 1, "{more:?} {used:?}");
     assert!((more.system - used.system).abs() <= 1, "{more:?} {used:?}");
@@ -181,7 +182,7 @@ fn of_one_thread() {
         used_by(RUSAGE_THREAD)
     });
     let used = other.join().unwrap();
-    assert!(used.user_percent() >= 80, "{used:?}");
+    assert!(used.user_percent() >= 60, "{used:?}");
     let own = used_by(RUSAGE_THREAD) - before;
     assert!(own.sum() < 100_000, "{own:?}");
     let all = used_by(RUSAGE_SELF);
@@ -211,8 +212,8 @@ fn in_the_files_of_a_process() {
         let computed = ticks_in(path) - before;
         clear(LONG);
         let cleared = ticks_in(path) - before - computed;
-        assert!(computed.user_percent() >= 80, "{path} {computed:?}");
-        assert!(cleared.user_percent() <= 20, "{path} {cleared:?}");
+        assert!(computed.user_percent() >= 60, "{path} {computed:?}");
+        assert!(cleared.user_percent() <= 40, "{path} {cleared:?}");
     }
 }
 
@@ -237,6 +238,6 @@ fn in_the_files_of_the_machine() {
     clear(LONG);
     let cleared = ticks() - before - computed;
     // Others may have run too.
-    assert!(computed.user >= 24, "{computed:?}");
-    assert!(cleared.system >= 24, "{cleared:?}");
+    assert!(computed.user >= 18, "{computed:?}");
+    assert!(cleared.system >= 18, "{cleared:?}");
 }
