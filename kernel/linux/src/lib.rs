@@ -51,6 +51,7 @@ mod rseq;
 mod schedule;
 mod script;
 mod session;
+mod shown;
 mod signal;
 mod socket;
 mod start_stack;

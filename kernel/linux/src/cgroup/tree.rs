@@ -3,12 +3,11 @@
 use super::files::{KINDS, Kind};
 use super::hierarchy::{Cgroup, Hierarchy};
 use super::own;
+use crate::shown::{self, Shown, Text};
 use abi::Error;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use machine::sync::Spin;
-use object::{Sink, Source};
+use object::Source;
 use vfs::{
     Change, Create, Entry, File, FileKind, FileSystem, Inode, Metadata, NewKind, OpenRequest,
     Permissions, Statistics, Time,
@@ -43,14 +42,7 @@ impl FileSystem for CgroupFs {
     }
 
     fn statistics(&self) -> Statistics {
-        Statistics {
-            magic: MAGIC,
-            block_size: machine::PAGE as u32,
-            blocks: 0,
-            free_blocks: 0,
-            inodes: 0,
-            free_inodes: 0,
-        }
+        shown::statistics(MAGIC)
     }
 }
 
@@ -231,43 +223,23 @@ impl Inode for Node {
     }
 
     fn open(self: Arc<Self>, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
-        let text = Spin::new(String::new());
-        Ok(Arc::new(Text { node: self, text }))
+        Ok(Text::new(self))
     }
 }
 
-/// An open file. Its text is made anew when it is read from the start.
-struct Text {
-    node: Arc<Node>,
-    text: Spin<String>,
-}
-
-impl File for Text {
-    fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
-        let Node::File(place, kind, _) = &*self.node else {
+impl Shown for Node {
+    fn shown(&self) -> Result<Vec<u8>, Error> {
+        let Node::File(place, kind, _) = self else {
             return Err(Error::IsDirectory);
         };
-        if position == 0 {
-            if place.cgroup.is_removed() {
-                return Err(Error::NoDevice);
-            }
-            let now = (kind.read)(&place.cgroup);
-            *self.text.lock() = now;
+        if place.cgroup.is_removed() {
+            return Err(Error::NoDevice);
         }
-        let text = self.text.lock();
-        let rest = usize::try_from(position)
-            .ok()
-            .and_then(|position| text.as_bytes().get(position..));
-        Ok(rest.map_or(0, |rest| sink.put(rest)))
+        Ok((kind.read)(&place.cgroup).into_bytes())
     }
 
-    fn try_write(
-        &self,
-        position: u64,
-        source: &mut dyn Source,
-        _: bool,
-    ) -> Result<(usize, u64), Error> {
-        let Node::File(place, kind, _) = &*self.node else {
+    fn take(&self, source: &mut dyn Source) -> Result<usize, Error> {
+        let Node::File(place, kind, _) = self else {
             return Err(Error::IsDirectory);
         };
         let set = kind.write.ok_or(Error::Invalid)?;
@@ -279,10 +251,6 @@ impl File for Text {
         let text = bytes.get(..count).unwrap_or_default();
         let text = core::str::from_utf8(text).map_err(|_| Error::Invalid)?;
         set(&place.hierarchy, &place.cgroup, text)?;
-        Ok((count, position + count as u64))
-    }
-
-    fn seekable(&self) -> bool {
-        true
+        Ok(count)
     }
 }

@@ -7,13 +7,13 @@ use super::process::{self as of_process, Subject};
 use super::sysctl;
 use crate::process::Process;
 use crate::realm;
+use crate::shown::{self, Shown, Text};
 use abi::{Error, Rights};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use machine::sync::Spin;
-use object::{Sink, Source};
+use object::Source;
 use vfs::{
     Change, Description, Entry, File, FileKind, FileSystem, Inode, Location, Metadata, OpenRequest,
     Statistics,
@@ -45,14 +45,7 @@ impl FileSystem for ProcFs {
     }
 
     fn statistics(&self) -> Statistics {
-        Statistics {
-            magic: MAGIC,
-            block_size: machine::PAGE as u32,
-            blocks: 0,
-            free_blocks: 0,
-            inodes: 0,
-            free_inodes: 0,
-        }
+        shown::statistics(MAGIC)
     }
 }
 
@@ -523,8 +516,9 @@ impl Inode for Node {
         if matches!(*self, Node::Descriptors(_) | Node::DescriptorFiles(_)) {
             self.check_inside()?;
         }
-        let text = Spin::new(self.text()?);
-        Ok(Arc::new(Text { node: self, text }))
+        // What cannot be shown cannot be opened.
+        self.text()?;
+        Ok(Text::new(self))
     }
 }
 
@@ -564,35 +558,16 @@ impl Node {
     }
 }
 
-/// A file's text. It is made anew when it is read from the start, so that a reader who goes back sees what is new.
-struct Text {
-    node: Arc<Node>,
-    text: Spin<Vec<u8>>,
-}
-
-impl File for Text {
-    fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
-        if self.node.kind() == FileKind::Directory {
+impl Shown for Node {
+    fn shown(&self) -> Result<Vec<u8>, Error> {
+        if self.kind() == FileKind::Directory {
             return Err(Error::IsDirectory);
         }
-        if position == 0 {
-            let now = self.node.text().map_err(|_| Error::NoProcess)?;
-            *self.text.lock() = now;
-        }
-        let text = self.text.lock();
-        let rest = usize::try_from(position)
-            .ok()
-            .and_then(|position| text.get(position..));
-        Ok(rest.map_or(0, |rest| sink.put(rest)))
+        self.text().map_err(|_| Error::NoProcess)
     }
 
-    fn try_write(
-        &self,
-        position: u64,
-        source: &mut dyn Source,
-        _: bool,
-    ) -> Result<(usize, u64), Error> {
-        let Node::InterruptFile(number, index) = *self.node else {
+    fn take(&self, source: &mut dyn Source) -> Result<usize, Error> {
+        let Node::InterruptFile(number, index) = *self else {
             return Err(Error::Denied);
         };
         if !irq::is_setting(index) {
@@ -601,10 +576,6 @@ impl File for Text {
         let mut bytes = [0; irq::LONGEST];
         let count = source.take(&mut bytes);
         irq::set(number, index, bytes.get(..count).unwrap_or_default())?;
-        Ok((count, position + count as u64))
-    }
-
-    fn seekable(&self) -> bool {
-        true
+        Ok(count)
     }
 }

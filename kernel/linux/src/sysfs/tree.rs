@@ -1,14 +1,13 @@
 //! The directories of `/sys`, made of a list of paths.
 
 use super::devices;
+use crate::shown::{self, Shown, Text};
 use abi::Error;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use machine::sync::Spin;
-use object::{Sink, Source};
 use vfs::{Entry, File, FileKind, FileSystem, Inode, Metadata, OpenRequest, Statistics};
 
 /// `SYSFS_MAGIC`.
@@ -87,14 +86,7 @@ impl FileSystem for SysFs {
     }
 
     fn statistics(&self) -> Statistics {
-        Statistics {
-            magic: MAGIC,
-            block_size: machine::PAGE as u32,
-            blocks: 0,
-            free_blocks: 0,
-            inodes: 0,
-            free_inodes: 0,
-        }
+        shown::statistics(MAGIC)
     }
 }
 
@@ -108,14 +100,6 @@ impl Node {
     /// Nodes live as long as the file system, so their addresses tell them apart.
     fn number(&self) -> u64 {
         core::ptr::from_ref(self).addr() as u64
-    }
-
-    fn text(&self) -> Result<String, Error> {
-        match self {
-            Node::Leaf(Leaf::Text(make)) => Ok(make()),
-            Node::Leaf(Leaf::Link(_)) => Err(Error::Invalid),
-            Node::Directory(_) => Ok(String::new()),
-        }
     }
 }
 
@@ -182,38 +166,16 @@ impl Inode for Node {
     }
 
     fn open(self: Arc<Self>, _: &OpenRequest<'_>) -> Result<Arc<dyn File>, Error> {
-        let text = Spin::new(self.text()?);
-        Ok(Arc::new(Text { node: self, text }))
+        Ok(Text::new(self))
     }
 }
 
-/// A file's text. It is made anew when it is read from the start, so that a reader who goes back sees what is new.
-struct Text {
-    node: Arc<Node>,
-    text: Spin<String>,
-}
-
-impl File for Text {
-    fn try_read(&self, position: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
-        if self.node.kind() == FileKind::Directory {
-            return Err(Error::IsDirectory);
+impl Shown for Node {
+    fn shown(&self) -> Result<Vec<u8>, Error> {
+        match self {
+            Node::Leaf(Leaf::Text(make)) => Ok(make().into_bytes()),
+            Node::Leaf(Leaf::Link(_)) => Err(Error::Invalid),
+            Node::Directory(_) => Err(Error::IsDirectory),
         }
-        if position == 0 {
-            let now = self.node.text()?;
-            *self.text.lock() = now;
-        }
-        let text = self.text.lock();
-        let rest = usize::try_from(position)
-            .ok()
-            .and_then(|position| text.as_bytes().get(position..));
-        Ok(rest.map_or(0, |rest| sink.put(rest)))
-    }
-
-    fn try_write(&self, _: u64, _: &mut dyn Source, _: bool) -> Result<(usize, u64), Error> {
-        Err(Error::Denied)
-    }
-
-    fn seekable(&self) -> bool {
-        true
     }
 }
