@@ -180,18 +180,25 @@ fn reservations_are_limited() {
 }
 
 /// Makes `child` one with this reservation. Linux takes back what others reserved by the end of their periods, so what is
-/// refused at first is asked for again for a while.
-fn reserve(child: &Child, wanted: &Attributes) {
+/// refused at first is asked for again for a while. `false`: this is a Linux where others have reserved too much to test
+/// anything, or had (6.18 loses for good what somebody had who slept and was taken out of the class).
+#[must_use]
+fn reserve(child: &Child, wanted: &Attributes) -> bool {
     for _ in 0..1000 {
         match sys!(SYS_sched_setattr, child.pid, wanted, 0) {
-            Ok(_) => return,
+            Ok(_) => return true,
             Err(EBUSY) => {
                 let _ = sys!(SYS_nanosleep, &timespec(5_000_000), 0);
             }
             other => panic!("{}", test_programs::raw::outcome(other)),
         }
     }
-    panic!("a reservation is refused for five seconds");
+    let version = std::fs::read_to_string("/proc/version").unwrap_or_default();
+    assert!(
+        !version.contains("Helve"),
+        "a reservation is refused for five seconds"
+    );
+    false
 }
 
 /// Most of each processor can be reserved, whoever asks from wherever; one more is refused. (Linux keeps back 5 to 10
@@ -204,13 +211,12 @@ fn every_processor_is_reserved() {
             .collect();
         let wait = |gate: &Gate| gate.wait();
         let children: Vec<Child> = gates.iter().map(|gate| spawn(|| wait(gate))).collect();
-        for child in &children {
-            reserve(child, &wanted);
+        if children.iter().all(|child| reserve(child, &wanted)) {
+            fails!(EBUSY, SYS_sched_setattr, 0, &wanted, 0);
+            // The same again is not more.
+            gives!(0, SYS_sched_setattr, children[0].pid, &wanted, 0);
+            fails!(EBUSY, SYS_sched_setattr, 0, &wanted, 0);
         }
-        fails!(EBUSY, SYS_sched_setattr, 0, &wanted, 0);
-        // The same again is not more.
-        gives!(0, SYS_sched_setattr, children[0].pid, &wanted, 0);
-        fails!(EBUSY, SYS_sched_setattr, 0, &wanted, 0);
         gates.iter().for_each(Gate::open);
         children.into_iter().for_each(Child::passes);
     });
@@ -228,13 +234,16 @@ fn the_end_gives_it_back() {
                 gives!(0, SYS_sched_setattr, 0, &record(SCHED_OTHER), 0);
             }
         });
-        reserve(&child, &wanted);
+        let reserved = reserve(&child, &wanted);
         if round % 3 == 0 {
             ok!(SYS_kill, child.pid, SIGKILL);
             child.wait();
         } else {
             gate.open();
             child.passes();
+        }
+        if !reserved {
+            return;
         }
     }
 }
