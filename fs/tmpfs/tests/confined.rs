@@ -3,7 +3,7 @@
 mod world;
 
 use abi::{Error, Rights};
-use object::Lease;
+use object::{Lease, Tenure};
 use proptest::prelude::*;
 use vfs::confine::FILES;
 use vfs::{
@@ -58,7 +58,7 @@ fn no_path_leads_out() {
     let world = tree();
     let who = Credentials::root();
     for rights in [FILES, Rights::LIST | Rights::READ] {
-        let root = world.at("in").confined(rights, None).unwrap();
+        let root = world.at("in").confined(rights, &Tenure::FOREVER).unwrap();
         let inside = view(&root, &who);
         for path in [
             "out",
@@ -95,7 +95,10 @@ fn no_path_leads_out() {
 fn it_changes_nothing_of_the_tree_itself() {
     let world = tree();
     let who = Credentials::root();
-    let root = world.at("in").confined(Rights::LIST, None).unwrap();
+    let root = world
+        .at("in")
+        .confined(Rights::LIST, &Tenure::FOREVER)
+        .unwrap();
     assert_eq!(world.open("in/file", OpenFlags::empty()).err(), None);
     // The same files, not copies.
     world.file("in/new", b"new");
@@ -123,9 +126,9 @@ fn hard_links_do_not_cross() {
     let who = Credentials::root();
     let little = world
         .at("in")
-        .confined(Rights::LIST | Rights::READ, None)
+        .confined(Rights::LIST | Rights::READ, &Tenure::FOREVER)
         .unwrap();
-    let all = world.at("in").confined(FILES, None).unwrap();
+    let all = world.at("in").confined(FILES, &Tenure::FOREVER).unwrap();
     let file = view(&little, &who).locate(b"file", true).unwrap();
     let linked = view(&all, &who).link(&file, b"again", clock());
     assert_eq!(linked, Err(Error::CrossDevice));
@@ -137,11 +140,11 @@ fn narrowing_again_gives_no_more() {
     let who = Credentials::root();
     let root = world
         .at("in")
-        .confined(Rights::LIST | Rights::READ, None)
+        .confined(Rights::LIST | Rights::READ, &Tenure::FOREVER)
         .unwrap();
     for again in [
-        root.confined(FILES, None).unwrap(),
-        root.narrowed(FILES, None).unwrap(),
+        root.confined(FILES, &Tenure::FOREVER).unwrap(),
+        root.narrowed(FILES, &Tenure::FOREVER).unwrap(),
     ] {
         let refused = open(
             &view(&again, &who),
@@ -152,13 +155,13 @@ fn narrowing_again_gives_no_more() {
         assert_eq!(refused, Err(Error::ReadOnly));
     }
     let file = view(&root, &who).locate(b"file", true).unwrap();
-    let nothing = file.narrowed(Rights::empty(), None).unwrap();
+    let nothing = file.narrowed(Rights::empty(), &Tenure::FOREVER).unwrap();
     let request = read_only();
     let refused = view(&nothing, &who).open_location(nothing.clone(), &request);
     assert_eq!(refused.err(), Some(Error::Denied));
     // A narrowed directory has nothing above it.
     let sub = view(&root, &who).locate(b"sub", true).unwrap();
-    let sub = sub.narrowed(Rights::LIST, None).unwrap();
+    let sub = sub.narrowed(Rights::LIST, &Tenure::FOREVER).unwrap();
     let from = View {
         start: &sub,
         ..view(&root, &who)
@@ -265,8 +268,8 @@ proptest! {
         }
         // Giving away is for uid 0 alone.
         prop_assume!(uid == 0 || name != "chown");
-        let lease = Lease::new(None, false).unwrap();
-        let root = world.at("in").confined(rights, Some(lease.tenure())).unwrap();
+        let lease = Lease::new(&Tenure::FOREVER, false).unwrap();
+        let root = world.at("in").confined(rights, lease.tenure()).unwrap();
         if revoked {
             lease.revoke();
         }

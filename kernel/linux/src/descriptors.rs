@@ -6,7 +6,6 @@
 use crate::errno::Errno;
 use crate::lock::{self, Key, Owner};
 use abi::Rights;
-use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,7 +13,6 @@ use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use machine::sync::{Spin, SpinGuard};
 use object::{Handle, Number, Table, Tenure};
-use task::{Readiness, Ready, WaitError};
 use vfs::Description;
 
 /// The most descriptors that a process can ever be allowed (`RLIMIT_NOFILE`'s ceiling).
@@ -22,41 +20,18 @@ pub const CEILING: usize = 1 << 16;
 /// The limit that a process starts with.
 pub const DEFAULT_LIMIT: usize = 1024;
 
-/// An open file while a call is about it, and how long it may be used if it was lent.
+/// An open file while a call is about it, and how long it may be used.
 #[derive(Clone)]
 pub struct Held {
     file: Arc<Description>,
-    tenure: Option<Tenure>,
+    tenure: Tenure,
 }
 
 impl Held {
-    /// Nothing, or `EACCES`: it was lent, and taken back.
+    /// How long it may be used.
     #[inline]
-    pub fn check(&self) -> Result<(), Errno> {
-        Ok(self.tenure.as_ref().map_or(Ok(()), Tenure::check)?)
-    }
-
-    /// Waits as [`Readiness::wait`] does for something that this file waits for, or until the file is taken back; then
-    /// the next [`Held::check`] says so.
-    pub async fn wait(
-        &self,
-        readiness: &Readiness,
-        interest: Ready,
-        until: Option<u64>,
-    ) -> Result<(), WaitError> {
-        match &self.tenure {
-            None => readiness.wait(interest, until).await.map(|_| ()),
-            Some(tenure) => {
-                let both = [(readiness, interest), (tenure.ended(), Ready::READ)];
-                // Lent things are few: their waits are not in every thread's future.
-                Box::pin(task::wait_any(&both, until)).await.map(|_| ())
-            }
-        }
-    }
-
-    /// Has `READ` when it was taken back.
-    pub fn ended(&self) -> Option<&Readiness> {
-        self.tenure.as_ref().map(Tenure::ended)
+    pub fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 }
 
@@ -128,7 +103,7 @@ impl Descriptors {
         let share = |handle: &Handle| {
             handle.check(rights)?;
             let file = handle.downcast::<Description>().ok_or(Errno::EBADF)?;
-            let tenure = handle.tenure().cloned();
+            let tenure = handle.tenure().clone();
             Ok(Held { file, tenure })
         };
         // One reference is counted, under the lock that keeps the handle where it is.
@@ -169,9 +144,10 @@ impl Descriptors {
         from: usize,
     ) -> Result<usize, Errno> {
         // What lies in something lent is lent.
-        let place = file.location().cloned();
-        let tenure = place.as_ref().and_then(|place| place.mount().tenure());
-        let handle = Handle::new(file, Rights::all()).under(tenure)?;
+        let tenure = file
+            .location()
+            .map_or(Tenure::FOREVER, |place| place.mount().tenure().clone());
+        let handle = Handle::new(file, Rights::all()).under(&tenure)?;
         self.insert_handle(handle, close_on_exec, from)
     }
 

@@ -393,8 +393,8 @@ async fn wait(file: &Held, interest: Ready, until: Option<u64>) -> Result<(), Er
         return Ok(());
     };
     let interest = interest | Ready::HANGUP | Ready::ERROR;
-    match file.wait(readiness, interest, until).await {
-        Ok(()) => file.check(),
+    match file.tenure().wait(readiness, interest, until).await {
+        Ok(_) => Ok(file.tenure().check()?),
         Err(WaitError::TimedOut) => Err(Errno::EAGAIN),
         Err(_) => Err(Errno::ERESTARTSYS),
     }

@@ -42,7 +42,7 @@ impl Watched {
     fn look(&self) -> u16 {
         match &self.file {
             // It was taken back.
-            Some(file) if file.check().is_err() => POLLNVAL,
+            Some(file) if file.tenure().is_over() => POLLNVAL,
             Some(file) => {
                 event::refresh(file);
                 events(file, self.wanted, self.always)
@@ -141,7 +141,7 @@ async fn watch(list: &mut [Watched], until: Option<u64>) -> Result<usize, Errno>
         for watched in list.iter() {
             if let Some(file) = &watched.file {
                 waits.extend(file.readiness().map(|ready| (ready, watched.interest())));
-                waits.extend(file.ended().map(|ended| (ended, Ready::READ)));
+                waits.extend(file.tenure().ended().map(|ended| (ended, Ready::READ)));
             }
         }
         match task::wait_any(&waits, until).await {

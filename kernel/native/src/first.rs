@@ -19,7 +19,7 @@ use core::future::Future;
 use core::pin::Pin;
 use machine::sync::Once;
 use machine::user::UserContext;
-use object::{Handle, Namespace, Object, SliceSink, Table};
+use object::{Handle, Namespace, Object, SliceSink, Table, Tenure};
 use process::{Birth, Process, Thread, image};
 use task::Terms;
 use tty::Tty;
@@ -288,7 +288,7 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
             let place = place.ok_or(Error::Denied)?.clone();
             (place, files.rights(), files.tenure())
         }
-        None => (program.mount().root(), Rights::empty(), None),
+        None => (program.mount().root(), Rights::empty(), &Tenure::FOREVER),
     };
     // The program itself may come from somewhere else: it was given by a handle of its own.
     let path = match program.path(&whole) {
@@ -296,14 +296,14 @@ async fn linux(start: Start) -> Result<Arc<Process>, Error> {
         _ => start.arguments.first().cloned().unwrap_or_default(),
     };
     // The same rights in the whole tree as through the handle. With all of them, the tree itself.
-    let (root, program) = &if rights.contains(FILES) && tenure.is_none() {
+    let (root, program) = &if rights.contains(FILES) && tenure.is_forever() {
         (whole, program)
     } else {
         // It may read and run itself.
         let itself = Rights::READ | Rights::EXECUTE;
         (
             whole.confined(rights, tenure)?,
-            program.narrowed(itself, None)?,
+            program.narrowed(itself, &Tenure::FOREVER)?,
         )
     };
     let owner = Credentials::root();

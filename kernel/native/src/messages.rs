@@ -329,7 +329,7 @@ fn deliver(
     message: &Message,
     address: u64,
     handles: u64,
-    tenure: Option<&Tenure>,
+    tenure: &Tenure,
 ) -> Result<u64, Error> {
     let shape = message.shape();
     let bytes = message.value.as_bytes();
@@ -352,7 +352,7 @@ fn hand_out(
     caller: &Caller<'_>,
     message: &Message,
     address: u64,
-    tenure: Option<&Tenure>,
+    tenure: &Tenure,
     numbers: &mut Vec<Number>,
 ) -> Result<(), Error> {
     let count = message.shape().handles;

@@ -71,7 +71,8 @@ impl Port {
             .transpose()?;
         let lease = handle
             .tenure()
-            .map(|tenure| tenure.observe(self.bell.clone()))
+            .ended()
+            .map(|ended| ended.observe(Ready::READ, self.bell.clone()))
             .transpose()?;
         let entry = Watched {
             handle,

@@ -36,8 +36,7 @@ use value::{Builder, Document, Value};
 pub struct Handle {
     object: Arc<dyn Object>,
     rights: Rights,
-    /// How long it may be used, if it was lent.
-    tenure: Option<Tenure>,
+    tenure: Tenure,
 }
 
 impl Handle {
@@ -46,13 +45,13 @@ impl Handle {
         Handle {
             object,
             rights,
-            tenure: None,
+            tenure: Tenure::FOREVER,
         }
     }
 
-    /// How long it may be used, if it was lent.
-    pub fn tenure(&self) -> Option<&Tenure> {
-        self.tenure.as_ref()
+    /// How long it may be used.
+    pub fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     /// Nothing, or [`Error::Revoked`]: it was lent, and taken back. One load.
@@ -61,16 +60,16 @@ impl Handle {
     /// That one.
     #[inline]
     pub fn holds(&self) -> Result<(), Error> {
-        self.tenure.as_ref().map_or(Ok(()), Tenure::check)
+        self.tenure.check()
     }
 
     /// This handle as something that was found by means of what is used under `tenure`.
     ///
     /// # Errors
-    /// As [`Tenure::both`].
-    pub fn under(mut self, tenure: Option<&Tenure>) -> Result<Handle, Error> {
-        if tenure.is_some() {
-            self.tenure = Tenure::both(self.tenure.as_ref(), tenure)?;
+    /// As [`Tenure::and`].
+    pub fn under(mut self, tenure: &Tenure) -> Result<Handle, Error> {
+        if !tenure.is_forever() {
+            self.tenure = self.tenure.and(tenure)?;
         }
         Ok(self)
     }
@@ -80,9 +79,9 @@ impl Handle {
     /// # Errors
     /// [`Error::NoMemory`]; [`Error::Revoked`] if this was lent itself, and taken back.
     pub fn lend(&self, bound: bool) -> Result<(Handle, Lease), Error> {
-        let lease = Lease::new(self.tenure.as_ref(), bound)?;
+        let lease = Lease::new(&self.tenure, bound)?;
         let mut lent = self.clone();
-        lent.tenure = Some(lease.tenure().clone());
+        lent.tenure = lease.tenure().clone();
         Ok((lent, lease))
     }
 
@@ -92,17 +91,9 @@ impl Handle {
     /// # Errors
     /// The current task was interrupted, or `deadline` passed first.
     pub async fn wait(&self, interest: Ready, deadline: Option<u64>) -> Result<Ready, WaitError> {
-        let Some(readiness) = self.object.readiness() else {
-            return Ok(interest);
-        };
-        match &self.tenure {
-            None => readiness.wait(interest, deadline).await,
-            Some(tenure) => {
-                let both = [(readiness, interest), (tenure.ended(), Ready::READ)];
-                // Lent things are few: their waits are not in every thread's future.
-                alloc::boxed::Box::pin(task::wait_any(&both, deadline)).await?;
-                Ok(readiness.get())
-            }
+        match self.object.readiness() {
+            Some(readiness) => self.tenure.wait(readiness, interest, deadline).await,
+            None => Ok(interest),
         }
     }
 
@@ -179,7 +170,7 @@ impl Handle {
         self.check(needed)?
             .open(path, rights, flags)?
             .into_restricted(rights)
-            .under(self.tenure.as_ref())
+            .under(&self.tenure)
     }
 
     /// Whether both name the same object.
@@ -220,9 +211,9 @@ impl Handle {
         let needed = found.ok_or(Error::NotFound)?.rights;
         let object = self.check(needed)?;
         let mut reply = object.request_with_handles(verb, argument, given)?;
-        if self.tenure.is_some() {
+        if !self.tenure.is_forever() {
             for (_, handle) in &mut reply.handles {
-                *handle = handle.clone().under(self.tenure.as_ref())?;
+                *handle = handle.clone().under(&self.tenure)?;
             }
         }
         Ok(reply)
@@ -245,8 +236,9 @@ impl Handle {
                 list.push(name);
             }
         });
-        if let Some(tenure) = &self.tenure {
-            into.put("lease", if tenure.is_over() { "ended" } else { "lasts" });
+        if !self.tenure.is_forever() {
+            let over = self.tenure.is_over();
+            into.put("lease", if over { "ended" } else { "lasts" });
         }
         if !self.rights.contains(Rights::INSPECT) || self.holds().is_err() {
             return;

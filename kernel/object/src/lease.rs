@@ -7,17 +7,18 @@
 use crate::object::Reply;
 use crate::{Kind, Object, Verb};
 use abi::{Error, Rights};
+use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
 use machine::sync::Spin;
-use task::{Observer, ObserverGuard, Readiness, Ready};
+use task::{Readiness, Ready, WaitError};
 use value::{Builder, Document, Value};
 
-/// How long something may be used: until the lease that it was lent under ends, or one that this was lent under.
-/// Cloning counts a reference.
-#[derive(Clone)]
-pub struct Tenure(Arc<Term>);
+/// How long something may be used: for ever, or until the lease that it was lent under ends, or one that this was lent
+/// under. Cloning counts a reference.
+#[derive(Clone, Default)]
+pub struct Tenure(Option<Arc<Term>>);
 
 struct Term {
     /// `READ` once it is over.
@@ -37,8 +38,11 @@ struct Within {
 const FEW: usize = 8;
 
 impl Tenure {
-    /// One that ends with each of `outer`.
-    fn new<'a>(outer: impl IntoIterator<Item = &'a Tenure>) -> Result<Tenure, Error> {
+    /// What was never lent.
+    pub const FOREVER: Tenure = Tenure(None);
+
+    /// One that ends with each of `outer`, or before.
+    fn within<'a>(outer: impl IntoIterator<Item = &'a Tenure>) -> Result<Tenure, Error> {
         if !machine::frame::heap_room() {
             return Err(Error::NoMemory);
         }
@@ -46,16 +50,22 @@ impl Tenure {
             over: Readiness::new(Ready::empty()),
             within: Spin::default(),
         });
-        for outer in outer {
-            outer.0.add(&term)?;
+        for outer in outer.into_iter().filter_map(|outer| outer.0.as_ref()) {
+            outer.add(&term)?;
         }
-        Ok(Tenure(term))
+        Ok(Tenure(Some(term)))
+    }
+
+    /// Whether it never ends.
+    #[inline]
+    pub fn is_forever(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Whether it has ended. One load.
     #[inline]
     pub fn is_over(&self) -> bool {
-        !self.0.over.get().is_empty()
+        self.0.as_ref().is_some_and(|term| term.is_over())
     }
 
     /// Nothing, or what those are told who come too late.
@@ -71,41 +81,56 @@ impl Tenure {
         }
     }
 
-    /// Has `READ` once it is over.
-    pub fn ended(&self) -> &Readiness {
-        &self.0.over
+    /// Has `READ` once it is over; `None`: that never happens.
+    pub fn ended(&self) -> Option<&Readiness> {
+        self.0.as_ref().map(|term| &term.over)
     }
 
-    /// Tells `observer` when it ends.
+    /// Waits until `readiness` has `interest`, as [`Readiness::wait`], or until it is over, which the next
+    /// [`check`](Self::check) finds out.
     ///
     /// # Errors
-    /// [`Error::NoMemory`].
-    pub fn observe(&self, observer: Arc<dyn Observer>) -> Result<ObserverGuard, Error> {
-        self.0.over.observe(Ready::READ, observer)
+    /// The current task was interrupted, or `deadline` passed first.
+    pub async fn wait(
+        &self,
+        readiness: &Readiness,
+        interest: Ready,
+        deadline: Option<u64>,
+    ) -> Result<Ready, WaitError> {
+        let Some(ended) = self.ended() else {
+            return readiness.wait(interest, deadline).await;
+        };
+        let both = [(readiness, interest), (ended, Ready::READ)];
+        // Lent things are few: their waits are not in every thread's future.
+        Box::pin(task::wait_any(&both, deadline)).await?;
+        Ok(readiness.get())
     }
 
     /// The tenure of what was found by means of two things: over as soon as one of theirs is.
     ///
     /// # Errors
     /// [`Error::NoMemory`]; [`Error::Revoked`] if one is over already.
-    pub fn both(one: Option<&Tenure>, two: Option<&Tenure>) -> Result<Option<Tenure>, Error> {
-        match (one, two) {
-            (None, None) => Ok(None),
-            (Some(only), None) | (None, Some(only)) => Ok(Some(only.clone())),
-            (Some(one), Some(two)) if one == two => Ok(Some(one.clone())),
-            (Some(one), Some(two)) => Tenure::new([one, two]).map(Some),
+    pub fn and(&self, other: &Tenure) -> Result<Tenure, Error> {
+        if other.is_forever() || self == other {
+            Ok(self.clone())
+        } else if self.is_forever() {
+            Ok(other.clone())
+        } else {
+            Tenure::within([self, other])
         }
     }
 
     /// How many are remembered that end with it.
     #[cfg(test)]
     pub(crate) fn inner_terms(&self) -> usize {
-        self.0.within.lock().terms.len()
+        self.0
+            .as_ref()
+            .map_or(0, |term| term.within.lock().terms.len())
     }
 
     /// Ends it and all that hang on it, without recursion.
     fn end(&self) {
-        let mut todo = Vec::from([self.0.clone()]);
+        let mut todo: Vec<Arc<Term>> = self.0.iter().cloned().collect();
         while let Some(term) = todo.pop() {
             // In this order: whoever is added after this sees that it is over.
             term.over.set(Ready::READ);
@@ -117,7 +142,10 @@ impl Tenure {
 
 impl PartialEq for Tenure {
     fn eq(&self, other: &Tenure) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        match (&self.0, &other.0) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (one, two) => one.is_none() && two.is_none(),
+        }
     }
 }
 
@@ -129,9 +157,13 @@ impl fmt::Debug for Tenure {
 }
 
 impl Term {
+    fn is_over(&self) -> bool {
+        !self.over.get().is_empty()
+    }
+
     fn add(&self, inner: &Arc<Term>) -> Result<(), Error> {
         let mut within = self.within.lock();
-        if !self.over.get().is_empty() {
+        if self.is_over() {
             return Err(Error::Revoked);
         }
         if within.terms.len() >= within.due.max(FEW) {
@@ -153,12 +185,12 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease of something that is used under `outer`, if under any.
+    /// A lease of something that is used under `outer`.
     ///
     /// # Errors
     /// [`Error::NoMemory`]; [`Error::Revoked`] if that is over.
-    pub fn new(outer: Option<&Tenure>, bound: bool) -> Result<Lease, Error> {
-        let tenure = Tenure::new(outer)?;
+    pub fn new(outer: &Tenure, bound: bool) -> Result<Lease, Error> {
+        let tenure = Tenure::within([outer])?;
         Ok(Lease { tenure, bound })
     }
 
@@ -197,7 +229,7 @@ impl Object for Lease {
     }
 
     fn readiness(&self) -> Option<&Readiness> {
-        Some(self.tenure.ended())
+        self.tenure.ended()
     }
 
     fn describe(&self, into: &mut Builder) {

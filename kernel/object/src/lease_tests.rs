@@ -142,7 +142,12 @@ fn who_waits_for_something_is_told_that_it_is_taken_back() {
     }
     let (lent, lease) = thing().lend(false).unwrap();
     let told = Arc::new(Told(Readiness::new(Ready::empty())));
-    let guard = lent.tenure().unwrap().observe(told.clone()).unwrap();
+    let guard = lent
+        .tenure()
+        .ended()
+        .unwrap()
+        .observe(Ready::READ, told.clone())
+        .unwrap();
     assert!(told.0.get().is_empty());
     lease.revoke();
     assert_eq!(told.0.get(), Ready::READ);
@@ -174,12 +179,12 @@ fn a_handle_tells_that_it_was_lent() {
 
 #[test]
 fn leases_that_have_gone_take_no_room() {
-    let outer = Lease::new(None, false).unwrap();
+    let outer = Lease::new(&Tenure::FOREVER, false).unwrap();
     let kept: Vec<_> = (0..100)
-        .map(|_| Lease::new(Some(outer.tenure()), false).unwrap())
+        .map(|_| Lease::new(outer.tenure(), false).unwrap())
         .collect();
     for _ in 0..10_000 {
-        Lease::new(Some(outer.tenure()), false).unwrap();
+        Lease::new(outer.tenure(), false).unwrap();
     }
     assert!(outer.tenure().inner_terms() <= 2 * kept.len() + 16);
     outer.revoke();
@@ -188,11 +193,11 @@ fn leases_that_have_gone_take_no_room() {
 
 #[test]
 fn a_long_chain_ends_without_recursion() {
-    let first = Lease::new(None, false).unwrap();
-    let mut chain = Vec::from([Lease::new(Some(first.tenure()), false).unwrap()]);
+    let first = Lease::new(&Tenure::FOREVER, false).unwrap();
+    let mut chain = Vec::from([Lease::new(first.tenure(), false).unwrap()]);
     for _ in 0..100_000 {
         let last = chain.last().unwrap();
-        chain.push(Lease::new(Some(last.tenure()), false).unwrap());
+        chain.push(Lease::new(last.tenure(), false).unwrap());
     }
     first.revoke();
     assert!(chain.iter().all(|lease| lease.tenure().is_over()));
@@ -267,6 +272,6 @@ proptest! {
                 prop_assert_eq!(handle.holds().is_err(), over(on, &leases));
             }
         }
-        prop_assert!(Tenure::both(None, None).unwrap().is_none());
+        prop_assert!(Tenure::FOREVER.and(&Tenure::FOREVER).unwrap().is_forever());
     }
 }

@@ -106,8 +106,8 @@ impl Location {
     /// than `tenure`: what is mounted there later is not seen. Nothing is above it. Cost: the number of mounts below.
     ///
     /// # Errors
-    /// As [`Tenure::both`].
-    pub fn confined(&self, rights: Rights, tenure: Option<&Tenure>) -> Result<Location, Error> {
+    /// As [`Tenure::and`].
+    pub fn confined(&self, rights: Rights, tenure: &Tenure) -> Result<Location, Error> {
         let through = |mount: &Arc<Mount>, root: &Arc<Dentry>| -> Result<Location, Error> {
             Ok(Location {
                 mount: Arc::new(mount.with_rights(root.clone(), rights, tenure)?),
@@ -139,9 +139,9 @@ impl Location {
     /// directory of which a handle is held. Itself, if it grants no more anyhow.
     ///
     /// # Errors
-    /// As [`Tenure::both`].
-    pub fn narrowed(&self, rights: Rights, tenure: Option<&Tenure>) -> Result<Location, Error> {
-        let same = tenure.is_none() || tenure == self.mount.tenure();
+    /// As [`Tenure::and`].
+    pub fn narrowed(&self, rights: Rights, tenure: &Tenure) -> Result<Location, Error> {
+        let same = tenure.is_forever() || tenure == self.mount.tenure();
         if same && rights.contains(self.mount.rights()) {
             return Ok(self.clone());
         }

@@ -36,9 +36,9 @@ pub struct Mount {
     volume: Arc<Volume>,
     root: Arc<Dentry>,
     flags: MountFlags,
-    /// What may be done with what is seen through it, and how long, if it was lent.
+    /// What may be done with what is seen through it, and how long.
     rights: Rights,
-    tenure: Option<Tenure>,
+    tenure: Tenure,
     devices: Option<Arc<Devices>>,
     number: u64,
     /// What it covers; `None` for the top of a tree and after unmounting.
@@ -61,7 +61,7 @@ impl Mount {
             root,
             flags,
             rights: FILES,
-            tenure: None,
+            tenure: Tenure::FOREVER,
             devices,
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             covers: Spin::new(None),
@@ -75,7 +75,7 @@ impl Mount {
         &self,
         root: Arc<Dentry>,
         rights: Rights,
-        tenure: Option<&Tenure>,
+        tenure: &Tenure,
     ) -> Result<Mount, Error> {
         let rights = self.rights & rights;
         let mut flags = self.flags;
@@ -89,7 +89,7 @@ impl Mount {
         );
         let mut mount = Mount::new(self.volume.clone(), root, flags, self.devices.clone());
         mount.rights = rights;
-        mount.tenure = Tenure::both(self.tenure.as_ref(), tenure)?;
+        mount.tenure = self.tenure.and(tenure)?;
         Ok(mount)
     }
 
@@ -117,9 +117,9 @@ impl Mount {
         self.rights
     }
 
-    /// How long what is seen through it may be used, if it was lent.
-    pub fn tenure(&self) -> Option<&Tenure> {
-        self.tenure.as_ref()
+    /// How long what is seen through it may be used.
+    pub fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     /// Nothing, or [`Error::Revoked`]: what is seen through it was lent, and taken back.
@@ -128,7 +128,7 @@ impl Mount {
     /// That one.
     #[inline]
     pub fn holds(&self) -> Result<(), Error> {
-        self.tenure.as_ref().map_or(Ok(()), Tenure::check)
+        self.tenure.check()
     }
 
     /// The devices that its nodes lead to.
@@ -316,10 +316,11 @@ impl Location {
 
     /// Makes the part of a tree that starts at `source` visible here as well; returns its root here.
     pub fn bind(&self, source: &Location, flags: MountFlags) -> Result<Location, Error> {
-        let mut mount =
-            source
-                .mount
-                .with_rights(source.dentry.clone(), source.mount.rights, None)?;
+        let mut mount = source.mount.with_rights(
+            source.dentry.clone(),
+            source.mount.rights,
+            &Tenure::FOREVER,
+        )?;
         mount.flags |= flags;
         self.put_on(Arc::new(mount))
     }

@@ -13,8 +13,8 @@ pub struct Sent {
     pub file: Arc<Description>,
     /// What the sender could do with it: the receiver can do no more.
     pub rights: Rights,
-    /// How long, if it was lent.
-    pub tenure: Option<Tenure>,
+    /// How long.
+    pub tenure: Tenure,
 }
 
 /// Open files on their way.

@@ -15,6 +15,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use machine::sync::{Spin, SpinGuard};
+use object::Tenure;
 use vfs::Description;
 
 /// Files of all kinds that may be in flight at a time.
@@ -144,7 +145,7 @@ impl Flight {
         files.extend(lost.into_values().map(|file| Sent {
             file,
             rights: Rights::empty(),
-            tenure: None,
+            tenure: Tenure::FOREVER,
         }));
         files
     }

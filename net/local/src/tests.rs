@@ -39,7 +39,7 @@ fn send_files(socket: &Socket, bytes: &[u8], files: &[&Arc<Description>]) -> Res
             .map(|file| Sent {
                 file: (*file).clone(),
                 rights: abi::Rights::READ,
-                tenure: None,
+                tenure: object::Tenure::FOREVER,
             })
             .collect(),
         ..Cargo::default()

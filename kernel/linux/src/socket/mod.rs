@@ -89,8 +89,8 @@ async fn wait(
     interest: task::Ready,
     until: Option<u64>,
 ) -> Result<(), Errno> {
-    match file.wait(readiness, interest, until).await {
-        Ok(()) => file.check(),
+    match file.tenure().wait(readiness, interest, until).await {
+        Ok(_) => Ok(file.tenure().check()?),
         Err(task::WaitError::TimedOut) => Err(Errno::EAGAIN),
         Err(_) if until.is_some() => Err(Errno::EINTR),
         Err(_) => Err(Errno::ERESTARTSYS),

@@ -357,7 +357,7 @@ fn sent(call: &Call<'_>, descriptor: u32) -> Result<Sent, Errno> {
     Ok(Sent {
         file,
         rights: handle.rights(),
-        tenure: handle.tenure().cloned(),
+        tenure: handle.tenure().clone(),
     })
 }
 
@@ -456,7 +456,7 @@ fn hand_over(
     let descriptors = call.process().descriptors();
     let mut new = Vec::with_capacity(files.len());
     for file in files {
-        let handle = Handle::new(file.file, file.rights).under(file.tenure.as_ref());
+        let handle = Handle::new(file.file, file.rights).under(&file.tenure);
         let inserted = handle
             .map_err(Errno::from)
             .and_then(|handle| descriptors.insert_handle(handle, close_on_exec, 0));
