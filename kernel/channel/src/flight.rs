@@ -194,8 +194,9 @@ pub(crate) fn before_sending() {
     }
 }
 
-/// Called after a handle to an end was closed, an end was dropped, or a process has let go of all its handles: then something may have become unreachable. Looks
-/// each time while few receivers are in flight, and else so seldom that each close costs the same.
+/// Called after a handle to an end was closed, an end was dropped, or a process has let go of all its handles: then
+/// something may have become unreachable. Looks each time while few receivers are in flight, and else so seldom that each
+/// close costs the same.
 pub fn after_closing() {
     if RECEIVERS.load(Ordering::Relaxed) == 0 {
         return;

@@ -111,6 +111,28 @@ impl Queue {
         }
     }
 
+    /// Whether a message with a value of so many bytes could ever have room.
+    fn takes(&self, bytes: usize) -> Result<(), Error> {
+        if bytes > self.limits.bytes {
+            return Err(Error::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Whether it has room now; if not, senders are told when to try again.
+    fn admits(&self, state: &State, bytes: usize) -> Result<(), Error> {
+        if !state.has_receiver {
+            return Err(Error::Closed);
+        }
+        let full =
+            state.messages.len() >= self.limits.messages || state.bytes + bytes > self.limits.bytes;
+        if full {
+            self.writable.clear(Ready::WRITE);
+            return Err(Error::WouldBlock);
+        }
+        Ok(())
+    }
+
     /// After something was taken out, with the lock held.
     fn has_room(&self, state: &State) {
         if state.messages.is_empty() {
@@ -143,9 +165,7 @@ impl Sender {
         make: impl FnOnce() -> Result<Message, Error>,
     ) -> Result<(), Error> {
         let queue = &*self.0;
-        if bytes > queue.limits.bytes {
-            return Err(Error::TooLarge);
-        }
+        queue.takes(bytes)?;
         if !machine::frame::heap_room() {
             return Err(Error::NoMemory);
         }
@@ -155,14 +175,7 @@ impl Sender {
             flight = Some(flight::enter());
         }
         let mut state = queue.state.lock();
-        if !state.has_receiver {
-            return Err(Error::Closed);
-        }
-        if state.messages.len() >= queue.limits.messages || state.bytes + bytes > queue.limits.bytes
-        {
-            queue.writable.clear(Ready::WRITE);
-            return Err(Error::WouldBlock);
-        }
+        queue.admits(&state, bytes)?;
         if let Some(flight) = &flight {
             flight.admit(handles)?;
         }
@@ -183,20 +196,8 @@ impl Sender {
     /// # Errors
     /// As [`try_send`](Self::try_send).
     pub fn has_room(&self, bytes: usize) -> Result<(), Error> {
-        let queue = &*self.0;
-        let state = queue.state.lock();
-        if bytes > queue.limits.bytes {
-            Err(Error::TooLarge)
-        } else if !state.has_receiver {
-            Err(Error::Closed)
-        } else if state.messages.len() >= queue.limits.messages
-            || state.bytes + bytes > queue.limits.bytes
-        {
-            queue.writable.clear(Ready::WRITE);
-            Err(Error::WouldBlock)
-        } else {
-            Ok(())
-        }
+        self.0.takes(bytes)?;
+        self.0.admits(&self.0.state.lock(), bytes)
     }
 }
 

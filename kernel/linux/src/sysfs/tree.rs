@@ -28,8 +28,17 @@ pub struct Directory(BTreeMap<String, Arc<Node>>);
 impl Directory {
     /// Puts something at a path below this directory; the directories on the way are made.
     pub fn put(&mut self, path: &str, leaf: Leaf) {
+        self.put_node(path, Node::Leaf(leaf));
+    }
+
+    /// An empty directory: something else is mounted there.
+    pub fn put_place(&mut self, path: &str) {
+        self.put_node(path, Node::Directory(Directory::default()));
+    }
+
+    fn put_node(&mut self, path: &str, node: Node) {
         match path.split_once('/') {
-            None => drop(self.0.insert(path.into(), Arc::new(Node::Leaf(leaf)))),
+            None => drop(self.0.insert(path.into(), Arc::new(node))),
             Some((name, rest)) => {
                 let below = self
                     .0
@@ -37,19 +46,9 @@ impl Directory {
                     .or_insert_with(|| Arc::new(Node::Directory(Directory::default())));
                 // While the tree is made nobody else has it.
                 if let Some(Node::Directory(below)) = Arc::get_mut(below) {
-                    below.put(rest, leaf);
+                    below.put_node(rest, node);
                 }
             }
-        }
-    }
-
-    /// An empty directory: something else is mounted there.
-    pub fn put_place(&mut self, path: &str) {
-        let (name, rest) = path.split_once('/').unwrap_or((path, ""));
-        let below = self.0.entry(name.into());
-        let below = below.or_insert_with(|| Arc::new(Node::Directory(Directory::default())));
-        if let (Some(Node::Directory(below)), false) = (Arc::get_mut(below), rest.is_empty()) {
-            below.put_place(rest);
         }
     }
 
