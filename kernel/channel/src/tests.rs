@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use task::{Ready, block_on, run_until_idle, spawn};
 use value::Value;
 
-/// What is in flight is counted for all channels together: one test at a time.
+/// What is in flight is counted for all channels together, and every end that is dropped may have it looked through, which
+/// holds references for a moment: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -70,6 +71,7 @@ impl Object for Thing {
 
 #[test]
 fn messages_come_in_order_and_limits_hold() {
+    let _alone = alone();
     assert_eq!(value(1).as_bytes().len(), SIZE);
     let (sender, receiver) = few(3, 2 * SIZE + 1);
     let ready = |object: &dyn Object| object.readiness().unwrap().get();
@@ -140,6 +142,7 @@ fn a_message_that_needs_more_room_stays() {
 
 #[test]
 fn ends_are_told() {
+    let _alone = alone();
     let (sender, receiver) = few(4, 100);
     send(&sender, 1).unwrap();
     drop(sender);
@@ -157,6 +160,7 @@ fn ends_are_told() {
 
 #[test]
 fn an_answer_goes_to_who_asks_once() {
+    let _alone = alone();
     let (question, reply) = Question::new(Room {
         bytes: SIZE,
         handles: 0,
@@ -196,6 +200,7 @@ fn an_answer_goes_to_who_asks_once() {
 
 #[test]
 fn one_asks_and_the_other_answers() {
+    let _alone = alone();
     let (sender, receiver) = few(1, 100);
     spawn("server", async move {
         loop {

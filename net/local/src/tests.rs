@@ -4,14 +4,18 @@ use object::SliceSink;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec;
 use std::vec::Vec;
 use task::{Ready, WaitQueue, block_on};
 use vfs::{Description, File, OpenFlags, Time};
 
-/// The table of files in flight is one for all: tests that look at it run one after another.
-static FLIGHT: Mutex<()> = Mutex::new(());
+/// The table of files in flight is one for all, and every socket that is closed may have it looked through, which holds
+/// references for a moment: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const MAKER: Maker = Maker {
     credentials: Credentials {
@@ -72,6 +76,7 @@ fn open(socket: &Arc<Socket>) -> Arc<Description> {
 
 #[test]
 fn a_stream_is_bytes_both_ways() {
+    let _alone = alone();
     let [a, b] = pair(Kind::Stream);
     assert_eq!(ready(&a), Ready::WRITE);
     assert_eq!(receive(&a, 1), Err(Error::WouldBlock));
@@ -91,6 +96,7 @@ fn a_stream_is_bytes_both_ways() {
 
 #[test]
 fn messages_stay_apart() {
+    let _alone = alone();
     for kind in [Kind::Records, Kind::Datagram] {
         let [a, b] = pair(kind);
         for message in [&b"first"[..], b"", b"third"] {
@@ -109,6 +115,7 @@ fn messages_stay_apart() {
 
 #[test]
 fn a_full_receiver_holds_the_sender_back() {
+    let _alone = alone();
     for kind in [Kind::Stream, Kind::Records, Kind::Datagram] {
         let [a, b] = pair(kind);
         let mut sent = 0;
@@ -146,6 +153,7 @@ fn a_full_receiver_holds_the_sender_back() {
 
 #[test]
 fn half_of_a_connection_ends() {
+    let _alone = alone();
     for kind in [Kind::Stream, Kind::Records] {
         let [a, b] = pair(kind);
         send(&a, b"last").unwrap();
@@ -168,6 +176,7 @@ fn half_of_a_connection_ends() {
 
 #[test]
 fn the_other_side_goes() {
+    let _alone = alone();
     for kind in [Kind::Stream, Kind::Records] {
         let [a, b] = pair(kind);
         send(&b, b"last").unwrap();
@@ -194,7 +203,7 @@ fn the_other_side_goes() {
 
 #[test]
 fn files_travel_with_their_bytes() {
-    let _alone = FLIGHT.lock().unwrap();
+    let _alone = alone();
     let before = flight::files();
     let [a, b] = pair(Kind::Stream);
     let [c, d] = pair(Kind::Stream);
@@ -239,6 +248,7 @@ fn files_travel_with_their_bytes() {
 
 #[test]
 fn messages_carry_who_sent_them() {
+    let _alone = alone();
     let sent_by = |socket: &Socket, bytes: &[u8], pid| {
         let mut source = bytes;
         let credentials = Credentials {
@@ -266,7 +276,7 @@ fn messages_carry_who_sent_them() {
 
 #[test]
 fn sockets_that_only_sockets_hold_end() {
-    let _alone = FLIGHT.lock().unwrap();
+    let _alone = alone();
     let before = flight::files();
     // Into itself.
     let [a, b] = pair(Kind::Stream);
@@ -316,7 +326,7 @@ fn sockets_that_only_sockets_hold_end() {
 
 #[test]
 fn a_long_chain_ends_on_a_short_stack() {
-    let _alone = FLIGHT.lock().unwrap();
+    let _alone = alone();
     let before = flight::files();
     let [_, last] = pair(Kind::Stream);
     let mut carried = open(&last);
@@ -337,6 +347,7 @@ fn a_long_chain_ends_on_a_short_stack() {
 
 #[test]
 fn a_listener_gives_connections_in_order() {
+    let _alone = alone();
     let server = Socket::new(Kind::Stream, &MAKER).unwrap();
     assert_eq!(ready(&server), Ready::WRITE | Ready::HANGUP);
     assert_eq!(server.listen(1, &MAKER), Err(Error::Invalid));
@@ -381,6 +392,7 @@ fn a_listener_gives_connections_in_order() {
 
 #[test]
 fn datagrams_find_their_receiver() {
+    let _alone = alone();
     let socket = || Socket::new(Kind::Datagram, &MAKER).unwrap();
     let (server, client, other) = (socket(), socket(), socket());
     server.bind_abstract(1, b"server").unwrap();
@@ -420,9 +432,7 @@ fn datagrams_find_their_receiver() {
 
 #[test]
 fn what_waits_in_an_open_socket_can_be_received() {
-    let _alone = FLIGHT
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     let before = flight::files();
     let [sender, receiver] = pair(Kind::Records);
     let [inner, carrier] = pair(Kind::Records).map(|end| open(&end));
@@ -445,6 +455,7 @@ fn what_waits_in_an_open_socket_can_be_received() {
 /// Bytes between tasks that wait for each other, both ways: none lost, none twice, in order.
 #[test]
 fn nothing_is_lost_between_waiting_tasks() {
+    let _alone = alone();
     const MESSAGES: u32 = 4000;
     for kind in [Kind::Stream, Kind::Records, Kind::Datagram] {
         let [a, b] = pair(kind);
@@ -510,7 +521,7 @@ proptest! {
     /// Whatever is sent where, everything ends when nobody holds it, and nothing that is held does.
     #[test]
     fn references_decide(steps in proptest::collection::vec((0..12usize, 0..12usize, 0..4u8), 1..80)) {
-        let _alone = FLIGHT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _alone = alone();
         let before = flight::files();
         let mut held: Vec<Option<Arc<Description>>> = (0..6)
             .flat_map(|_| pair(Kind::Records).map(|end| Some(open(&end))))
