@@ -7,6 +7,7 @@ use libc::{
     O_RDONLY, O_RDWR, PROT_READ, PROT_WRITE, RENAME_EXCHANGE, S_IFIFO, SEEK_SET, SIG_IGN, SIGBUS,
     SIGCONT, SIGKILL, SIGPIPE, SIGSEGV, SIGSTOP, SIGUSR1,
 };
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use test_programs::child::{Status, fork};
 use test_programs::memory::{PAGE, Shared};
@@ -34,23 +35,31 @@ const THREADS: u64 = 6;
 /// How long, in milliseconds, something may take that must come to an end, however busy the machine is.
 const PATIENCE: u64 = 60_000;
 
+/// Pages of the ground that the threads of [`chaos`] fight over.
+const GROUND: usize = 64;
+
 /// Threads that do random things until the time is over; they may die of it together.
+///
+/// None begins before all are there: starting a thread maps memory for it, and what is unmapped of the ground
+/// meanwhile is just where that memory would come to lie.
 fn chaos(milliseconds: u64, act: fn(&mut Numbers, usize)) {
     let child = fork(|| {
         test_programs::signal::dispose(SIGPIPE, SIG_IGN);
         let ground = ok!(
             SYS_mmap,
             0,
-            64 * PAGE,
+            GROUND * PAGE,
             PROT_READ | PROT_WRITE,
             MAP_PRIVATE | MAP_ANONYMOUS,
             -1,
             0
         );
         let end = monotonic() + milliseconds * 1_000_000;
+        let all = &Barrier::new(THREADS as usize);
         std::thread::scope(|s| {
             for t in 0..THREADS {
                 s.spawn(move || {
+                    all.wait();
                     let mut numbers = Numbers::new(t);
                     while monotonic() < end {
                         act(&mut numbers, ground);
@@ -71,8 +80,10 @@ fn chaos(milliseconds: u64, act: fn(&mut Numbers, usize)) {
 fn one_address_space() {
     // The children of chaos never touch the ground themselves: only calls do.
     chaos(300, |numbers, ground| {
-        let at = ground + numbers.below(64) as usize * PAGE;
-        let len = (numbers.below(8) as usize + 1) * PAGE;
+        // Never past its end: what lies behind it is not ours to unmap.
+        let first = numbers.below(GROUND as u64) as usize;
+        let pages = numbers.below(8) as usize + 1;
+        let (at, len) = (ground + first * PAGE, pages.min(GROUND - first) * PAGE);
         let _ = match numbers.below(8) {
             0 | 1 => sys!(
                 SYS_mmap,
