@@ -7,7 +7,6 @@
 //! - `message`: what travels
 //! - [`queue`](channel): the queue and its ends
 //! - `reply`: questions and their answers
-//! - `flight`: receivers that wait in queues, and what becomes of those that nobody can reach any more
 //!
 //! The one idea: handles belong to the queue while they are in it. They leave the sender's table in the same instant in
 //! which the message is in the queue, so a message that is refused has taken nothing, and nothing is ever in two places.
@@ -16,14 +15,12 @@
 
 extern crate alloc;
 
-mod flight;
 mod message;
 mod queue;
 mod reply;
 #[cfg(test)]
 mod tests;
 
-pub use flight::{after_closing, handles as handles_in_flight};
 pub use message::{Message, Room, Shape};
-pub use queue::{Limits, Received, Receiver, Sender, channel};
+pub use queue::{Farewell, Limits, Received, Receiver, Sender, channel};
 pub use reply::{Question, Reply};

@@ -3,19 +3,19 @@
 //! The one idea: an end is an object, and its handles count. When the last handle to the sender is gone, the receiver
 //! gets what is left and then learns it; when those to the receiver are gone, what is in the queue goes with it.
 //!
-//! Lock order: receivers in flight (`flight`), the queue, the table of handles that a message's come from. Handles are
+//! Lock order: what is in flight ([`IN_FLIGHT`]), the queue, the table of handles that a message's come from. Handles are
 //! dropped without any of them.
 
-use crate::flight::{self, Flight};
 use crate::message::{Message, Room, Shape};
-use abi::{Error, Kind};
+use abi::{Error, Kind, Rights};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::sync::{Spin, SpinGuard};
-use object::{Handle, Object};
+use object::flight::Flight;
+use object::{Handle, Holder, IN_FLIGHT, Object};
 use task::{Readiness, Ready};
-use value::Builder;
+use value::{Builder, Value};
 
 /// How much waits in a channel before senders wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ struct Queue {
 struct State {
     messages: VecDeque<Message>,
     bytes: usize,
+    /// Places in `messages` that farewells will need.
+    kept: usize,
     has_sender: bool,
     has_receiver: bool,
 }
@@ -76,6 +78,7 @@ pub fn channel(limits: Limits) -> Result<(Arc<Sender>, Arc<Receiver>), Error> {
         state: Spin::new(State {
             messages: VecDeque::new(),
             bytes: 0,
+            kept: 0,
             has_sender: true,
             has_receiver: true,
         }),
@@ -99,7 +102,10 @@ impl Queue {
     }
 
     /// Locks the queue, and before it the table of what is in flight if a message of `which` carries handles.
-    fn lock_for(&self, which: impl Fn(&State) -> bool) -> (Option<Flight>, SpinGuard<'_, State>) {
+    fn lock_for(
+        &self,
+        which: impl Fn(&State) -> bool,
+    ) -> (Option<Flight<Handle>>, SpinGuard<'_, State>) {
         let mut flight = None;
         loop {
             let state = self.state.lock();
@@ -107,7 +113,7 @@ impl Queue {
                 return (flight, state);
             }
             drop(state);
-            flight = Some(flight::enter());
+            flight = Some(IN_FLIGHT.enter());
         }
     }
 
@@ -131,6 +137,19 @@ impl Queue {
             return Err(Error::WouldBlock);
         }
         Ok(())
+    }
+
+    /// Makes a place for one more message.
+    fn reserve(&self, state: &mut State) -> Result<(), Error> {
+        let reserved = state.messages.try_reserve(state.kept + 1);
+        reserved.map_err(|_| Error::NoMemory)
+    }
+
+    /// Puts a message behind the others; there is a place for it.
+    fn push(&self, state: &mut State, message: Message) {
+        state.bytes += message.value.as_bytes().len();
+        state.messages.push_back(message);
+        self.readable.set(Ready::READ);
     }
 
     /// After something was taken out, with the lock held.
@@ -171,24 +190,47 @@ impl Sender {
         }
         let mut flight = None;
         if handles > 0 {
-            flight::before_sending();
-            flight = Some(flight::enter());
+            IN_FLIGHT.before_sending();
+            flight = Some(IN_FLIGHT.enter());
         }
         let mut state = queue.state.lock();
         queue.admits(&state, bytes)?;
         if let Some(flight) = &flight {
             flight.admit(handles)?;
         }
-        let reserved = state.messages.try_reserve(1);
-        reserved.map_err(|_| Error::NoMemory)?;
+        queue.reserve(&mut state)?;
         let message = make()?;
         if let Some(flight) = &mut flight {
             flight.depart(&message.handles);
         }
-        state.bytes += bytes;
-        state.messages.push_back(message);
-        queue.readable.set(Ready::READ);
+        queue.push(&mut state, message);
         Ok(())
+    }
+
+    /// Keeps a place in the queue for a last word, which then needs neither memory nor room.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`], [`Error::Closed`].
+    pub fn farewell(&self) -> Result<Farewell, Error> {
+        let mut state = self.0.state.lock();
+        if !state.has_receiver {
+            return Err(Error::Closed);
+        }
+        self.0.reserve(&mut state)?;
+        state.kept += 1;
+        let queue = self.0.clone();
+        let value = None;
+        Ok(Farewell { queue, value })
+    }
+
+    /// Whether nobody will ever receive what is sent.
+    pub fn is_closed(&self) -> bool {
+        self.0.writable.get().contains(Ready::HANGUP)
+    }
+
+    /// Lets its readiness have `READ` as well, always: for objects that stand for it, and never make readers wait.
+    pub fn set_readable(&self) {
+        self.0.writable.set(Ready::READ);
     }
 
     /// Whether a message with a value of `bytes` would have room now; if not, it is told by [`Ready::WRITE`].
@@ -219,7 +261,32 @@ impl Drop for Sender {
     fn drop(&mut self) {
         self.0.state.lock().has_sender = false;
         self.0.readable.set(Ready::HANGUP);
-        flight::after_closing();
+        IN_FLIGHT.after_closing();
+    }
+}
+
+/// Something that is sent, without fail, when this is dropped; limits do not hold for it.
+pub struct Farewell {
+    queue: Arc<Queue>,
+    value: Option<Value>,
+}
+
+impl Farewell {
+    /// What it says. Without that, nothing is sent.
+    pub fn say(&mut self, value: Value) {
+        self.value = Some(value);
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let mut state = self.queue.state.lock();
+        state.kept -= 1;
+        if state.has_receiver
+            && let Some(value) = self.value.take()
+        {
+            self.queue.push(&mut state, Message::of(value));
+        }
     }
 }
 
@@ -274,37 +341,49 @@ impl Receiver {
     /// Puts a message back that could not be delivered: it is the first again.
     pub fn put_back(&self, message: Message) {
         let queue = &*self.0;
-        let mut flight = carries(&message).then(flight::enter);
+        let mut flight = carries(&message).then(|| IN_FLIGHT.enter());
         let mut state = queue.state.lock();
         if let Some(flight) = &mut flight {
             flight.depart(&message.handles);
         }
+        // It had a place before; if another has it now and there is no memory, the heap's reserve is for this.
+        let _ = queue.reserve(&mut state);
         state.bytes += message.value.as_bytes().len();
         state.messages.push_front(message);
         queue.readable.set(Ready::READ);
     }
 
-    /// Calls `visit` with every handle in the queue. Only with the table of what is in flight locked.
-    pub(crate) fn visit(&self, visit: &mut dyn FnMut(&Handle)) {
+    /// Takes everything out: messages as the handles that they hold.
+    fn empty(
+        &self,
+        state: &mut State,
+        mut flight: Option<&mut Flight<Handle>>,
+        into: &mut Vec<Handle>,
+    ) {
+        state.bytes = 0;
+        for mut message in state.messages.drain(..) {
+            if let Some(flight) = &mut flight {
+                flight.arrive(&message.handles);
+            }
+            into.append(&mut message.handles);
+            // Telling those who wait for an answer can take as long as they are many.
+            let reply = message.reply.take();
+            into.extend(reply.map(|reply| Handle::new(reply, Rights::empty())));
+        }
+        self.0.has_room(state);
+    }
+}
+
+impl Holder for Receiver {
+    fn visit(&self, visit: &mut dyn FnMut(&Handle)) {
         let state = self.0.state.lock();
         let handles = state.messages.iter().flat_map(|message| &message.handles);
         handles.for_each(visit);
     }
 
-    /// Takes everything out, for whoever has the table of what is in flight.
-    pub(crate) fn strip(&self, flight: &mut Flight, into: &mut Vec<Message>) {
+    fn unload(&self, flight: &mut Flight<Handle>, into: &mut Vec<Handle>) {
         let mut state = self.0.state.lock();
         self.empty(&mut state, Some(flight), into);
-    }
-
-    fn empty(&self, state: &mut State, flight: Option<&mut Flight>, into: &mut Vec<Message>) {
-        let messages = core::mem::take(&mut state.messages);
-        state.bytes = 0;
-        if let Some(flight) = flight {
-            messages.iter().for_each(|it| flight.arrive(&it.handles));
-        }
-        into.extend(messages);
-        self.0.has_room(state);
     }
 }
 
@@ -320,6 +399,10 @@ impl Object for Receiver {
     fn describe(&self, into: &mut Builder) {
         self.0.describe("receiver", into);
     }
+
+    fn holder(&self) -> Option<&dyn Holder> {
+        Some(self)
+    }
 }
 
 impl Drop for Receiver {
@@ -331,7 +414,7 @@ impl Drop for Receiver {
         self.0.writable.set(Ready::HANGUP);
         drop(state);
         drop(flight);
-        flight::bury(left);
-        flight::after_closing();
+        IN_FLIGHT.bury(left);
+        IN_FLIGHT.after_closing();
     }
 }

@@ -7,7 +7,7 @@ use crate::message::{Message, Room};
 use abi::{Error, Kind};
 use alloc::sync::Arc;
 use machine::sync::Spin;
-use object::Object;
+use object::{Object, Tenure};
 use task::{Readiness, Ready};
 use value::Builder;
 
@@ -44,16 +44,32 @@ impl Question {
         (Question(slot.clone()), Arc::new(Reply(slot)))
     }
 
-    /// Waits for the answer until `deadline` (nanoseconds since boot; `None`: for ever).
+    /// Waits for the answer until `deadline` (nanoseconds since boot; `None`: for ever), and as long as what was asked
+    /// through is not taken back. An answer that was received is never lost: who answers is told nothing else.
     ///
     /// # Errors
-    /// [`Error::Unanswered`] when there will be none, [`Error::TimedOut`], [`Error::Interrupted`].
-    pub async fn answer(self, deadline: Option<u64>) -> Result<Message, Error> {
+    /// [`Error::Unanswered`] when there will be none, [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Revoked`].
+    pub async fn answer(self, tenure: &Tenure, deadline: Option<u64>) -> Result<Message, Error> {
         loop {
             if let Some(result) = self.try_answer() {
                 return result;
             }
-            self.0.ready.wait(Ready::READ, deadline).await?;
+            let waited = match tenure.check() {
+                Ok(()) => tenure.wait(&self.0.ready, Ready::READ, deadline).await,
+                Err(error) => return self.end().unwrap_or(Err(error)),
+            };
+            if let Err(error) = waited {
+                return self.end().unwrap_or(Err(error.into()));
+            }
+        }
+    }
+
+    /// Waits no longer. What was answered until now is the answer.
+    fn end(&self) -> Option<Result<Message, Error>> {
+        let state = core::mem::replace(&mut *self.0.state.lock(), State::Over);
+        match state {
+            State::Answered(message) => Some(Ok(message)),
+            _ => None,
         }
     }
 

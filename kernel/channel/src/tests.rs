@@ -1,12 +1,11 @@
 //! What a channel promises: order, limits, ends that are told, and nothing lost, doubled or left behind.
 
 use super::*;
-use crate::flight::HANDLES_MAX;
 use abi::{Error, Kind, Number, Rights};
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use machine::sync::Spin;
-use object::{Handle, Object, Pass, Table};
+use object::{HANDLES_MAX, Handle, IN_FLIGHT, Object, Pass, Table, Tenure};
 use proptest::prelude::*;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use task::{Ready, block_on, run_until_idle, spawn};
@@ -130,13 +129,13 @@ fn a_message_that_needs_more_room_stays() {
         }
     }
     let message = receive(&receiver).unwrap();
-    assert_eq!(handles_in_flight(), 0);
+    assert_eq!(IN_FLIGHT.pieces(), 0);
     receiver.put_back(message);
-    assert_eq!(handles_in_flight(), 1);
+    assert_eq!(IN_FLIGHT.pieces(), 1);
     drop(receiver);
-    assert_eq!(handles_in_flight(), 0);
+    assert_eq!(IN_FLIGHT.pieces(), 0);
     assert_eq!(Arc::strong_count(&thing), 1);
-    let answer = block_on(question.answer(None));
+    let answer = block_on(question.answer(&Tenure::FOREVER, None));
     assert_eq!(answer.err(), Some(Error::Unanswered));
 }
 
@@ -180,12 +179,15 @@ fn an_answer_goes_to_who_asks_once() {
     );
     assert_eq!(answer(&reply, 5), Ok(()));
     assert_eq!(answer(&reply, 6), Err(Error::Closed));
-    assert_eq!(number(&block_on(question.answer(None)).unwrap()), 5);
+    assert_eq!(
+        number(&block_on(question.answer(&Tenure::FOREVER, None)).unwrap()),
+        5
+    );
     let (question, reply) = Question::new(Room::ANY);
     let copy = reply.clone();
     drop(reply);
     assert_eq!(
-        block_on(question.answer(Some(0))).err(),
+        block_on(question.answer(&Tenure::FOREVER, Some(0))).err(),
         Some(Error::TimedOut)
     );
     assert_eq!(answer(&copy, 1), Err(Error::Closed));
@@ -193,7 +195,7 @@ fn an_answer_goes_to_who_asks_once() {
     let (question, reply) = Question::new(Room::ANY);
     drop(reply);
     assert_eq!(
-        block_on(question.answer(None)).err(),
+        block_on(question.answer(&Tenure::FOREVER, None)).err(),
         Some(Error::Unanswered)
     );
 }
@@ -249,7 +251,7 @@ fn one_asks_and_the_other_answers() {
                         .await
                         .unwrap();
                 }
-                let answer = question.answer(None).await.unwrap();
+                let answer = question.answer(&Tenure::FOREVER, None).await.unwrap();
                 assert_eq!(super::tests::number(&answer), 2 * i64::from(number));
                 *done.lock() += 1;
             }
@@ -272,7 +274,7 @@ fn a_receiver_in_itself_is_collected() {
     assert!(witness.upgrade().is_some());
     drop(sender);
     assert!(witness.upgrade().is_none());
-    assert_eq!((handles_in_flight(), Arc::strong_count(&thing)), (0, 1));
+    assert_eq!((IN_FLIGHT.pieces(), Arc::strong_count(&thing)), (0, 1));
 }
 
 #[test]
@@ -283,7 +285,7 @@ fn a_receiver_in_one_that_is_held_stays() {
     send(&to_inner, 7).unwrap();
     send_handles(&to_outer, vec![handle(inner)]).unwrap();
     for _ in 0..10 {
-        after_closing();
+        IN_FLIGHT.after_closing();
     }
     let message = receive(&outer).unwrap();
     let inner = message.handles[0].downcast::<Receiver>().unwrap();
@@ -303,7 +305,7 @@ fn a_long_chain_is_dropped_one_after_another() {
         chain = receiver;
     }
     drop(chain);
-    assert_eq!(handles_in_flight(), 0);
+    assert_eq!(IN_FLIGHT.pieces(), 0);
     assert!(
         senders
             .iter()
@@ -322,7 +324,7 @@ fn too_many_handles_in_flight_are_refused() {
     let refused = sender.try_send(5, 1, || panic!("it is never made"));
     assert_eq!(refused, Err(Error::Limit));
     drop(receiver);
-    assert_eq!((handles_in_flight(), Arc::strong_count(&thing)), (0, 1));
+    assert_eq!((IN_FLIGHT.pieces(), Arc::strong_count(&thing)), (0, 1));
 }
 
 /// On real threads: senders, receivers and closers meet in every order that there is time for.
@@ -362,7 +364,7 @@ fn sending_against_closing_leaves_nothing_behind() {
         drop(receiver);
         others.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(*sent.lock() >= received);
-        assert_eq!((handles_in_flight(), Arc::strong_count(&thing)), (0, 1));
+        assert_eq!((IN_FLIGHT.pieces(), Arc::strong_count(&thing)), (0, 1));
     }
 }
 
@@ -489,7 +491,7 @@ proptest! {
                     if !numbers.is_empty() {
                         let number = numbers.swap_remove(pick % numbers.len());
                         drop(table.remove(number).unwrap());
-                        after_closing();
+                        IN_FLIGHT.after_closing();
                     }
                 }
             }
@@ -511,7 +513,7 @@ proptest! {
                     queues[channel].clear();
                 }
             }
-            after_closing();
+            IN_FLIGHT.after_closing();
             for witness in &witnesses {
                 let expected = alive.iter().filter(|it| **it == witness.address).count();
                 prop_assert_eq!(witness.weak.strong_count(), expected);
@@ -519,8 +521,8 @@ proptest! {
         }
         table.clear();
         drop(ends);
-        after_closing();
+        IN_FLIGHT.after_closing();
         prop_assert!(witnesses.iter().all(|it| it.weak.strong_count() == 0));
-        prop_assert_eq!(handles_in_flight(), 0);
+        prop_assert_eq!(IN_FLIGHT.pieces(), 0);
     }
 }

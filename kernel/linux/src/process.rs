@@ -454,7 +454,7 @@ impl Personality for Process {
         self.release_vfork();
         // Files that nobody else shares are closed now, not when the parent has waited.
         self.set_descriptors(Arc::new(Descriptors::new(Arc::new(object::Table::new()))));
-        channel::after_closing();
+        object::IN_FLIGHT.after_closing();
         self.view_released();
         self.group().process_ended(process);
     }

@@ -150,7 +150,7 @@ impl Personality for Native {
         let running = self.running.lock().take();
         drop(running);
         // Its handles are gone.
-        channel::after_closing();
+        object::IN_FLIGHT.after_closing();
     }
 
     fn command_line(&self, _: &Process) -> Vec<u8> {

@@ -138,7 +138,7 @@ pub async fn call(
     let mut outgoing = Outgoing::new(caller, value, list);
     outgoing.reply = Some(reply);
     outgoing.send(&handle, sender, deadline).await?;
-    let answer = question.answer(until(deadline)).await?;
+    let answer = question.answer(handle.tenure(), until(deadline)).await?;
     deliver(caller, &answer, address, passing.handles, handle.tenure())
 }
 

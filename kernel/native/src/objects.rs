@@ -4,7 +4,7 @@ use crate::call::Arguments;
 use crate::caller::{Caller, number};
 use abi::{Error, Kind, Number, OpenFlags, Rights, request};
 use alloc::vec::Vec;
-use object::{Given, Reply};
+use object::{Given, Handle, Opened, Reply};
 use value::{Document, Value};
 use vfs::Description;
 
@@ -28,14 +28,34 @@ pub async fn open(
     if flags.contains(OpenFlags::TRUNCATE) && !rights.contains(Rights::WRITE) {
         return Err(Error::Invalid);
     }
-    // Nothing below gives more than the handle that leads there: rights only ever shrink.
-    let opened = handle.open(needed | rights, &path, rights, flags)?;
+    let opened = walk(handle, &path, needed, rights, flags)?;
     if let Some(file) = opened.downcast_ref::<Description>()
         && !file.is_non_blocking()
     {
         file.opened().await?;
     }
     caller.handles.insert(opened).map(|number| number.0.into())
+}
+
+/// So many registries may lead from one to the next.
+const MOST_LINKS: usize = 40;
+
+/// Follows a path from registry to registry. Nothing gives more than what leads there: rights only ever shrink.
+fn walk(
+    mut at: Handle,
+    path: &str,
+    needed: Rights,
+    rights: Rights,
+    flags: OpenFlags,
+) -> Result<Handle, Error> {
+    let mut rest = path;
+    for _ in 0..=MOST_LINKS {
+        match at.open(needed | rights, rest, rights, flags)? {
+            Opened::Object(handle) => return Ok(handle),
+            Opened::Beyond(next, on) => (at, rest) = (next, on),
+        }
+    }
+    Err(Error::Loop)
 }
 
 /// A register of bits, all of which must have a meaning.
@@ -48,10 +68,10 @@ fn all_known<B>(register: u64, from_bits: impl Fn(u32) -> Option<B>) -> Result<B
 
 pub fn close(caller: &Caller<'_>, [register, ..]: Arguments) -> Result<u64, Error> {
     let handle = caller.handles.remove(number(register)?)?;
-    let is_end = handle.kind() == Kind::Channel;
+    let may_hold = matches!(handle.kind(), Kind::Channel | Kind::Registry);
     drop(handle);
-    if is_end {
-        channel::after_closing();
+    if may_hold {
+        object::IN_FLIGHT.after_closing();
     }
     Ok(0)
 }

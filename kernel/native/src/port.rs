@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::sync::Spin;
-use object::{Handle, Object};
+use object::{Handle, Object, Opened};
 use task::{Observer, ObserverGuard, Readiness, Ready, WaitError};
 use value::Builder;
 
@@ -159,10 +159,15 @@ impl Object for EventRegistry {
         Kind::Registry
     }
 
-    fn open(&self, path: &str, rights: Rights, flags: OpenFlags) -> Result<Handle, Error> {
+    fn open<'p>(
+        &self,
+        path: &'p str,
+        rights: Rights,
+        flags: OpenFlags,
+    ) -> Result<Opened<'p>, Error> {
         match path {
             "port" if flags.contains(OpenFlags::CREATE) => {
-                Ok(Handle::new(Arc::new(Port::new()), rights))
+                Ok(Handle::new(Arc::new(Port::new()), rights).into())
             }
             _ => Err(Error::NotFound),
         }

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::PAGE;
 use machine::sync::Once;
-use object::{Given, Handle, Object, Records, Reply, Sink, Verb};
+use object::{Given, Handle, Object, Opened, Records, Reply, Sink, Verb};
 use process::{Process, Status, Thread};
 use task::{Readiness, Ready};
 use value::{Builder, Document, Value};
@@ -271,7 +271,12 @@ impl Object for ProcessRegistry {
         Kind::Registry
     }
 
-    fn open(&self, path: &str, rights: Rights, flags: OpenFlags) -> Result<Handle, Error> {
+    fn open<'p>(
+        &self,
+        path: &'p str,
+        rights: Rights,
+        flags: OpenFlags,
+    ) -> Result<Opened<'p>, Error> {
         let object = match path {
             "new" if flags.contains(OpenFlags::CREATE) => ProcessObject::new(),
             number => {
@@ -279,7 +284,7 @@ impl Object for ProcessRegistry {
                 ProcessObject::of(process::find(id).ok_or(Error::NoProcess)?)
             }
         };
-        Ok(Handle::new(Arc::new(object), rights))
+        Ok(Handle::new(Arc::new(object), rights).into())
     }
 
     fn try_read(&self, offset: u64, sink: &mut dyn Sink) -> Result<usize, Error> {

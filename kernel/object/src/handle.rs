@@ -22,7 +22,7 @@
 //! A handle that was lent ([`lease`](crate::lease)) is good for nothing once the lease has ended: [`Error::Revoked`].
 
 use crate::lease::{self, Lease, Tenure};
-use crate::object::{Given, Reply};
+use crate::object::{Given, Opened, Reply};
 use crate::{Kind, Object, OpenFlags, Rights};
 use abi::Error;
 use alloc::sync::Arc;
@@ -102,6 +102,11 @@ impl Handle {
         self.object.kind()
     }
 
+    /// The object. Rights are the caller's business.
+    pub(crate) fn object(&self) -> &Arc<dyn Object> {
+        &self.object
+    }
+
     /// What may be done with it.
     pub fn rights(&self) -> Rights {
         self.rights
@@ -155,22 +160,26 @@ impl Handle {
         any.downcast_ref()
     }
 
-    /// Opens what is at `path` in the object: needs `needed`, and at least `rights`, which is what it gives. What is
-    /// opened through something lent is lent.
+    /// Opens what is at `path` in the object: needs `needed`, and gives no more than `rights`. What is opened through
+    /// something lent is lent. Where the path leads on, the same is to be asked of what it leads through, so that nothing is
+    /// found with more rights than everything on the way has.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::Revoked`], and as [`Object::open`].
-    pub fn open(
+    #[inline]
+    pub fn open<'p>(
         &self,
         needed: Rights,
-        path: &str,
+        path: &'p str,
         rights: Rights,
         flags: OpenFlags,
-    ) -> Result<Handle, Error> {
-        self.check(needed)?
-            .open(path, rights, flags)?
-            .into_restricted(rights)
-            .under(&self.tenure)
+    ) -> Result<Opened<'p>, Error> {
+        Ok(match self.check(needed)?.open(path, rights, flags)? {
+            Opened::Object(handle) => {
+                Opened::Object(handle.into_restricted(rights).under(&self.tenure)?)
+            }
+            Opened::Beyond(handle, rest) => Opened::Beyond(handle.under(&self.tenure)?, rest),
+        })
     }
 
     /// Whether both name the same object.

@@ -1,6 +1,6 @@
 //! Leases: what ends with which.
 
-use crate::{Handle, Kind, Lease, Object, OpenFlags, Registry, Rights, Table, Tenure};
+use crate::{Handle, Kind, Lease, Object, OpenFlags, Opened, Registry, Rights, Table, Tenure};
 use abi::Error;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -104,7 +104,10 @@ fn what_is_opened_or_given_is_lent_as_well() {
     registry.insert("own", thing()).unwrap();
     let registry = Handle::new(Arc::new(registry), Rights::all());
     let (lent, outer) = registry.lend(false).unwrap();
-    let open = |name| lent.open(Rights::LIST, name, Rights::READ, OpenFlags::empty());
+    let open = |name| match lent.open(Rights::LIST, name, Rights::READ, OpenFlags::empty())? {
+        Opened::Object(handle) => Ok(handle),
+        Opened::Beyond(..) => panic!("{name} is one name"),
+    };
     let (entry, own) = (open("entry").unwrap(), open("own").unwrap());
     // The lease that a verb gives is itself lent.
     let (again, lease) = lend(&lent, false).unwrap();

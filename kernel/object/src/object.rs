@@ -4,7 +4,7 @@
 //! object's [`Readiness`] and tries again. So the trait is object-safe, nothing is boxed, and one object serves blocking
 //! calls, polling and submission queues alike.
 
-use crate::{Handle, Sink, Source};
+use crate::{Handle, Holder, Sink, Source};
 use abi::{Error, Kind, OpenFlags, Rights};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -21,7 +21,8 @@ pub trait Object: Any + Send + Sync {
     /// What it is; never changes.
     fn kind(&self) -> Kind;
 
-    /// The object at `path` inside this one, as a handle with `rights` (or fewer).
+    /// The object at `path` inside this one, as a handle with `rights` (or fewer); or what is on the way there, if
+    /// that has an order of its own.
     ///
     /// Asked of registries and directories; needs [`Rights::LIST`], and [`Rights::CREATE`] with [`OpenFlags::CREATE`].
     /// `path` is this object's own business; the door has only checked that it is UTF-8 and of reasonable length.
@@ -29,7 +30,12 @@ pub trait Object: Any + Send + Sync {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`] when the thing has not all these rights to give, [`Error::Exists`] with
     /// [`OpenFlags::EXCLUSIVE`].
-    fn open(&self, path: &str, rights: Rights, flags: OpenFlags) -> Result<Handle, Error> {
+    fn open<'p>(
+        &self,
+        path: &'p str,
+        rights: Rights,
+        flags: OpenFlags,
+    ) -> Result<Opened<'p>, Error> {
         let _ = (path, rights, flags);
         Err(Error::WrongKind)
     }
@@ -113,6 +119,11 @@ pub trait Object: Any + Send + Sync {
     fn verbs(&self) -> &'static [Verb] {
         &[]
     }
+
+    /// Itself, if it holds handles that can be reached through it.
+    fn holder(&self) -> Option<&dyn Holder> {
+        None
+    }
 }
 
 /// A typed operation of one kind of object.
@@ -124,6 +135,21 @@ pub struct Verb {
     pub rights: Rights,
     /// Argument, effect and reply, in one line.
     pub summary: &'static str,
+}
+
+/// Where a path has led.
+#[derive(Debug)]
+pub enum Opened<'p> {
+    /// To its end: what was asked for.
+    Object(Handle),
+    /// To something in which the rest of it goes on. So nobody recurses, however many registries a path leads through.
+    Beyond(Handle, &'p str),
+}
+
+impl From<Handle> for Opened<'_> {
+    fn from(handle: Handle) -> Self {
+        Opened::Object(handle)
+    }
 }
 
 /// The handles that come with a request, each with the rights that its caller gave with it.

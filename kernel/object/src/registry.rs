@@ -4,17 +4,18 @@
 //! names alive, and nobody gets more rights through it than the entry has. Kinds with an order of their own (files,
 //! processes) implement [`Object`] themselves.
 
-use crate::{Handle, Kind, Object, OpenFlags, Records, Rights, Sink};
+use crate::{Handle, Kind, Object, OpenFlags, Opened, Records, Rights, Sink};
 use abi::Error;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 use machine::sync::Spin;
 use value::Builder;
 
 /// Named handles.
 ///
-/// Opening `name` gives the entry; `name/rest` asks the entry to open `rest`; the empty path gives nothing. Reading
+/// Opening `name` gives the entry; `name/rest` leads on to `rest` in the entry; the empty path gives nothing. Reading
 /// lists the entries as [`Records`] with `name`, `kind` and, for links to other registries, `link: true`.
 pub struct Registry {
     entries: Spin<Entries>,
@@ -88,6 +89,26 @@ impl Registry {
         Ok(entry.handle.clone())
     }
 
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.lock().by_name.len()
+    }
+
+    /// Calls `f` with the entry of this name, if there is one, without counting a reference. The entries are locked.
+    pub(crate) fn with(&self, name: &str, f: impl FnOnce(&Handle)) {
+        if let Some(entry) = self.entries.lock().by_name.get(name) {
+            f(&entry.handle);
+        }
+    }
+
+    /// Takes all entries out.
+    pub(crate) fn empty(&self, into: &mut Vec<Handle>) {
+        let mut entries = self.entries.lock();
+        entries.by_serial.clear();
+        let taken = core::mem::take(&mut entries.by_name);
+        into.extend(taken.into_values().map(|entry| entry.handle));
+    }
+
     /// The first entry after the one with this serial number.
     fn after(&self, serial: u64) -> Option<(u64, Box<str>, Kind)> {
         let entries = self.entries.lock();
@@ -102,28 +123,13 @@ impl Object for Registry {
         Kind::Registry
     }
 
-    fn open(&self, path: &str, rights: Rights, flags: OpenFlags) -> Result<Handle, Error> {
-        let (name, rest) = first_name(path).ok_or(Error::NotFound)?;
-        let handle = match self.get(name) {
-            Err(Error::NotFound) if flags.contains(OpenFlags::CREATE) && rest.is_empty() => {
-                // Entries are made by whoever owns the objects, not by opening.
-                return Err(Error::Unsupported);
-            }
-            found => found?,
-        };
-        if !rest.is_empty() {
-            let needed = if flags.contains(OpenFlags::CREATE) {
-                Rights::CREATE
-            } else {
-                Rights::LIST
-            };
-            return handle.open(needed, rest, rights, flags);
-        }
-        if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
-            return Err(Error::Exists);
-        }
-        handle.check(rights)?;
-        Ok(handle.into_restricted(rights))
+    fn open<'p>(
+        &self,
+        path: &'p str,
+        rights: Rights,
+        flags: OpenFlags,
+    ) -> Result<Opened<'p>, Error> {
+        open(path, rights, flags, |name| self.get(name))
     }
 
     fn try_read(&self, offset: u64, sink: &mut dyn Sink) -> Result<usize, Error> {
@@ -165,6 +171,31 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// Opens what `get` finds under the first name of a path, or hands the rest of the path on to it.
+pub(crate) fn open<'p>(
+    path: &'p str,
+    rights: Rights,
+    flags: OpenFlags,
+    get: impl FnOnce(&str) -> Result<Handle, Error>,
+) -> Result<Opened<'p>, Error> {
+    let (name, rest) = first_name(path).ok_or(Error::NotFound)?;
+    let handle = match get(name) {
+        Err(Error::NotFound) if flags.contains(OpenFlags::CREATE) && rest.is_empty() => {
+            // Entries are made by whoever owns the objects, not by opening.
+            return Err(Error::Unsupported);
+        }
+        found => found?,
+    };
+    if !rest.is_empty() {
+        return Ok(Opened::Beyond(handle, rest));
+    }
+    if flags.contains(OpenFlags::CREATE | OpenFlags::EXCLUSIVE) {
+        return Err(Error::Exists);
+    }
+    handle.check(rights)?;
+    Ok(handle.into_restricted(rights).into())
+}
+
 /// Splits a path at its first `/`: the first name and the rest, without the slashes between and before. `None`: there
 /// is no name in it.
 pub fn first_name(path: &str) -> Option<(&str, &str)> {
@@ -178,7 +209,6 @@ mod tests {
     use super::*;
     use crate::Verb;
     use alloc::sync::Arc;
-    use alloc::vec::Vec;
     use value::{Document, Value};
 
     struct Lamp;
@@ -222,7 +252,10 @@ mod tests {
         .unwrap();
         let house = Registry::new();
         house
-            .insert("room", Handle::new(Arc::new(room), Rights::LIST))
+            .insert(
+                "room",
+                Handle::new(Arc::new(room), Rights::LIST | Rights::READ),
+            )
             .unwrap();
         house
             .insert("door", Handle::new(Arc::new(Lamp), Rights::READ))
@@ -233,10 +266,24 @@ mod tests {
     #[test]
     fn paths_lead_through_links() {
         let house = house();
-        let open = |path, rights| house.open(path, rights, OpenFlags::empty());
+        let house = Handle::new(Arc::new(house), Rights::all());
+        let find = |path, rights, flags: OpenFlags| -> Result<Handle, Error> {
+            let (mut at, mut rest) = (house.clone(), path);
+            let mut needed = Rights::LIST;
+            needed.set(Rights::CREATE, flags.contains(OpenFlags::CREATE));
+            loop {
+                match at.open(needed | rights, rest, rights, flags)? {
+                    Opened::Object(handle) => return Ok(handle),
+                    Opened::Beyond(handle, on) => (at, rest) = (handle, on),
+                }
+            }
+        };
+        let open = |path, rights| find(path, rights, OpenFlags::empty());
         let lamp = open("/room//lamp", Rights::READ).unwrap();
         assert_eq!((lamp.kind(), lamp.rights()), (Kind::Device, Rights::READ));
         assert_eq!(open("room/lamp", Rights::MAP).unwrap_err(), Error::Denied);
+        // The lamp could, the way there cannot.
+        assert_eq!(open("room/lamp", Rights::WRITE).unwrap_err(), Error::Denied);
         assert_eq!(open("door", Rights::WRITE).unwrap_err(), Error::Denied);
         assert_eq!(open("door/knob", Rights::READ).unwrap_err(), Error::Denied);
         assert_eq!(
@@ -245,7 +292,7 @@ mod tests {
         );
         assert_eq!(open("", Rights::READ).unwrap_err(), Error::NotFound);
         let create = OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
-        let made = |path| house.open(path, Rights::READ, create).unwrap_err();
+        let made = |path| find(path, Rights::READ, create).unwrap_err();
         assert_eq!(made("door"), Error::Exists);
         assert_eq!(made("window"), Error::Unsupported);
         assert_eq!(made("room/chair"), Error::Denied);

@@ -13,7 +13,7 @@ use crate::mount::Location;
 use crate::view::View;
 use abi::{Error, Kind, Rights};
 use alloc::sync::Arc;
-use object::{Handle, Object, Records, Sink, Source, Verb};
+use object::{Handle, Object, Opened, Records, Sink, Source, Verb};
 use task::Readiness;
 use value::{Builder, Document, Element, Value};
 
@@ -168,14 +168,19 @@ impl Object for Description {
         Description::kind(self).object_kind()
     }
 
-    fn open(&self, path: &str, rights: Rights, flags: abi::OpenFlags) -> Result<Handle, Error> {
+    fn open<'p>(
+        &self,
+        path: &'p str,
+        rights: Rights,
+        flags: abi::OpenFlags,
+    ) -> Result<Opened<'p>, Error> {
         if Description::kind(self) != FileKind::Directory {
             return Err(Error::NotDirectory);
         }
         let root = self.location().ok_or(Error::NotDirectory)?;
         let path = if path.is_empty() { "." } else { path };
         let opened = Within::new(root).open(path.as_bytes(), rights, flags_for(flags))?;
-        Ok(Handle::new(opened, rights))
+        Ok(Handle::new(opened, rights).into())
     }
 
     fn try_read(&self, offset: u64, sink: &mut dyn Sink) -> Result<usize, Error> {

@@ -3,7 +3,7 @@
 //! The one idea: an endpoint knows its queue and never its peer, so connected sockets can hold each other's endpoints
 //! and nothing goes in a circle. The open end, [`crate::Socket`], empties it when it is closed.
 
-use crate::ancillary::{Credentials, Files};
+use crate::ancillary::{Credentials, Files, Sent};
 use crate::name::Name;
 use crate::queue::Queue;
 use crate::socket::Socket;
@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use machine::sync::{Once, Spin};
 use task::{Readiness, Ready};
-use vfs::{Change, Description, File, FileKind, Inode, Metadata, OpenRequest, Permissions, Time};
+use vfs::{Change, File, FileKind, Inode, Metadata, OpenRequest, Permissions, Time};
 
 /// What a socket's messages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,13 +251,13 @@ impl Endpoint {
     }
 
     /// Shows all files that can be received here. Under [`crate::flight`]'s lock.
-    pub(crate) fn visit_files(&self, visit: &mut dyn FnMut(&Arc<Description>)) {
+    pub(crate) fn visit_files(&self, visit: &mut dyn FnMut(&Sent)) {
         let state = self.state.lock();
-        state.queue.files().for_each(|sent| visit(&sent.file));
+        state.queue.files().for_each(&mut *visit);
         if let Some(listener) = &state.listener {
             for waiting in &listener.backlog {
                 let theirs = waiting.endpoint().state.lock_second(&state);
-                theirs.queue.files().for_each(|sent| visit(&sent.file));
+                theirs.queue.files().for_each(&mut *visit);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The open end of a socket: a [`File`] that is dropped when the last descriptor of it is closed.
 
-use crate::ancillary::{Credentials, Files};
+use crate::ancillary::{Credentials, Files, Sent};
 use crate::endpoint::{Endpoint, Kind, Maker, Only};
-use crate::flight;
+use crate::flight::FILES;
 use crate::name::Hold;
 use crate::queue::{Cargo, Look};
 use abi::Error;
@@ -204,7 +204,7 @@ impl Socket {
         peer.map_or(0, |peer| peer.state.lock().queue.len())
     }
 
-    pub(crate) fn visit_files(&self, visit: &mut dyn FnMut(&Arc<Description>)) {
+    pub(crate) fn visit_files(&self, visit: &mut dyn FnMut(&Sent)) {
         self.own.visit_files(visit);
     }
 
@@ -219,7 +219,7 @@ impl File for Socket {
             return Ok(0);
         }
         let received = self.try_receive(sink, Look::default())?;
-        flight::bury(received.files);
+        FILES.bury(received.files);
         Ok(received.count)
     }
 
@@ -252,7 +252,7 @@ impl Drop for Socket {
             let mut state = self.own.state.lock();
             if flight.is_none() && state.queue.has_files() {
                 drop(state);
-                flight = Some(flight::enter());
+                flight = Some(FILES.enter());
                 continue;
             }
             let files = state.queue.strip();
@@ -276,7 +276,7 @@ impl Drop for Socket {
         }
         // Those who were never accepted are told so by their own drop.
         drop(listener);
-        flight::bury(files);
-        flight::after_closing();
+        FILES.bury(files);
+        FILES.after_closing();
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::flight::FILES;
 use abi::Error;
 use object::SliceSink;
 use proptest::prelude::*;
@@ -204,7 +205,7 @@ fn the_other_side_goes() {
 #[test]
 fn files_travel_with_their_bytes() {
     let _alone = alone();
-    let before = flight::files();
+    let before = FILES.pieces();
     let [a, b] = pair(Kind::Stream);
     let [c, d] = pair(Kind::Stream);
     let file = open(&c);
@@ -212,7 +213,7 @@ fn files_travel_with_their_bytes() {
     send(&a, b"before ").unwrap();
     assert_eq!(send_files(&a, b"with", &[&file, &file]), Ok(4));
     send(&a, b" after").unwrap();
-    assert_eq!(flight::files(), before + 2);
+    assert_eq!(FILES.pieces(), before + 2);
     // Looking copies them.
     let (bytes, received) = receive_with(&b, 100, true).unwrap();
     assert_eq!((&bytes[..], received.files.len()), (&b"before with"[..], 2));
@@ -223,7 +224,7 @@ fn files_travel_with_their_bytes() {
     assert_eq!((&bytes[..], received.files.len()), (&b"ore wi"[..], 2));
     assert!(Arc::ptr_eq(&received.files[0].file, &file));
     assert_eq!(received.files[0].rights, abi::Rights::READ);
-    assert_eq!(flight::files(), before);
+    assert_eq!(FILES.pieces(), before);
     let (bytes, rest) = receive_with(&b, 100, false).unwrap();
     assert_eq!((&bytes[..], rest.files.len()), (&b"th after"[..], 0));
     // The last copy that is closed is the end.
@@ -234,7 +235,7 @@ fn files_travel_with_their_bytes() {
     // Nothing to send: the files stay.
     let file = open(&d);
     assert_eq!(send_files(&a, b"", &[&file]), Ok(0));
-    assert_eq!(flight::files(), before);
+    assert_eq!(FILES.pieces(), before);
     // A receiver that goes takes with it what it did not receive.
     drop(d);
     let witness = Arc::downgrade(&file);
@@ -243,7 +244,7 @@ fn files_travel_with_their_bytes() {
     assert!(witness.upgrade().is_some());
     drop(b);
     assert!(witness.upgrade().is_none());
-    assert_eq!(flight::files(), before);
+    assert_eq!(FILES.pieces(), before);
 }
 
 #[test]
@@ -277,7 +278,7 @@ fn messages_carry_who_sent_them() {
 #[test]
 fn sockets_that_only_sockets_hold_end() {
     let _alone = alone();
-    let before = flight::files();
+    let before = FILES.pieces();
     // Into itself.
     let [a, b] = pair(Kind::Stream);
     let file = open(&a);
@@ -321,13 +322,13 @@ fn sockets_that_only_sockets_hold_end() {
     drop(file);
     drop(client);
     assert!(witness.upgrade().is_none());
-    assert_eq!(flight::files(), before);
+    assert_eq!(FILES.pieces(), before);
 }
 
 #[test]
 fn a_long_chain_ends_on_a_short_stack() {
     let _alone = alone();
-    let before = flight::files();
+    let before = FILES.pieces();
     let [_, last] = pair(Kind::Stream);
     let mut carried = open(&last);
     drop(last);
@@ -342,7 +343,7 @@ fn a_long_chain_ends_on_a_short_stack() {
         .unwrap()
         .join()
         .unwrap();
-    assert_eq!(flight::files(), before);
+    assert_eq!(FILES.pieces(), before);
 }
 
 #[test]
@@ -433,7 +434,7 @@ fn datagrams_find_their_receiver() {
 #[test]
 fn what_waits_in_an_open_socket_can_be_received() {
     let _alone = alone();
-    let before = flight::files();
+    let before = FILES.pieces();
     let [sender, receiver] = pair(Kind::Records);
     let [inner, carrier] = pair(Kind::Records).map(|end| open(&end));
     let file = open(&pair(Kind::Stream)[0]);
@@ -449,7 +450,7 @@ fn what_waits_in_an_open_socket_can_be_received() {
     let (_, received) = receive_with(carrier.file_as::<Socket>().unwrap(), 1, false).unwrap();
     assert_eq!(received.files.len(), 1, "lost");
     drop((received, carrier));
-    assert_eq!(flight::files(), before);
+    assert_eq!(FILES.pieces(), before);
 }
 
 /// Bytes between tasks that wait for each other, both ways: none lost, none twice, in order.
@@ -522,7 +523,7 @@ proptest! {
     #[test]
     fn references_decide(steps in proptest::collection::vec((0..12usize, 0..12usize, 0..4u8), 1..80)) {
         let _alone = alone();
-        let before = flight::files();
+        let before = FILES.pieces();
         let mut held: Vec<Option<Arc<Description>>> = (0..6)
             .flat_map(|_| pair(Kind::Records).map(|end| Some(open(&end))))
             .collect();
@@ -555,6 +556,6 @@ proptest! {
             drop(pair(Kind::Stream));
         }
         prop_assert!(witnesses.iter().all(|witness| witness.strong_count() == 0));
-        prop_assert_eq!(flight::files(), before);
+        prop_assert_eq!(FILES.pieces(), before);
     }
 }

@@ -5,12 +5,13 @@
 
 use crate::ancillary::Files;
 use crate::endpoint::{Endpoint, Kind, State};
-use crate::flight::{self, Flight};
+use crate::flight::{FILES, Flight};
 use crate::queue::{Cargo, Look, Received};
 use crate::socket::Socket;
 use abi::Error;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
+use object::flight::Cargo as _;
 use object::{Sink, Source};
 use task::Ready;
 
@@ -134,7 +135,7 @@ impl Socket {
     /// Receives: of a stream what is there and fits, else one message, cut to what fits. Nothing (of a stream: for a
     /// sink with room) means that nothing will come any more.
     ///
-    /// The files that came with it are the caller's now; [`flight::bury`] those that nobody wants.
+    /// The files that came with it are the caller's now; [bury](object::flight::Flights::bury) those that nobody wants.
     ///
     /// # Errors
     /// `WouldBlock`: wait for `READ`; `Reset`, `NotConnected`, `Invalid` (an unconnected stream).
@@ -156,7 +157,7 @@ impl Socket {
             if flight.is_none() && state.queue.has_files() {
                 // Files leave under both locks, and that one comes first.
                 drop(state);
-                flight = Some(flight::enter());
+                flight = Some(FILES.enter());
                 continue;
             }
             let received = match own.kind() {
@@ -204,13 +205,10 @@ fn enter(files: &Files) -> Option<Flight> {
     if files.is_empty() {
         return None;
     }
-    if files
-        .iter()
-        .any(|sent| sent.file.file_as::<Socket>().is_some())
-    {
-        flight::before_sending();
+    if files.iter().any(|sent| sent.carrier().is_some()) {
+        FILES.before_sending();
     }
-    Some(flight::enter())
+    Some(FILES.enter())
 }
 
 /// Pushes with the files counted in; if nothing was pushed, they are not.
@@ -221,7 +219,8 @@ fn push<T>(
     push: impl FnOnce(&mut State, &mut Cargo) -> Result<T, Error>,
 ) -> Result<T, Error> {
     if let Some(flight) = flight {
-        flight.depart(&cargo.files)?;
+        flight.admit(cargo.files.len())?;
+        flight.depart(&cargo.files);
     }
     let pushed = push(state, cargo);
     if let Some(flight) = flight {

@@ -20,7 +20,9 @@ use abi::{Error, Rights};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
-use local::{Cargo, Credentials, Endpoint, Files, Kind, Look, Received, Sent, Socket, flight};
+use local::{
+    Cargo, Credentials, Endpoint, Files, Kind, Look, Received, Sent, Socket, flight::FILES,
+};
 use memory::{Segment, UserSink, UserSource};
 use object::Handle;
 use task::Ready;
@@ -164,7 +166,7 @@ impl Incoming<'_> {
             let errno = match outcome {
                 Ok(received) => {
                     if bad.is_some() && (received.count == 0 || !stream) {
-                        flight::bury(received.files);
+                        FILES.bury(received.files);
                         Errno::EFAULT
                     } else {
                         let ended = received.count == 0 || !received.files.is_empty();
@@ -222,7 +224,7 @@ pub async fn read(call: &Call<'_>, file: &Held, socket: &Socket, pieces: &[Piece
         flags: 0,
     };
     let received = incoming.receive(call, file, socket).await?;
-    flight::bury(received.files);
+    FILES.bury(received.files);
     Ok(received.count)
 }
 
@@ -284,7 +286,7 @@ pub async fn recvfrom(
         flags,
     };
     let mut received = incoming.receive(call, &open.0, socket).await?;
-    flight::bury(core::mem::take(&mut received.files));
+    FILES.bury(core::mem::take(&mut received.files));
     if name != 0 {
         let bytes = sender(socket, &received);
         address::write(call, &bytes, name, length_at).await?;
@@ -452,7 +454,7 @@ fn hand_over(
     }
     let lost = files.split_off(control.descriptors_room().min(files.len()));
     control.truncated |= !lost.is_empty();
-    flight::bury(lost);
+    FILES.bury(lost);
     let descriptors = call.process().descriptors();
     let mut new = Vec::with_capacity(files.len());
     for file in files {
