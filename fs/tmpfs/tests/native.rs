@@ -3,7 +3,7 @@
 mod world;
 
 use abi::{Error, Kind, OpenFlags, Rights};
-use object::{Handle, SliceSink};
+use object::{Handle, Opened, SliceSink};
 use value::{Document, Value};
 use world::World;
 
@@ -13,7 +13,10 @@ fn root(world: &World) -> Handle {
 }
 
 fn open(handle: &Handle, path: &str, rights: Rights, flags: OpenFlags) -> Result<Handle, Error> {
-    handle.check(Rights::LIST)?.open(path, rights, flags)
+    match handle.open(Rights::LIST, path, rights, flags)? {
+        Opened::Object(opened) => Ok(opened),
+        Opened::Beyond(..) => panic!("{path} leads out of the file system"),
+    }
 }
 
 fn read(handle: &Handle, offset: u64) -> Result<Vec<u8>, Error> {
