@@ -5,35 +5,43 @@
 use crate::terminal::{Tty, WindowSize};
 use crate::termios::{Local, index};
 use abi::{Error, Rights};
-use object::Verb;
+use object::{Field, Type, Verb};
 use value::{Document, Value};
 
 pub(crate) const VERBS: &[Verb] = &[
-    Verb {
-        name: "mode",
-        rights: Rights::INSPECT,
-        summary: "gives canonical, echo and signals: what is done with keys",
-    },
-    Verb {
-        name: "set-mode",
-        rights: Rights::READ,
-        summary: "canonical, echo, signals: what to do with keys; what is missing stays",
-    },
-    Verb {
-        name: "size",
-        rights: Rights::INSPECT,
-        summary: "gives columns and rows, in characters; 0 if unknown",
-    },
-    Verb {
-        name: "set-size",
-        rights: Rights::WRITE,
-        summary: "columns, rows: the size of the screen",
-    },
-    Verb {
-        name: "foreground",
-        rights: Rights::READ,
-        summary: "process: the group of this process gets the keys that signal",
-    },
+    Verb::new("mode", Rights::INSPECT, "tells what is done with keys").gives(&[
+        Field::new("canonical", Type::Boolean).about("lines are edited"),
+        Field::new("echo", Type::Boolean),
+        Field::new("signals", Type::Boolean).about("^C and its like signal"),
+    ]),
+    Verb::new(
+        "set-mode",
+        Rights::READ,
+        "says what to do with keys; what is left out stays",
+    )
+    .takes(&[
+        Field::optional("canonical", Type::Boolean),
+        Field::optional("echo", Type::Boolean),
+        Field::optional("signals", Type::Boolean),
+    ]),
+    Verb::new(
+        "size",
+        Rights::INSPECT,
+        "tells the size of the screen in characters; 0 if unknown",
+    )
+    .gives(SIZE),
+    Verb::new("set-size", Rights::WRITE, "says the size of the screen").takes(SIZE),
+    Verb::new(
+        "foreground",
+        Rights::READ,
+        "the group of this process gets the keys that signal",
+    )
+    .takes(&[Field::new("process", Type::Integer(0, u32::MAX as i64))]),
+];
+
+const SIZE: &[Field] = &[
+    Field::new("columns", Type::Integer(0, u16::MAX as i64)),
+    Field::new("rows", Type::Integer(0, u16::MAX as i64)),
 ];
 
 pub(crate) fn request(tty: &Tty, verb: &str, argument: Document<'_>) -> Result<Value, Error> {

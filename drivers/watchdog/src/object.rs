@@ -2,35 +2,39 @@
 
 use crate::Watchdog;
 use abi::{Error, Kind, Rights};
-use object::{Object, Verb};
+use object::{Field, Object, Type, Verb};
 use value::{Document, Value};
 
 const VERBS: &[Verb] = &[
-    Verb {
-        name: "status",
-        rights: Rights::INSPECT,
-        summary: "gives identity, runs, timeout, pretimeout and left in seconds, reset: it has started the machine",
-    },
-    Verb {
-        name: "start",
-        rights: Rights::ADMINISTER,
-        summary: "from now on it resets the machine unless it gets a keepalive in time",
-    },
-    Verb {
-        name: "keepalive",
-        rights: Rights::ADMINISTER,
-        summary: "says that all is well",
-    },
-    Verb {
-        name: "stop",
-        rights: Rights::ADMINISTER,
-        summary: "it waits no longer",
-    },
-    Verb {
-        name: "set",
-        rights: Rights::ADMINISTER,
-        summary: "timeout, pretimeout: in seconds",
-    },
+    Verb::new(
+        "status",
+        Rights::INSPECT,
+        "tells what it waits for, and how long still",
+    )
+    .gives(&[
+        Field::new("identity", Type::Text),
+        Field::new("runs", Type::Boolean),
+        Field::new("timeout", Type::Seconds),
+        Field::new("pretimeout", Type::Seconds),
+        Field::new("left", Type::Seconds),
+        Field::new("reset", Type::Boolean).about("it has started the machine"),
+    ]),
+    Verb::new(
+        "start",
+        Rights::ADMINISTER,
+        "from now on it resets the machine unless it gets a keepalive in time",
+    ),
+    Verb::new("keepalive", Rights::ADMINISTER, "says that all is well"),
+    Verb::new("stop", Rights::ADMINISTER, "makes it wait no longer"),
+    Verb::new(
+        "set",
+        Rights::ADMINISTER,
+        "says how long it waits; what is left out stays",
+    )
+    .takes(&[
+        Field::optional("timeout", Type::Seconds),
+        Field::optional("pretimeout", Type::Seconds).about("so long before, it warns"),
+    ]),
 ];
 
 impl Object for Watchdog {

@@ -188,6 +188,23 @@ fn reservations(context: &Context) -> Result<()> {
     session.power_off()
 }
 
+/// Verbs keep what they declare, with all registries that there are.
+fn verbs(context: &Context) -> Result<()> {
+    let program: &Path = &context.programs["verbs"];
+    let initramfs = initramfs_with(context, &[(program, "/bin/verbs")])?;
+    let mut session = Session::on(context, &machine(context, Some(&initramfs), ""))?;
+    session.guest.type_text("ALL_REGISTRIES=1 /bin/verbs\r")?;
+    for test in [
+        "replies_are_as_declared",
+        "arguments_that_are_not_declared_are_refused",
+        "every_verb_says_what_it_is",
+    ] {
+        session.expect(&format!("\nok declared/{test}"))?;
+    }
+    session.expect(PROMPT)?;
+    session.power_off()
+}
+
 /// The longest time for one session with a fast machine.
 pub const LIMIT: Duration = Duration::from_secs(15);
 
@@ -211,6 +228,7 @@ pub fn tests() -> Vec<Test> {
         Test::new("run/keep", keep),
         Test::new("run/leases", leases),
         Test::new("run/cgroups", cgroups),
+        Test::new("run/verbs", verbs),
         Test::new("run/native-below-linux", native_below_linux),
     ]
 }

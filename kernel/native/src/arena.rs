@@ -3,7 +3,7 @@
 use abi::{Error, Kind, Rights};
 use alloc::sync::Arc;
 use machine::PAGE;
-use object::{Given, Handle, Object, Reply, Verb};
+use object::{Field, Given, Handle, Object, Reply, Type, Verb};
 use value::{Builder, Document};
 
 /// The largest, in bytes. What is not used costs nothing.
@@ -50,9 +50,8 @@ impl Object for MemoryRegistry {
         &self,
         verb: &str,
         argument: Document<'_>,
-        given: &Given,
+        _: &Given,
     ) -> Result<Reply, Error> {
-        given.nothing()?;
         match verb {
             "new" => {
                 let bytes = argument.unsigned("bytes").ok_or(Error::Invalid)?;
@@ -75,10 +74,14 @@ impl Object for MemoryRegistry {
     }
 
     fn verbs(&self) -> &'static [Verb] {
-        &[Verb {
-            name: "new",
-            rights: Rights::CREATE,
-            summary: "{bytes}: gives memory, zeros in whole pages of 4 KiB",
-        }]
+        VERBS
     }
 }
+
+const VERBS: &[Verb] = &[Verb::new(
+    "new",
+    Rights::CREATE,
+    "makes memory: zeros, in whole pages of 4 KiB",
+)
+.takes(&[Field::new("bytes", Type::Bytes)])
+.gives(&[Field::new("memory", Type::Handle(Some(Kind::Memory), NEW))])];

@@ -2,7 +2,7 @@
 
 use abi::{Error, Kind, Rights};
 use channel::Limits;
-use object::{Given, Handle, Object, Reply, Verb};
+use object::{Field, Given, Handle, Object, Reply, Type, Verb};
 use value::Document;
 use vfs::{OpenFlags, Time};
 
@@ -24,9 +24,8 @@ impl Object for ChannelRegistry {
         &self,
         verb: &str,
         argument: Document<'_>,
-        given: &Given,
+        _: &Given,
     ) -> Result<Reply, Error> {
-        given.nothing()?;
         match verb {
             "new" => {
                 let usual = Limits::default();
@@ -59,17 +58,26 @@ impl Object for ChannelRegistry {
     }
 
     fn verbs(&self) -> &'static [Verb] {
-        &[
-            Verb {
-                name: "new",
-                rights: Rights::CREATE,
-                summary: "{messages, bytes}: gives sender and receiver: the ends of a new channel",
-            },
-            Verb {
-                name: "pipe",
-                rights: Rights::CREATE,
-                summary: "gives reader and writer: the ends of a new byte stream of 64 KiB",
-            },
-        ]
+        VERBS
     }
 }
+
+const VERBS: &[Verb] = &[
+    Verb::new(
+        "new",
+        Rights::CREATE,
+        "makes a channel with room for so much",
+    )
+    .takes(&[
+        Field::optional("messages", Type::NUMBER),
+        Field::optional("bytes", Type::Bytes),
+    ])
+    .gives(&[
+        Field::new("sender", Type::Handle(Some(Kind::Channel), Rights::WRITE)),
+        Field::new("receiver", Type::Handle(Some(Kind::Channel), Rights::READ)),
+    ]),
+    Verb::new("pipe", Rights::CREATE, "makes a byte stream of 64 KiB").gives(&[
+        Field::new("reader", Type::Handle(Some(Kind::Pipe), Rights::READ)),
+        Field::new("writer", Type::Handle(Some(Kind::Pipe), Rights::WRITE)),
+    ]),
+];

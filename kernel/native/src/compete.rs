@@ -6,7 +6,7 @@ use crate::cpus;
 use abi::{CpuSet, Error, Rights};
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use object::Verb;
+use object::{Field, Type, Verb};
 use process::Process;
 use task::Task;
 use task::policy::{
@@ -14,11 +14,23 @@ use task::policy::{
 };
 use value::{Builder, Document};
 
-pub const COMPETE: Verb = Verb {
-    name: "compete",
-    rights: Rights::ADMINISTER,
-    summary: "class, nice, priority, rotates, runtime, deadline, period, cpus: how all its threads compete from now on",
-};
+pub const COMPETE: Verb = Verb::new(
+    "compete",
+    Rights::ADMINISTER,
+    "says how all its threads compete from now on; what is left out stays",
+)
+.takes(&[
+    Field::optional("class", Type::Word(CLASSES)),
+    Field::optional("nice", Type::Integer(-20, 19)),
+    Field::optional("priority", Type::Integer(1, HIGHEST_PRIORITY as i64)).about("for realtime"),
+    Field::optional("rotates", Type::Boolean).about("realtime: equals take turns"),
+    Field::optional("runtime", Type::Nanoseconds).about("for deadline"),
+    Field::optional("deadline", Type::Nanoseconds).about("or else the period"),
+    Field::optional("period", Type::Nanoseconds).about("or else the deadline; from 100 us on"),
+    Field::optional("cpus", Type::Cpus),
+]);
+
+const CLASSES: &[&str] = &["realtime", "deadline", "fair", "batch", "idle"];
 
 /// What is asked for; what is not said stays.
 struct Wanted {
@@ -29,14 +41,10 @@ struct Wanted {
 
 impl Wanted {
     fn read(argument: Document<'_>) -> Result<Wanted, Error> {
-        let nice = match argument.int("nice") {
-            Some(nice @ -20..=19) => Some(nice as i8),
-            Some(_) => return Err(Error::Invalid),
-            None => None,
-        };
+        let nice = argument.int("nice").map(i8::try_from).transpose();
         Ok(Wanted {
             cpus: cpus::read_set(argument)?,
-            nice,
+            nice: nice.map_err(|_| Error::Invalid)?,
             class: argument
                 .string("class")
                 .map(|class| read_class(class, argument))
@@ -73,7 +81,6 @@ fn read_class(name: &str, argument: Document<'_>) -> Result<Class, Error> {
             let priority = argument
                 .int("priority")
                 .and_then(|priority| u8::try_from(priority).ok())
-                .filter(|priority| (1..=HIGHEST_PRIORITY).contains(priority))
                 .ok_or(Error::Invalid)?;
             let rotates = argument.boolean("rotates").unwrap_or(false);
             Ok(Class::Realtime { priority, rotates })

@@ -4,40 +4,138 @@ use abi::{CpuSet, Error, Kind, Rights};
 use alloc::string::ToString;
 use machine::topology::Topology;
 use machine::{PAGE, irq};
-use object::{Object, Verb};
+use object::{Field, Object, Type, Verb};
 use task::policy::WHOLE;
 use task::{Exact, Late, Longest, STEPS};
 use value::{Builder, Document, Value};
 
-pub const CPUS: Verb = Verb {
-    name: "cpus",
-    rights: Rights::INSPECT,
-    summary: "gives cpus: for each what it has done, how late it was, and its longest stretches of kernel code; clock: what time is counted with; and nodes: the processors and the memory of each",
-};
+pub const CPUS: Verb = Verb::new(
+    "cpus",
+    Rights::INSPECT,
+    "tells what each processor has done since boot, and how late it was",
+)
+.gives(&[
+    Field::new("clock", Type::Text).about("what time is counted with"),
+    Field::new("cpus", Type::List(&Type::Document(CPU))),
+    Field::new("nodes", Type::List(&Type::Document(NODE))),
+]);
 
-pub const INTERRUPTS: Verb = Verb {
-    name: "interrupts",
-    rights: Rights::INSPECT,
-    summary: "gives interrupts: for each source its handlers, and how often it interrupted each CPU",
-};
+const CPU: &[Field] = &[
+    Field::new("number", Type::NUMBER),
+    Field::new("tasks", Type::NUMBER).about("now"),
+    Field::new("waiting", Type::NUMBER).about("those of them that wait for it now"),
+    Field::new("turns", Type::NUMBER),
+    Field::new("switches", Type::NUMBER),
+    Field::new("wakes", Type::NUMBER),
+    Field::new("yields", Type::NUMBER),
+    Field::new("halts", Type::NUMBER),
+    Field::new("moved", Type::NUMBER),
+    Field::new("stolen", Type::NUMBER),
+    Field::new("busy", Type::Nanoseconds).about("of which user, nice and system are parts"),
+    Field::new("user", Type::Nanoseconds),
+    Field::new("nice", Type::Nanoseconds),
+    Field::new("system", Type::Nanoseconds),
+    Field::new("idle", Type::Nanoseconds),
+    Field::new("delay", Type::Nanoseconds).about("what tasks have waited for it"),
+    Field::new("longest-delay", Type::Nanoseconds),
+    Field::new("reserved", Type::Percent),
+    Field::optional("interrupts", Type::NUMBER),
+    Field::optional("handling", Type::Nanoseconds).about("in interrupt handlers"),
+    Field::optional("longest-handler", Type::Document(HANDLER)),
+    Field::optional("longest-turn", Type::Document(LONGEST)),
+    Field::optional("longest-stretch", Type::Document(LONGEST)),
+    Field::new("late", Type::Document(LATE)).about("step n counts what took up to 2^n ns"),
+    Field::optional("node", Type::NUMBER),
+    Field::optional("package", Type::NUMBER),
+    Field::optional("core", Type::NUMBER),
+    Field::optional("near", Type::List(&Type::Cpus)).about("the others, nearest first"),
+];
 
-pub const LOCKS: Verb = Verb {
-    name: "locks",
-    rights: Rights::INSPECT,
-    summary: "gives locks: where in the kernel a lock was waited for, how often and how long, most waiting first",
-};
+const HANDLER: &[Field] = &[
+    Field::new("nanoseconds", Type::Nanoseconds),
+    Field::new("source", Type::Text),
+];
 
-pub const ROUTE: Verb = Verb {
-    name: "route",
-    rights: Rights::ADMINISTER,
-    summary: "number, cpus: the device's interrupt of this number goes to one of these processors",
-};
+const LONGEST: &[Field] = &[
+    Field::new("nanoseconds", Type::Nanoseconds),
+    Field::new("ended", Type::Nanoseconds).about("since boot"),
+    Field::new("cause", Type::Text),
+    Field::new("task", Type::Text),
+    Field::new("process", Type::NUMBER).about("0 for the kernel's own"),
+    Field::new("work", Type::Text).about("the type of the task's future"),
+];
 
-pub const MEASURE: Verb = Verb {
-    name: "measure",
-    rights: Rights::ADMINISTER,
-    summary: "gives measurement: what was longest so far is forgotten, and while it is open every call is timed",
-};
+const LATE: &[Field] = &[
+    Field::new("timer", Type::List(&Type::NUMBER)),
+    Field::new("deadline", Type::List(&Type::NUMBER)),
+    Field::new("realtime", Type::List(&Type::NUMBER)),
+    Field::new("fair", Type::List(&Type::NUMBER)),
+    Field::new("idle", Type::List(&Type::NUMBER)),
+];
+
+const NODE: &[Field] = &[
+    Field::new("number", Type::NUMBER),
+    Field::new("cpus", Type::Cpus),
+    Field::new("total", Type::Bytes),
+    Field::new("free", Type::Bytes),
+    Field::new("distances", Type::List(&Type::NUMBER)).about("to all nodes; 10 is here"),
+];
+
+pub const INTERRUPTS: Verb = Verb::new(
+    "interrupts",
+    Rights::INSPECT,
+    "tells how often each source has interrupted which processor",
+)
+.gives(&[Field::new(
+    "interrupts",
+    Type::List(&Type::Document(SOURCE)),
+)]);
+
+const SOURCE: &[Field] = &[
+    Field::new("source", Type::Text),
+    Field::optional("number", Type::NUMBER).about("of a device's"),
+    Field::optional("cpus", Type::Cpus).about("where it may go"),
+    Field::optional("cpu", Type::NUMBER).about("where it goes"),
+    Field::optional("storms", Type::NUMBER).about("how often it was silenced"),
+    Field::new("handlers", Type::List(&Type::Text)),
+    Field::new("counts", Type::List(&Type::NUMBER)).about("for each processor"),
+];
+
+pub const LOCKS: Verb = Verb::new(
+    "locks",
+    Rights::INSPECT,
+    "tells where in the kernel a lock was waited for, most waiting first",
+)
+.gives(&[Field::new("locks", Type::List(&Type::Document(LOCK)))]);
+
+const LOCK: &[Field] = &[
+    Field::optional("file", Type::Text),
+    Field::optional("line", Type::NUMBER),
+    Field::new("waits", Type::NUMBER),
+    Field::new("waited", Type::Nanoseconds),
+    Field::new("longest", Type::Nanoseconds),
+    Field::optional("held", Type::Nanoseconds).about("the longest time, in debug builds"),
+];
+
+pub const ROUTE: Verb = Verb::new(
+    "route",
+    Rights::ADMINISTER,
+    "makes a device's interrupt go to one of these processors",
+)
+.takes(&[
+    Field::new("number", Type::NUMBER).about("of the interrupt"),
+    Field::new("cpus", Type::Cpus),
+]);
+
+pub const MEASURE: Verb = Verb::new(
+    "measure",
+    Rights::ADMINISTER,
+    "forgets what was longest so far; every call is timed as long as the measurement is open",
+)
+.gives(&[Field::new(
+    "measurement",
+    Type::Handle(Some(Kind::Measurement), Rights::all()),
+)]);
 
 /// All CPUs.
 pub fn all() -> Result<Value, value::Error> {

@@ -21,17 +21,19 @@ impl Object for Power {
     }
 
     fn verbs(&self) -> &'static [Verb] {
-        &[
-            Verb {
-                name: "off",
-                rights: Rights::ADMINISTER,
-                summary: "switches the machine off; no reply",
-            },
-            Verb {
-                name: "reboot",
-                rights: Rights::ADMINISTER,
-                summary: "starts the machine again; no reply",
-            },
-        ]
+        VERBS
     }
 }
+
+const VERBS: &[Verb] = &[
+    Verb::new(
+        "off",
+        Rights::ADMINISTER,
+        "switches the machine off; no reply",
+    ),
+    Verb::new(
+        "reboot",
+        Rights::ADMINISTER,
+        "starts the machine again; no reply",
+    ),
+];

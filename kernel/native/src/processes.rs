@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use machine::PAGE;
 use machine::sync::Once;
-use object::{Given, Handle, Object, Opened, Records, Reply, Sink, Verb};
+use object::{Field, Given, Handle, Object, Opened, Records, Reply, Sink, Type, Verb};
 use process::{Process, Status, Thread};
 use task::{Readiness, Ready};
 use value::{Builder, Document, Value};
@@ -85,32 +85,41 @@ impl Drop for Begun<'_> {
 }
 
 const PROCESS_VERBS: &[Verb] = &[
-    Verb {
-        name: "status",
-        rights: Rights::SIGNAL,
-        summary: "gives state (new, running, waiting, stopped, ended), and status or signal when it has ended",
-    },
-    Verb {
-        name: "kill",
-        rights: Rights::SIGNAL,
-        summary: "signal: asks it to end with this signal (Linux numbers); 9, the default, cannot be refused",
-    },
+    Verb::new(
+        "status",
+        Rights::SIGNAL,
+        "tells what it does, or how it ended",
+    )
+    .gives(&[
+        Field::new("state", Type::Word(STATES)),
+        Field::optional("status", Type::Integer(0, 255)).about("it ended by itself"),
+        Field::optional("signal", SIGNAL).about("it was ended"),
+    ]),
+    Verb::new("kill", Rights::SIGNAL, "sends it a signal, to end it")
+        .takes(&[Field::optional("signal", SIGNAL)
+            .about("by Linux numbers; 9, the usual, cannot be refused")]),
     compete::COMPETE,
     JOIN,
     TIME,
 ];
 
-const JOIN: Verb = Verb {
-    name: "join",
-    rights: Rights::ADMINISTER,
-    summary: "the handle share (with ADMINISTER): all its threads, and what it starts from now on, are in that share",
-};
+const STATES: &[&str] = &["new", "running", "waiting", "stopped", "ended"];
+const SIGNAL: Type = Type::Integer(0, 64);
 
-const TIME: Verb = Verb {
-    name: "time",
-    rights: Rights::INSPECT,
-    summary: "gives now (since boot) and unix (since 1970), in nanoseconds",
-};
+const JOIN: Verb = Verb::new(
+    "join",
+    Rights::ADMINISTER,
+    "puts all its threads, and what it starts from now on, into a share",
+)
+.takes(&[Field::new(
+    "share",
+    Type::Handle(Some(Kind::Share), Rights::ADMINISTER),
+)]);
+
+const TIME: Verb = Verb::new("time", Rights::INSPECT, "tells the time").gives(&[
+    Field::new("now", Type::Nanoseconds).about("since boot"),
+    Field::new("unix", Type::Time),
+]);
 
 fn time() -> Result<Value, Error> {
     Ok(Value::build(|reply| {
@@ -146,12 +155,8 @@ impl Object for ProcessObject {
             })?),
             "kill" => {
                 const KILL: i64 = 9;
-                const LAST: u8 = 64;
                 let signal = argument.int("signal").unwrap_or(KILL);
-                let signal = u8::try_from(signal)
-                    .ok()
-                    .filter(|signal| *signal <= LAST)
-                    .ok_or(Error::Invalid)?;
+                let signal = u8::try_from(signal).map_err(|_| Error::Invalid)?;
                 let process = self.get().ok_or(Error::NoProcess)?;
                 if process.status().is_some() {
                     return Err(Error::NoProcess);
@@ -171,14 +176,11 @@ impl Object for ProcessObject {
     ) -> Result<Reply, Error> {
         match verb {
             "join" => {
-                let share = given.get::<Share>(SHARE.name, Rights::ADMINISTER)?;
+                let share = given.get::<Share>(SHARE.name)?;
                 let process = self.get().ok_or(Error::NoProcess)?;
                 process.join(Some(share.group())).map(|()| Reply::default())
             }
-            _ => {
-                given.nothing()?;
-                self.request(verb, argument).map(Reply::from)
-            }
+            _ => self.request(verb, argument).map(Reply::from),
         }
     }
 
@@ -306,9 +308,8 @@ impl Object for ProcessRegistry {
         &self,
         verb: &str,
         argument: Document<'_>,
-        given: &Given,
+        _: &Given,
     ) -> Result<Reply, Error> {
-        given.nothing()?;
         match verb {
             "share" => Share::begin(argument),
             "measure" => {
@@ -346,19 +347,22 @@ impl Object for ProcessRegistry {
     }
 
     fn verbs(&self) -> &'static [Verb] {
-        &[
-            cpus::CPUS,
-            cpus::INTERRUPTS,
-            cpus::LOCKS,
-            cpus::MEASURE,
-            cpus::ROUTE,
-            SHARE,
-            Verb {
-                name: "memory",
-                rights: Rights::INSPECT,
-                summary: "gives total, free, kernel and user: how the machine's memory is used, in bytes",
-            },
-            TIME,
-        ]
+        REGISTRY_VERBS
     }
 }
+
+const REGISTRY_VERBS: &[Verb] = &[
+    cpus::CPUS,
+    cpus::INTERRUPTS,
+    cpus::LOCKS,
+    cpus::MEASURE,
+    cpus::ROUTE,
+    SHARE,
+    Verb::new("memory", Rights::INSPECT, "tells how memory is used").gives(&[
+        Field::new("total", Type::Bytes),
+        Field::new("free", Type::Bytes),
+        Field::new("kernel", Type::Bytes),
+        Field::new("user", Type::Bytes),
+    ]),
+    TIME,
+];

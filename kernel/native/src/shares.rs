@@ -8,23 +8,36 @@ use crate::cpus;
 use abi::{CpuSet, Error, Kind, Rights};
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use object::{Given, Handle, Object, Reply, Verb};
+use object::{Field, Given, Handle, Object, Reply, Type, Verb};
 use task::policy::{LARGEST_WEIGHT, NORMAL_WEIGHT, Quota};
 use task::{Group, Terms};
 use value::{Builder, Document, Value};
 
 /// A verb of `process:` and of shares.
-pub const SHARE: Verb = Verb {
-    name: "share",
-    rights: Rights::ADMINISTER,
-    summary: "gives share: a new part of the CPUs to start programs in; weight, runtime, period and cpus as for limit",
-};
+pub const SHARE: Verb = Verb::new(
+    "share",
+    Rights::ADMINISTER,
+    "makes a part of the CPUs to start programs in",
+)
+.takes(LIMITS)
+.gives(&[Field::new(
+    "share",
+    Type::Handle(Some(Kind::Share), Rights::all()),
+)]);
 
-const LIMIT: Verb = Verb {
-    name: "limit",
-    rights: Rights::ADMINISTER,
-    summary: "weight (1 to 10000, 100 is normal), runtime in every period (ns, runtime 0: no quota), cpus (0,2-3)",
-};
+const LIMIT: Verb = Verb::new(
+    "limit",
+    Rights::ADMINISTER,
+    "says what all in it may use together; what is left out stays",
+)
+.takes(LIMITS);
+
+const LIMITS: &[Field] = &[
+    Field::optional("weight", Type::Integer(1, LARGEST)).about("100 is normal"),
+    Field::optional("runtime", Type::Nanoseconds).about("in every period; 0 for no quota"),
+    Field::optional("period", Type::Nanoseconds).about("1 ms to 1 s, or else 100 ms"),
+    Field::optional("cpus", Type::Cpus),
+];
 
 /// The weight of a share that nobody gave one. The scale is that of Linux's control groups.
 pub const NORMAL: i64 = 100;
@@ -67,7 +80,7 @@ fn limit(group: &Group, limits: Document<'_>) -> Result<(), Error> {
     let weight = number("weight")?;
     let (runtime, period) = (number("runtime")?, number("period")?);
     let cpus = cpus::read_set(limits)?;
-    if weight.is_some_and(|weight| !(1..=LARGEST).contains(&weight)) || cpus == Some(CpuSet(0)) {
+    if cpus == Some(CpuSet(0)) {
         return Err(Error::Invalid);
     }
     let quota = match (runtime, period) {
@@ -120,9 +133,8 @@ impl Object for Share {
         &self,
         verb: &str,
         argument: Document<'_>,
-        given: &Given,
+        _: &Given,
     ) -> Result<Reply, Error> {
-        given.nothing()?;
         match verb {
             "share" => Share::within(Some(self.0.clone()), argument),
             _ => self.request(verb, argument).map(Reply::from),

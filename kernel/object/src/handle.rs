@@ -23,7 +23,7 @@
 
 use crate::lease::{self, Lease, Tenure};
 use crate::object::{Given, Opened, Reply};
-use crate::{Kind, Object, OpenFlags, Rights};
+use crate::{Kind, Object, OpenFlags, Rights, Verb};
 use abi::Error;
 use alloc::sync::Arc;
 use core::any::Any;
@@ -192,10 +192,16 @@ impl Handle {
         Arc::strong_count(&self.object)
     }
 
-    /// Asks the object to do what `verb` says, if it has that verb and the handle has the right to it.
+    /// Every verb that can be asked for: those of the object, and the one that all have. An object's own come first.
+    pub fn verbs(&self) -> impl Iterator<Item = &'static Verb> {
+        self.object.verbs().iter().chain([&lease::LEND])
+    }
+
+    /// Asks the object to do what `verb` says, if it has that verb, the handle has the right to it, and the argument is
+    /// what the verb takes.
     ///
     /// # Errors
-    /// [`Error::NotFound`] (no such verb), [`Error::Denied`], [`Error::Revoked`], and the verb's own.
+    /// [`Error::NotFound`] (no such verb), [`Error::Denied`], [`Error::Revoked`], as [`Verb::check`], and the verb's own.
     pub fn request(&self, verb: &str, argument: Document<'_>) -> Result<Reply, Error> {
         self.request_with(verb, argument, &Given::default())
     }
@@ -203,23 +209,22 @@ impl Handle {
     /// The same, with handles that go along.
     ///
     /// # Errors
-    /// As [`request`](Self::request); [`Error::Invalid`] for handles that the verb does not take.
+    /// As [`request`](Self::request).
     pub fn request_with(
         &self,
         verb: &str,
         argument: Document<'_>,
         given: &Given,
     ) -> Result<Reply, Error> {
-        if verb == lease::LEND.name {
-            self.check(lease::LEND.rights)?;
-            given.nothing()?;
-            return lease::lend(self, argument);
-        }
-        let mut verbs = self.object.verbs().iter();
-        let found = verbs.find(|known| known.name == verb);
-        let needed = found.ok_or(Error::NotFound)?.rights;
-        let object = self.check(needed)?;
-        let mut reply = object.request_with_handles(verb, argument, given)?;
+        let declared = self.verbs().find(|known| known.name == verb);
+        let declared = declared.ok_or(Error::NotFound)?;
+        let object = self.check(declared.rights)?;
+        declared.check(argument, given)?;
+        let mut reply = match verb == lease::LEND.name {
+            true => return lease::lend(self, argument),
+            false => object.request_with_handles(verb, argument, given)?,
+        };
+        debug_assert!(declared.is_answered_by(&reply), "{verb}: {:?}", reply.value);
         if !self.tenure.is_forever() {
             for (_, handle) in &mut reply.handles {
                 *handle = handle.clone().under(&self.tenure)?;
@@ -254,10 +259,8 @@ impl Handle {
         }
         into.put("references", self.references());
         into.array("verbs", |list| {
-            for verb in self.object.verbs().iter().chain([&lease::LEND]) {
-                list.document(|entry| {
-                    entry.put("name", verb.name).put("summary", verb.summary);
-                });
+            for verb in self.verbs() {
+                list.document(|entry| verb.describe(entry));
             }
         });
         into.document("object", |entry| self.object.describe(entry));

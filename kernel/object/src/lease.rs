@@ -5,7 +5,7 @@
 //! one more look at most, however often it was lent on, and there is no list of handles to go through.
 
 use crate::object::Reply;
-use crate::{Kind, Object, Verb};
+use crate::{Field, Kind, Object, Type, Verb};
 use abi::{Error, Rights};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -238,29 +238,38 @@ impl Object for Lease {
     }
 
     fn verbs(&self) -> &'static [Verb] {
-        &[Verb {
-            name: "revoke",
-            rights: Rights::SIGNAL,
-            summary: "takes back at once what was lent, with copies, what was opened through it and lent on",
-        }]
+        VERBS
     }
 }
 
-/// The verb that every object has.
-pub(crate) const LEND: Verb = Verb {
-    name: "lend",
-    rights: Rights::DUPLICATE,
-    summary: "bound: whether it ends with the last handle to the lease; gives handle: the same that can be taken back, and lease",
-};
+const VERBS: &[Verb] = &[Verb::new(
+    "revoke",
+    Rights::SIGNAL,
+    "takes back at once what was lent, with copies, what was opened through it and lent on",
+)];
 
-/// Lends what `handle` names. The lease may be waited for, described, ended, copied and handed on.
+/// What the holder of a lease may do: wait for it, describe it, end it, copy it and hand it on.
+const HOLDER: Rights = Rights::SIGNAL
+    .union(Rights::INSPECT)
+    .union(Rights::DUPLICATE)
+    .union(Rights::TRANSFER);
+
+/// The verb that every object has.
+pub(crate) const LEND: Verb = Verb::new(
+    "lend",
+    Rights::DUPLICATE,
+    "makes a handle to the same object that can be taken back",
+)
+.takes(&[Field::optional("bound", Type::Boolean).about("the lease ends with its last handle")])
+.gives(&[
+    Field::new("handle", Type::Handle(None, Rights::empty())),
+    Field::new("lease", Type::Handle(Some(Kind::Lease), HOLDER)),
+]);
+
+/// Lends what `handle` names.
 pub(crate) fn lend(handle: &crate::Handle, argument: Document<'_>) -> Result<Reply, Error> {
-    let bound = match argument.get("bound") {
-        Some(bound) => bound.as_bool().ok_or(Error::Invalid)?,
-        None => false,
-    };
+    let bound = argument.boolean("bound").unwrap_or(false);
     let (handle, lease) = handle.lend(bound)?;
-    let rights = Rights::SIGNAL | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
-    let lease = crate::Handle::new(Arc::new(lease), rights);
+    let lease = crate::Handle::new(Arc::new(lease), HOLDER);
     Ok(Reply::from([("handle", handle), ("lease", lease)]))
 }

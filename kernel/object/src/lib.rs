@@ -2,6 +2,7 @@
 //!
 //! - [`io`]: where read bytes go and written bytes come from
 //! - [`object`](Object): what everything that a handle can name answers to
+//! - [`verb`](Verb): what an object can be asked for, with types
 //! - [`handle`](Handle): an object and what may be done with it
 //! - [`lease`](Lease): what is lent can be taken back
 //! - [`table`](Table): a process's handles by number
@@ -31,6 +32,9 @@ mod records;
 mod registry;
 mod slots;
 mod table;
+mod verb;
+#[cfg(test)]
+mod verb_tests;
 
 pub use abi::{Kind, Number, OpenFlags, Rights};
 pub use handle::Handle;
@@ -39,7 +43,8 @@ pub use io::{Sink, SliceSink, SliceSource, Source};
 pub use lease::{Lease, Tenure};
 pub use links::Links;
 pub use namespace::Namespace;
-pub use object::{Given, Object, Opened, Reply, Verb};
+pub use object::{Given, Object, Opened, Reply};
 pub use records::Records;
 pub use registry::{Registry, first_name};
 pub use table::{Look, Pass, Table};
+pub use verb::{Field, Type, Verb};

@@ -4,7 +4,7 @@
 //! object's [`Readiness`] and tries again. So the trait is object-safe, nothing is boxed, and one object serves blocking
 //! calls, polling and submission queues alike.
 
-use crate::{Handle, Holder, Sink, Source};
+use crate::{Handle, Holder, Sink, Source, Verb};
 use abi::{Error, Kind, OpenFlags, Rights};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -81,11 +81,11 @@ pub trait Object: Any + Send + Sync {
         Err(Error::Unsupported)
     }
 
-    /// Does what `verb` says. Needs the right that [`verbs`](Self::verbs) names for it; a verb that is not there is
-    /// never asked for ([`Error::NotFound`], from [`Handle::request`]).
+    /// Does what `verb` says. It is one of [`verbs`](Self::verbs), its caller has the rights that it needs, and the
+    /// argument is what it [`takes`](Verb::takes): [`Handle::request`] has seen to that.
     ///
     /// # Errors
-    /// Each verb's own; [`Error::Invalid`] for an argument it does not understand.
+    /// Each verb's own; [`Error::Invalid`] for an argument that makes no sense to it all the same.
     fn request(&self, verb: &str, argument: Document<'_>) -> Result<Value, Error> {
         let _ = (verb, argument);
         Err(Error::NotFound)
@@ -94,14 +94,14 @@ pub trait Object: Any + Send + Sync {
     /// As [`request`](Self::request), for objects with verbs that also take or give handles. Doors call this one.
     ///
     /// # Errors
-    /// As [`request`](Self::request); [`Error::Invalid`] for handles that the verb does not take.
+    /// As [`request`](Self::request).
     fn request_with_handles(
         &self,
         verb: &str,
         argument: Document<'_>,
         given: &Given,
     ) -> Result<Reply, Error> {
-        given.nothing()?;
+        let _ = given;
         self.request(verb, argument).map(Reply::from)
     }
 
@@ -124,17 +124,6 @@ pub trait Object: Any + Send + Sync {
     fn holder(&self) -> Option<&dyn Holder> {
         None
     }
-}
-
-/// A typed operation of one kind of object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verb {
-    /// Its name: one lower-case word, or several with hyphens.
-    pub name: &'static str,
-    /// The rights that a handle needs for it.
-    pub rights: Rights,
-    /// Argument, effect and reply, in one line.
-    pub summary: &'static str,
 }
 
 /// Where a path has led.
@@ -162,29 +151,21 @@ impl Given {
         Given(handles)
     }
 
-    /// The object that was given under this name, as what it is to be, if these rights to it were given too.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`]: there is none. [`Error::WrongKind`]; [`Error::Denied`].
-    pub fn get<T: Object>(&self, name: &str, rights: Rights) -> Result<Arc<T>, Error> {
-        let mut handles = self.0.iter();
-        let found = handles.find(|(known, _)| known == name);
-        let (_, handle) = found.ok_or(Error::Invalid)?;
-        let object = handle.downcast().ok_or(Error::WrongKind)?;
-        handle.check(rights)?;
-        Ok(object)
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Handle)> {
+        self.0.iter().map(|(name, handle)| (name.as_str(), handle))
     }
 
-    /// For verbs that take no handles.
+    /// The object that was given under this name, as what it is to be. It came with the rights that the verb declares.
     ///
     /// # Errors
-    /// [`Error::Invalid`]: there are some.
-    pub fn nothing(&self) -> Result<(), Error> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Invalid)
-        }
+    /// [`Error::Invalid`]: there is none. [`Error::WrongKind`].
+    pub fn get<T: Object>(&self, name: &str) -> Result<Arc<T>, Error> {
+        let (_, handle) = self
+            .iter()
+            .find(|(known, _)| *known == name)
+            .ok_or(Error::Invalid)?;
+        handle.downcast().ok_or(Error::WrongKind)
     }
 }
 

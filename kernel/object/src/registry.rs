@@ -207,7 +207,7 @@ pub fn first_name(path: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Verb;
+    use crate::{Field, Type, Verb};
     use alloc::sync::Arc;
     use value::{Document, Value};
 
@@ -235,13 +235,13 @@ mod tests {
         }
 
         fn verbs(&self) -> &'static [Verb] {
-            &[Verb {
-                name: "shine",
-                rights: Rights::WRITE,
-                summary: "level: 0 to 10; gives lumen",
-            }]
+            VERBS
         }
     }
+
+    const VERBS: &[Verb] = &[Verb::new("shine", Rights::WRITE, "gives light")
+        .takes(&[Field::new("level", Type::Integer(0, 10))])
+        .gives(&[Field::new("lumen", Type::NUMBER)])];
 
     fn house() -> Registry {
         let room = Registry::new();

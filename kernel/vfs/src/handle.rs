@@ -13,7 +13,7 @@ use crate::mount::Location;
 use crate::view::View;
 use abi::{Error, Kind, Rights};
 use alloc::sync::Arc;
-use object::{Handle, Object, Opened, Records, Sink, Source, Verb};
+use object::{Field, Handle, Object, Opened, Records, Sink, Source, Type, Verb};
 use task::Readiness;
 use value::{Builder, Document, Element, Value};
 
@@ -33,16 +33,16 @@ impl FileKind {
 
 /// What can be asked of everything that was opened at a path.
 const VERBS: &[Verb] = &[
-    Verb {
-        name: "remove",
-        rights: Rights::DELETE,
-        summary: "removes the file or empty directory",
-    },
-    Verb {
-        name: "rename",
-        rights: Rights::DELETE,
-        summary: "to: its new path, from the directory it was opened through",
-    },
+    Verb::new(
+        "remove",
+        Rights::DELETE,
+        "removes the file or empty directory",
+    ),
+    Verb::new("rename", Rights::DELETE, "gives it another path").takes(&[Field::new(
+        "to",
+        Type::Text,
+    )
+    .about("a path from the directory it was opened through")]),
 ];
 
 /// A directory as the root of a `file:` registry.

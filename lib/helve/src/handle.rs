@@ -323,7 +323,7 @@ impl Port {
 
 /// Asks, and asks again with more room until the reply fits.
 fn grow(mut ask: impl FnMut(&mut [u8]) -> Result<usize, Error>) -> Result<Value, Error> {
-    let mut reply = alloc::vec![0; 1024];
+    let mut reply = alloc::vec![0; 4096];
     loop {
         let length = ask(&mut reply)?;
         if length <= reply.len() {

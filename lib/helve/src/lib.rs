@@ -31,6 +31,7 @@ pub mod registry;
 pub mod system;
 pub mod terms;
 pub mod time;
+pub mod verb;
 
 mod arena;
 mod message;
