@@ -118,18 +118,37 @@ impl Builder {
     }
 
     fn nested(&mut self, kind: u8, key: &str, fill: impl FnOnce(&mut Builder)) -> &mut Builder {
+        if let Some(start) = self.begin(kind, key) {
+            fill(self);
+            self.end(start);
+        }
+        self
+    }
+
+    /// Begins a document or list inside, which [`end`](Self::end) ends; not if there is an error, old or new.
+    pub(crate) fn begin(&mut self, kind: u8, key: &str) -> Option<usize> {
         if self.depth == MAX_DEPTH {
             self.fail(Error::TooDeep);
         }
-        if self.header(kind, key) {
-            let start = self.bytes.len();
-            self.bytes.extend_from_slice(&[0; 4]);
-            self.depth += 1;
-            fill(self);
-            self.depth -= 1;
-            self.close(start);
+        if !self.header(kind, key) {
+            return None;
         }
-        self
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        self.depth += 1;
+        Some(start)
+    }
+
+    /// Ends the innermost document or list that began at `start`.
+    pub(crate) fn end(&mut self, start: usize) {
+        self.depth -= 1;
+        self.close(start);
+    }
+
+    /// The error that [`finish`](Self::finish) will give, if there is one by now.
+    #[cfg(feature = "serde")]
+    pub(crate) fn so_far(&self) -> Result<(), Error> {
+        self.failed.map_or(Ok(()), Err)
     }
 
     /// Type byte and key. False when there is an error, old or new.
@@ -265,7 +284,7 @@ impl ArrayBuilder<'_> {
     /// Appends an item.
     pub fn push<'e>(&mut self, element: impl Into<Element<'e>>) -> &mut Self {
         let mut digits = [0; 10];
-        let key = self.next_key(&mut digits);
+        let key = place(self.next(), &mut digits);
         self.builder.put(key, element);
         self
     }
@@ -273,7 +292,7 @@ impl ArrayBuilder<'_> {
     /// Appends a document that `fill` writes.
     pub fn document(&mut self, fill: impl FnOnce(&mut Builder)) -> &mut Self {
         let mut digits = [0; 10];
-        let key = self.next_key(&mut digits);
+        let key = place(self.next(), &mut digits);
         self.builder.document(key, fill);
         self
     }
@@ -281,27 +300,30 @@ impl ArrayBuilder<'_> {
     /// Appends a list that `fill` writes.
     pub fn array(&mut self, fill: impl FnOnce(&mut ArrayBuilder<'_>)) -> &mut Self {
         let mut digits = [0; 10];
-        let key = self.next_key(&mut digits);
+        let key = place(self.next(), &mut digits);
         self.builder.array(key, fill);
         self
     }
 
-    /// "0", "1", ... without the heap.
-    fn next_key<'d>(&mut self, digits: &'d mut [u8; 10]) -> &'d str {
-        let mut number = self.count;
+    fn next(&mut self) -> u32 {
         self.count += 1;
-        let mut start = digits.len();
-        for place in digits.iter_mut().rev() {
-            *place = b'0' + (number % 10) as u8;
-            start -= 1;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        digits
-            .get(start..)
-            .and_then(|text| core::str::from_utf8(text).ok())
-            .unwrap_or_default()
+        self.count - 1
     }
+}
+
+/// The key of an item in a list: "0", "1", ... without the heap.
+pub(crate) fn place(mut number: u32, digits: &mut [u8; 10]) -> &str {
+    let mut start = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        start -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    digits
+        .get(start..)
+        .and_then(|text| core::str::from_utf8(text).ok())
+        .unwrap_or_default()
 }

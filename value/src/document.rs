@@ -171,6 +171,17 @@ pub struct Elements<'a> {
     rest: &'a [u8],
 }
 
+impl<'a> Elements<'a> {
+    /// The next element with all its bytes: type, key and payload.
+    #[cfg(feature = "serde")]
+    pub(crate) fn next_whole(&mut self) -> Option<(&'a str, Element<'a>, &'a [u8])> {
+        let before = self.rest;
+        let (key, element) = self.next()?;
+        let whole = before.get(..before.len() - self.rest.len())?;
+        Some((key, element, whole))
+    }
+}
+
 impl<'a> Iterator for Elements<'a> {
     type Item = (&'a str, Element<'a>);
 

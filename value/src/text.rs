@@ -1,170 +1,211 @@
-//! The text form, for people: extended JSON (relaxed, version 2) on one line, or indented.
+//! The text form, for people and for other programs: extended JSON, version 2.
 //!
-//! <https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md>. Integers of both
-//! widths are plain numbers; types that JSON has not are objects with one `$` key.
+//! <https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md>. The *relaxed* form, which
+//! `Display` gives, has plain numbers where JSON has numbers, and moments as text; types that JSON has not are objects with a
+//! `$` key. The *canonical* form says the type of every number. The sign and content of a NaN are lost in both.
 
 use crate::document::{Array, Document};
 use crate::element::Element;
+use crate::{decimal, moment};
 use core::fmt::{self, Write};
 
 /// Prints a document over several lines, two spaces for each level: `println!("{}", Pretty(document))`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pretty<'a>(pub Document<'a>);
 
+/// Prints a document in the canonical form, on one line.
+#[derive(Clone, Copy, Debug)]
+pub struct Canonical<'a>(pub Document<'a>);
+
 impl<'a> Document<'a> {
     /// The document over several lines when it is printed.
     pub fn pretty(&self) -> Pretty<'a> {
         Pretty(*self)
     }
+
+    /// The document in the canonical form when it is printed.
+    pub fn canonical(&self) -> Canonical<'a> {
+        Canonical(*self)
+    }
 }
 
 impl fmt::Display for Pretty<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        document(f, self.0, Some(0))
+        Text(f, Form::Relaxed).document(self.0, Some(0))
+    }
+}
+
+impl fmt::Display for Canonical<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Text(f, Form::Canonical).document(self.0, None)
     }
 }
 
 impl fmt::Display for Document<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        document(f, *self, None)
+        Text(f, Form::Relaxed).document(*self, None)
     }
 }
 
 impl fmt::Display for Array<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        array(f, *self, None)
+        Text(f, Form::Relaxed).array(*self, None)
     }
 }
 
 impl fmt::Display for Element<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        element(f, *self, None)
+        Text(f, Form::Relaxed).element(*self, None)
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Relaxed,
+    Canonical,
 }
 
 /// The level of indentation, or none for one line.
 type Level = Option<usize>;
 
-fn document(f: &mut impl Write, document: Document<'_>, level: Level) -> fmt::Result {
-    list(
-        f,
-        ('{', '}'),
-        document.iter(),
-        level,
-        |f, (key, item), level| {
-            quoted(f, key)?;
-            f.write_str(": ")?;
-            element(f, item, level)
-        },
-    )
-}
+/// Where it is written to, and how.
+struct Text<'w, W>(&'w mut W, Form);
 
-fn array(f: &mut impl Write, array: Array<'_>, level: Level) -> fmt::Result {
-    list(f, ('[', ']'), array.iter(), level, element)
-}
+impl<W: Write> Text<'_, W> {
+    fn document(&mut self, document: Document<'_>, level: Level) -> fmt::Result {
+        let items = document.iter();
+        self.list(('{', '}'), items, level, |text, (key, item), level| {
+            quoted(text.0, key)?;
+            text.0.write_str(": ")?;
+            text.element(item, level)
+        })
+    }
 
-/// Brackets, commas, and line ends where there is a level.
-fn list<W: Write, T>(
-    f: &mut W,
-    (open, close): (char, char),
-    items: impl Iterator<Item = T>,
-    level: Level,
-    mut print: impl FnMut(&mut W, T, Level) -> fmt::Result,
-) -> fmt::Result {
-    f.write_char(open)?;
-    let mut any = false;
-    for item in items {
+    fn array(&mut self, array: Array<'_>, level: Level) -> fmt::Result {
+        self.list(('[', ']'), array.iter(), level, Self::element)
+    }
+
+    /// Brackets, commas, and line ends where there is a level.
+    fn list<T>(
+        &mut self,
+        (open, close): (char, char),
+        items: impl Iterator<Item = T>,
+        level: Level,
+        mut print: impl FnMut(&mut Self, T, Level) -> fmt::Result,
+    ) -> fmt::Result {
+        self.0.write_char(open)?;
+        let mut any = false;
+        for item in items {
+            if any {
+                self.0.write_str(if level.is_some() { "," } else { ", " })?;
+            }
+            any = true;
+            let inner = level.map(|depth| depth + 1);
+            self.new_line(inner)?;
+            print(self, item, inner)?;
+        }
         if any {
-            f.write_str(if level.is_some() { "," } else { ", " })?;
+            self.new_line(level)?;
         }
-        any = true;
-        let inner = level.map(|depth| depth + 1);
-        new_line(f, inner)?;
-        print(f, item, inner)?;
+        self.0.write_char(close)
     }
-    if any {
-        new_line(f, level)?;
+
+    fn new_line(&mut self, level: Level) -> fmt::Result {
+        let Some(depth) = level else { return Ok(()) };
+        self.0.write_char('\n')?;
+        (0..depth).try_for_each(|_| self.0.write_str("  "))
     }
-    f.write_char(close)
-}
 
-fn new_line(f: &mut impl Write, level: Level) -> fmt::Result {
-    let Some(depth) = level else { return Ok(()) };
-    f.write_char('\n')?;
-    (0..depth).try_for_each(|_| f.write_str("  "))
-}
+    /// A number as it is, or under a key that says its type.
+    fn number(&mut self, key: &str, number: impl fmt::Display) -> fmt::Result {
+        match self.1 {
+            Form::Relaxed => write!(self.0, "{number}"),
+            Form::Canonical => write!(self.0, r#"{{"{key}": "{number}"}}"#),
+        }
+    }
 
-fn element(f: &mut impl Write, item: Element<'_>, level: Level) -> fmt::Result {
-    match item {
-        Element::Double(number) if number.is_nan() => f.write_str(r#"{"$numberDouble": "NaN"}"#),
-        Element::Double(number) if number.is_infinite() => {
-            let sign = if number < 0.0 { "-" } else { "" };
-            write!(f, r#"{{"$numberDouble": "{sign}Infinity"}}"#)
+    fn double(&mut self, number: f64) -> fmt::Result {
+        let word = match number {
+            _ if number.is_nan() => "NaN",
+            f64::INFINITY => "Infinity",
+            f64::NEG_INFINITY => "-Infinity",
+            _ => return self.number("$numberDouble", format_args!("{number:?}")),
+        };
+        write!(self.0, r#"{{"$numberDouble": "{word}"}}"#)
+    }
+
+    /// Text under a key.
+    fn named(&mut self, key: &str, text: &str) -> fmt::Result {
+        write!(self.0, r#"{{"{key}": "#)?;
+        quoted(self.0, text)?;
+        self.0.write_char('}')
+    }
+
+    fn element(&mut self, item: Element<'_>, level: Level) -> fmt::Result {
+        match item {
+            Element::Double(number) => self.double(number),
+            Element::String(text) => quoted(self.0, text),
+            Element::Document(inner) => self.document(inner, level),
+            Element::Array(inner) => self.array(inner, level),
+            Element::Binary(subtype, bytes) => {
+                self.0.write_str(r#"{"$binary": {"base64": ""#)?;
+                base64(self.0, bytes)?;
+                write!(self.0, r#"", "subType": "{subtype:02x}"}}}}"#)
+            }
+            Element::Undefined => self.0.write_str(r#"{"$undefined": true}"#),
+            Element::ObjectId(raw) => object_id(self.0, raw),
+            Element::Boolean(truth) => write!(self.0, "{truth}"),
+            Element::DateTime(moment)
+                if self.1 == Form::Relaxed && moment::WRITTEN.contains(&moment) =>
+            {
+                self.0.write_str(r#"{"$date": ""#)?;
+                moment::write(self.0, moment)?;
+                self.0.write_str("\"}")
+            }
+            Element::DateTime(moment) => {
+                write!(self.0, r#"{{"$date": {{"$numberLong": "{moment}"}}}}"#)
+            }
+            Element::Null => self.0.write_str("null"),
+            Element::Regex(pattern, options) => {
+                self.0.write_str(r#"{"$regularExpression": {"pattern": "#)?;
+                quoted(self.0, pattern)?;
+                self.0.write_str(r#", "options": "#)?;
+                quoted(self.0, options)?;
+                self.0.write_str("}}")
+            }
+            Element::Pointer(name, raw) => {
+                self.0.write_str(r#"{"$dbPointer": {"$ref": "#)?;
+                quoted(self.0, name)?;
+                self.0.write_str(r#", "$id": "#)?;
+                object_id(self.0, raw)?;
+                self.0.write_str("}}")
+            }
+            Element::Code(text) => self.named("$code", text),
+            Element::Symbol(text) => self.named("$symbol", text),
+            Element::CodeWithScope(text, scope) => {
+                self.0.write_str(r#"{"$code": "#)?;
+                quoted(self.0, text)?;
+                self.0.write_str(r#", "$scope": "#)?;
+                self.document(scope, None)?;
+                self.0.write_char('}')
+            }
+            Element::Int32(number) => self.number("$numberInt", number),
+            Element::Int64(number) => self.number("$numberLong", number),
+            Element::Timestamp(stamp) => {
+                let (time, increment) = (stamp >> 32, stamp & 0xffff_ffff);
+                write!(
+                    self.0,
+                    r#"{{"$timestamp": {{"t": {time}, "i": {increment}}}}}"#
+                )
+            }
+            Element::Decimal(raw) => {
+                self.0.write_str(r#"{"$numberDecimal": ""#)?;
+                decimal::write(self.0, raw)?;
+                self.0.write_str("\"}")
+            }
+            Element::MinKey => self.0.write_str(r#"{"$minKey": 1}"#),
+            Element::MaxKey => self.0.write_str(r#"{"$maxKey": 1}"#),
         }
-        Element::Double(number) => write!(f, "{number:?}"),
-        Element::String(text) => quoted(f, text),
-        Element::Document(inner) => document(f, inner, level),
-        Element::Array(inner) => array(f, inner, level),
-        Element::Binary(subtype, bytes) => {
-            f.write_str(r#"{"$binary": {"base64": ""#)?;
-            base64(f, bytes)?;
-            write!(f, r#"", "subType": "{subtype:02x}"}}}}"#)
-        }
-        Element::Undefined => f.write_str(r#"{"$undefined": true}"#),
-        Element::ObjectId(raw) => object_id(f, raw),
-        Element::Boolean(truth) => write!(f, "{truth}"),
-        Element::DateTime(milliseconds) => {
-            write!(f, r#"{{"$date": {{"$numberLong": "{milliseconds}"}}}}"#)
-        }
-        Element::Null => f.write_str("null"),
-        Element::Regex(pattern, options) => {
-            f.write_str(r#"{"$regularExpression": {"pattern": "#)?;
-            quoted(f, pattern)?;
-            f.write_str(r#", "options": "#)?;
-            quoted(f, options)?;
-            f.write_str("}}")
-        }
-        Element::Pointer(name, raw) => {
-            f.write_str(r#"{"$dbPointer": {"$ref": "#)?;
-            quoted(f, name)?;
-            f.write_str(r#", "$id": "#)?;
-            object_id(f, raw)?;
-            f.write_str("}}")
-        }
-        Element::Code(text) => {
-            f.write_str(r#"{"$code": "#)?;
-            quoted(f, text)?;
-            f.write_char('}')
-        }
-        Element::Symbol(text) => {
-            f.write_str(r#"{"$symbol": "#)?;
-            quoted(f, text)?;
-            f.write_char('}')
-        }
-        Element::CodeWithScope(text, scope) => {
-            f.write_str(r#"{"$code": "#)?;
-            quoted(f, text)?;
-            f.write_str(r#", "$scope": "#)?;
-            document(f, scope, None)?;
-            f.write_char('}')
-        }
-        Element::Int32(number) => write!(f, "{number}"),
-        Element::Int64(number) => write!(f, "{number}"),
-        Element::Timestamp(stamp) => {
-            write!(
-                f,
-                r#"{{"$timestamp": {{"t": {}, "i": {}}}}}"#,
-                stamp >> 32,
-                stamp & 0xffff_ffff
-            )
-        }
-        Element::Decimal(raw) => write!(
-            f,
-            r#"{{"$decimal128Bits": "{:#034x}"}}"#,
-            u128::from_le_bytes(raw)
-        ),
-        Element::MinKey => f.write_str(r#"{"$minKey": 1}"#),
-        Element::MaxKey => f.write_str(r#"{"$maxKey": 1}"#),
     }
 }
 

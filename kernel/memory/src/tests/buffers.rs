@@ -90,7 +90,7 @@ fn values_and_strings_are_copied() {
     );
     assert_eq!(now(c_string(&space, 0, 4096)), Err(Error::Fault));
     assert_eq!(peek(&space, end - 300, 1000), vec![b'n'; 300]);
-    assert_eq!(peek(&space, end, 1000), []);
+    assert_eq!(peek(&space, end, 1000), b"");
 }
 
 #[test]
