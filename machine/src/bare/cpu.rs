@@ -17,6 +17,11 @@ pub use crate::features::{Features, brand, features};
 /// The most CPUs that a machine can have.
 pub const MAX: usize = 64;
 
+unsafe extern "C" {
+    /// See traps.s.
+    fn machine_wait();
+}
+
 const GS_BASE: u32 = 0xc000_0101;
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
@@ -140,9 +145,8 @@ pub(super) fn is_ready() {
 /// pending ends it at once.
 pub fn idle() {
     nmi::begin_idle();
-    // SAFETY: `sti` lets interrupts in only after the next instruction, so none is lost between it
-    // and `hlt`; handlers run on this stack and give every register back.
-    unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+    // SAFETY: handlers run on this stack and give every register back, so it is a function that does nothing.
+    unsafe { machine_wait() };
     nmi::end_idle();
 }
 

@@ -9,6 +9,7 @@ use core::fmt;
 
 /// What the stubs push (traps.s), from the last to the first.
 #[repr(C)]
+#[derive(Default)]
 pub struct KernelFrame {
     pub r15: u64,
     pub r14: u64,

@@ -67,7 +67,8 @@ fn interrupt(cpu: usize) {
 }
 
 /// The handler. False when nobody here asked for it.
-pub fn handle(frame: &KernelFrame) -> bool {
+pub fn handle(frame: &mut KernelFrame) -> bool {
+    do_not_halt(frame);
     let wanted = &WANTED[cpu::index()];
     // They do not nest, and nobody else writes it.
     let count = wanted.count.load(Ordering::Relaxed);
@@ -96,6 +97,31 @@ pub fn handle(frame: &KernelFrame) -> bool {
     // One may come for what another has served already, but not much later.
     const SHORTLY: u64 = 1 << 30;
     served || rdtsc().wrapping_sub(wanted.sent.load(Ordering::Relaxed)) < SHORTLY
+}
+
+unsafe extern "C" {
+    /// Instructions of `machine_wait` (traps.s).
+    static machine_wait_halts: u8;
+    static machine_wait_is_over: u8;
+}
+
+/// A CPU that is about to halt does not. `sti` keeps interrupts out for one instruction, the `hlt`, but a processor may take
+/// an NMI between the two (Intel SDM volume 2, STI: it *may* inhibit them), and the end of its handler lets in at once what is
+/// pending. After that it would halt, although it was woken.
+fn do_not_halt(frame: &mut KernelFrame) {
+    let [halts, is_over] = wait_addresses();
+    if frame.rip == halts {
+        frame.rip = is_over;
+    }
+}
+
+/// Where a CPU that waits halts, and where it goes on.
+pub(super) fn wait_addresses() -> [u64; 2] {
+    [
+        &raw const machine_wait_halts,
+        &raw const machine_wait_is_over,
+    ]
+    .map(|label| label.addr() as u64)
 }
 
 /// Makes CPU `cpu` show what it does.

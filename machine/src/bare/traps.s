@@ -220,3 +220,17 @@ machine_paranoid:
     jz 3b
     swapgs
     jmp 3b
+
+# machine_wait(): lets interrupts in and waits for one. `sti` lets them in only after the instruction that
+# follows it, so none is lost between it and `hlt`, but for one case, which the handler of NMIs mends (`nmi::handle`).
+.balign 16
+.global machine_wait
+.global machine_wait_halts
+.global machine_wait_is_over
+machine_wait:
+    sti
+machine_wait_halts:
+    hlt
+machine_wait_is_over:
+    cli
+    ret

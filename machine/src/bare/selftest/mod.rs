@@ -31,7 +31,7 @@ pub fn run() {
     if boot::option("selftest").is_none() {
         return;
     }
-    let checks: [(&str, fn()); 13] = [
+    let checks: [(&str, fn()); 14] = [
         ("frames", memory::frames),
         ("heap", memory::heap),
         ("paging", memory::paging),
@@ -44,6 +44,7 @@ pub fn run() {
         ("flags and segments", threads::flags_and_segments),
         ("vector state", threads::vectors),
         ("preemption", threads::preemption),
+        ("waiting", threads::waiting),
         ("clock and entropy", threads::clock),
     ];
     // What is made once and stays: the current root's frame, per-CPU lists. Which slabs these lists hold on to is as

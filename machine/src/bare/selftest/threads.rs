@@ -2,9 +2,10 @@
 
 use super::{CODE, DATA, space, thread};
 use crate::bare::cpu::{self, PerCpu};
+use crate::bare::exception::KernelFrame;
 use crate::bare::paging::{PageTable, Root};
 use crate::bare::user::{Fault, Trap, UserContext};
-use crate::bare::{irq, layout, random, time};
+use crate::bare::{irq, layout, nmi, random, time};
 use crate::memory::{PAGE, USER_END};
 use alloc::boxed::Box;
 use core::cell::Cell;
@@ -232,6 +233,20 @@ pub fn preemption() {
     }
     time::set_alarm(None);
     irq::window();
+}
+
+/// An NMI just before a CPU halts keeps it from halting, and one at any other place changes nothing.
+pub fn waiting() {
+    let [halts, is_over] = nmi::wait_addresses();
+    assert!(halts < is_over);
+    for (rip, goes_on_at) in [(halts, is_over), (is_over, is_over), (halts - 1, halts - 1)] {
+        let mut frame = KernelFrame {
+            rip,
+            ..KernelFrame::default()
+        };
+        nmi::handle(&mut frame);
+        assert_eq!(frame.rip, goes_on_at);
+    }
 }
 
 pub fn clock() {
